@@ -1,1 +1,22 @@
-//! To be described.
+//! Events on the journal: durable, counted once, listed newest first, summed up in each agent's window.
+//!
+//! The log is the database. A batch is encoded once, appended once and synced once; windows, summaries,
+//! indexes and counts are derived from it and can be rebuilt.
+//!
+//! Invariants:
+//! - A reply says "taken" only after the event is on stable storage and readers see it.
+//! - Readers see only what is on stable storage ("published"); what is counted but not yet synced is the
+//!   owner thread's private business.
+//! - The same event (agent, `evaluation_id`, timestamp as sent) is recorded once.
+//! - The owner thread never reads a file, so no cold agent and no slow disk holds the others up.
+
+mod error;
+mod store;
+mod types;
+
+pub use error::{Error, NotKept, Refused};
+pub use store::{Observer, Options, Reply, Store, Unobserved};
+pub use types::{
+    Agent, AgentOrder, EventKey, EventPage, EventQuery, Health, KeyId, OrgId, Receipt, Source, Start, Stats,
+    StoredEvent, Submission, Update,
+};

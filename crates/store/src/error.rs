@@ -1,0 +1,81 @@
+//! What can go wrong in the store, for those who start it and for those who ask it.
+
+use std::path::PathBuf;
+
+/// A failure to open the store or to answer from it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log could not be opened, read or recovered.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// Reading or writing a file beside the log failed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Stored bytes are not what was written: the queries that need them fail, nothing else does.
+    #[error("{} is damaged at byte {offset}: {what}", file.display())]
+    Damaged {
+        /// The damaged file.
+        file: PathBuf,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// What is wrong there.
+        what: String,
+    },
+    /// A record that this version does not know and may not skip.
+    #[error("{} holds a record of kind {kind}, which this version does not know; start a newer version", file.display())]
+    UnknownRecord {
+        /// The segment that holds it.
+        file: PathBuf,
+        /// The record's kind.
+        kind: u8,
+    },
+    /// The operating system gave no random bytes or no thread.
+    #[error("the operating system refused {what}: {why}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// What it said.
+        why: String,
+    },
+}
+
+/// Why a submission was not taken, or may not have been.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It names agents beyond the organisation's limit; nothing was counted.
+    #[error("the organisation may have {limit} agents")]
+    AgentLimit {
+        /// The limit.
+        limit: u64,
+        /// The indexes of the events whose agents would pass it.
+        events: Vec<u32>,
+    },
+    /// Nothing was kept; the same submission may be sent again.
+    #[error("not kept: {0}")]
+    NotKept(NotKept),
+    /// A write or a sync failed: whether it was kept shows after the next start.
+    #[error("outcome unknown: {0}")]
+    OutcomeUnknown(String),
+    /// Our fault; nothing was counted.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+/// Why nothing was kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotKept {
+    /// More is waiting than the store takes in.
+    #[error("too much is waiting")]
+    Overloaded,
+    /// The disk has no room for another segment.
+    #[error("no room on the disk: {0}")]
+    Full(String),
+    /// The store is closing.
+    #[error("stopping")]
+    Draining,
+}
