@@ -1,0 +1,18 @@
+//! The bodies of good answers, as plain values that serialise to what the API documents.
+//!
+//! Answers may gain fields; none is ever lost or renamed.
+
+mod agents;
+mod events;
+mod health;
+mod ingest;
+mod keys;
+mod plain_number;
+mod reputation;
+
+pub use agents::{AgentEntry, AgentsPage, Registration};
+pub use events::{Event, EventsPage, Gate, Recorded, Source, seq_of_id};
+pub use health::{Health, Ready};
+pub use ingest::{IngestAnswer, ReputationUpdate};
+pub use keys::{KeyEntry, KeysPage, Limits, NewKey, Whoami};
+pub use reputation::{Reputation, Reputations, Status};

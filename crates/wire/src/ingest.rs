@@ -1,0 +1,97 @@
+//! The body of `POST /v1/ingest`: `{"events": [1 to 100 items]}`, read event by event.
+//!
+//! The body is read to its end whatever is wrong with an event, so that a syntax error anywhere is told as
+//! such and every bad event is named. Of more than [`MAX_EVENTS`] events the rest is only passed over.
+
+mod event;
+
+use crate::field::{Field, Stop, body, enter_object, refuse};
+use crate::json::{Kind, Reader};
+use crate::{Fault, Invalid};
+use reputation::Evaluation;
+
+/// The most events in a batch.
+pub const MAX_EVENTS: usize = 100;
+/// The most gates in an event.
+pub const MAX_GATES: usize = 50;
+/// The greatest `total_latency_ms`.
+pub const MAX_TOTAL_LATENCY_MS: u32 = 60_000;
+/// The greatest `latency_ms` of a gate.
+pub const MAX_GATE_LATENCY_MS: u32 = 1_000_000_000;
+
+/// A batch as it was sent, split into what can be taken and what cannot.
+///
+/// `evaluations` and `invalid` together are the 1–[`MAX_EVENTS`] events sent. A caller that takes a batch
+/// whole or not at all refuses it unless `invalid` is empty.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parsed<'a> {
+    /// The good events, in the order sent.
+    pub evaluations: Vec<Evaluation<'a>>,
+    /// For each good event its index among all that were sent.
+    pub positions: Vec<usize>,
+    /// The others, in the order sent, each with its first fault.
+    pub invalid: Vec<Invalid>,
+}
+
+impl Parsed<'_> {
+    /// How many events were sent.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.evaluations.len() + self.invalid.len()
+    }
+}
+
+/// Reads a batch. What is wrong with single events is in [`Parsed::invalid`]; a [`Fault`] is about the body.
+pub fn parse(bytes: &[u8]) -> Result<Parsed<'_>, Fault> {
+    body(bytes, |reader| {
+        enter_object(reader)?;
+        let mut events = Field::new("events");
+        while let Some(key) = reader.next_key()? {
+            if key == "events" {
+                events.read(reader, read_events)?;
+            } else {
+                reader.skip()?;
+            }
+        }
+        events.required()
+    })
+}
+
+fn read_events<'a>(reader: &mut Reader<'a>, name: &'static str) -> Result<Parsed<'a>, Stop> {
+    if reader.peek()? != Kind::Array {
+        return refuse(reader, name, "not an array");
+    }
+    reader.enter()?;
+    let depth = reader.depth();
+    let mut parsed = Parsed::default();
+    let mut gates = 0;
+    while reader.next_element()? {
+        let index = parsed.total();
+        if index == MAX_EVENTS {
+            return refuse(reader, name, "more than 100 items");
+        }
+        match event::read(reader, gates) {
+            Ok(evaluation) => {
+                gates = evaluation.gates.len();
+                parsed.evaluations.push(evaluation);
+                parsed.positions.push(index);
+            }
+            Err(Stop::Broken(broken)) => {
+                reader.leave_to(depth)?;
+                parsed.invalid.push(Invalid {
+                    event: index,
+                    field: broken.field,
+                    rule: broken.rule.into_owned(),
+                });
+            }
+            Err(stop) => return Err(stop),
+        }
+    }
+    if parsed.total() == 0 {
+        return Err(Stop::broken(name, "fewer than 1 item"));
+    }
+    Ok(parsed)
+}
+
+#[cfg(test)]
+mod tests;
