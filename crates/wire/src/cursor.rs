@@ -6,12 +6,13 @@
 //! | --- | --- |
 //! | 1 | format version, 1 |
 //! | 1 | list: 1 events, 2 agents by `last_seen`, 3 agents by `agent_id` |
-//! | 16 or more | place: `i64` recorded µs and `u64` sequence number; or `i64` last seen µs and agent id |
-//! | 16 | HMAC-SHA256, cut to its left half, over organisation, filters, version, list and place |
+//! | 8 | `i64` µs: the recorded time or `last_seen`; 0 in a list by `agent_id` |
+//! | 1 or more | `u64` sequence number, or the agent id in UTF-8 |
+//! | 16 | HMAC-SHA256, cut to its left half, over organisation, filters and all bytes before |
 //!
-//! little-endian. It is bound to the organisation and to the route with all filters, though it contains
-//! neither: one that was made for another question is told from a forged one by nobody. What it does contain
-//! is the organisation's own, so it shows nothing of another.
+//! little-endian. It is bound to the organisation and to the route with all filters, but contains neither, so
+//! one that was made for another question is refused like a forged one. What it does contain is the
+//! organisation's own, so it shows nothing of another.
 
 use crate::Fault;
 use crate::signature::keyed;

@@ -6,6 +6,7 @@ mod code;
 pub use body::{ErrorBody, Invalid};
 pub use code::Code;
 
+use crate::json::NotJson;
 use std::borrow::Cow;
 
 /// Why something that a client sent is not taken. Its text is the sentence that the client reads.
@@ -39,6 +40,12 @@ pub enum Fault {
         /// Which of the two headers.
         header: &'static str,
     },
+}
+
+impl From<NotJson> for Fault {
+    fn from(NotJson { at, what }: NotJson) -> Self {
+        Self::BadJson { at, what }
+    }
 }
 
 impl Fault {

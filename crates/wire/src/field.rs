@@ -2,14 +2,14 @@
 
 use crate::Fault;
 use crate::code_points::longer_than;
-use crate::json::{Kind, Number, Reader};
+use crate::json::{Kind, NotJson, Number, Reader};
 use std::borrow::Cow;
 
 /// Why reading a value stopped.
 #[derive(Debug)]
 pub(crate) enum Stop {
     /// The text is not JSON: nothing more can be read.
-    NotJson(Fault),
+    NotJson(Box<NotJson>),
     /// The value breaks a rule. The reader stands behind what broke it and can go on. Boxed, since it is
     /// rare and every read would carry its size.
     Broken(Box<Broken>),
@@ -24,8 +24,8 @@ pub(crate) struct Broken {
     pub(crate) rule: Cow<'static, str>,
 }
 
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Self {
+impl From<Box<NotJson>> for Stop {
+    fn from(fault: Box<NotJson>) -> Self {
         Self::NotJson(fault)
     }
 }
@@ -75,14 +75,7 @@ pub(crate) fn body<'a, T>(
     body: &'a [u8],
     read: impl FnOnce(&mut Reader<'a>) -> Result<T, Stop>,
 ) -> Result<T, Fault> {
-    let mut reader = Reader::new(body)?;
-    let outcome = match read(&mut reader) {
-        Err(Stop::NotJson(fault)) => return Err(fault),
-        Err(Stop::Broken(broken)) => Err(broken),
-        Ok(value) => Ok(value),
-    };
-    reader.leave_to(0)?;
-    reader.end()?;
+    let outcome = read_whole(body, read).map_err(|not_json| Fault::from(*not_json))?;
     outcome.map_err(|broken| {
         let field = if broken.field.is_empty() {
             "body".to_owned()
@@ -91,6 +84,21 @@ pub(crate) fn body<'a, T>(
         };
         Fault::validation(field, broken.rule)
     })
+}
+
+fn read_whole<'a, T>(
+    body: &'a [u8],
+    read: impl FnOnce(&mut Reader<'a>) -> Result<T, Stop>,
+) -> Result<Result<T, Box<Broken>>, Box<NotJson>> {
+    let mut reader = Reader::new(body)?;
+    let outcome = match read(&mut reader) {
+        Err(Stop::NotJson(not_json)) => return Err(not_json),
+        Err(Stop::Broken(broken)) => Err(broken),
+        Ok(value) => Ok(value),
+    };
+    reader.leave_to(0)?;
+    reader.end()?;
+    Ok(outcome)
 }
 
 /// A known field of the object that is being read.

@@ -9,8 +9,26 @@ mod string;
 
 pub(crate) use number::Number;
 
-use crate::Fault;
 use std::borrow::Cow;
+
+/// What is wrong with a text that is not JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NotJson {
+    /// The offset in bytes.
+    pub(crate) at: usize,
+    /// What is wrong there.
+    pub(crate) what: &'static str,
+}
+
+impl NotJson {
+    #[cold]
+    fn at(at: usize, what: &'static str) -> Box<Self> {
+        Box::new(Self { at, what })
+    }
+}
+
+/// Boxed, since every read of every token returns one and almost none is an error.
+type Result<T> = std::result::Result<T, Box<NotJson>>;
 
 /// How deep arrays and objects may be nested, the outermost counted as 1. One bit of a `u128` each.
 pub(crate) const MAX_DEPTH: u32 = 128;
@@ -43,13 +61,15 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// At the beginning of that text, which must be UTF-8.
-    pub(crate) fn new(body: &'a [u8]) -> Result<Self, Fault> {
+    pub(crate) fn new(body: &'a [u8]) -> Result<Self> {
         // The fast check does not say where it failed; the slow one does, and runs for bad bodies only.
-        let text = simdutf8::basic::from_utf8(body).map_err(|_| Fault::BadJson {
-            at: std::str::from_utf8(body)
-                .err()
-                .map_or(0, |error| error.valid_up_to()),
-            what: "not UTF-8",
+        let text = simdutf8::basic::from_utf8(body).map_err(|_| {
+            NotJson::at(
+                std::str::from_utf8(body)
+                    .err()
+                    .map_or(0, |error| error.valid_up_to()),
+                "not UTF-8",
+            )
         })?;
         Ok(Self {
             text,
@@ -67,7 +87,8 @@ impl<'a> Reader<'a> {
     }
 
     /// What the value here is.
-    pub(crate) fn peek(&mut self) -> Result<Kind, Fault> {
+    #[inline]
+    pub(crate) fn peek(&mut self) -> Result<Kind> {
         match self.token() {
             Some(b'"') => Ok(Kind::String),
             Some(b'-' | b'0'..=b'9') => Ok(Kind::Number),
@@ -81,7 +102,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Enters the object or array here.
-    pub(crate) fn enter(&mut self) -> Result<(), Fault> {
+    pub(crate) fn enter(&mut self) -> Result<()> {
         let object = match self.token() {
             Some(b'{') => 1,
             Some(b'[') => 0,
@@ -98,7 +119,8 @@ impl<'a> Reader<'a> {
     }
 
     /// The next key of the object around this place, with its value up next; `None` leaves the object.
-    pub(crate) fn next_key(&mut self) -> Result<Option<Cow<'a, str>>, Fault> {
+    #[inline]
+    pub(crate) fn next_key(&mut self) -> Result<Option<Cow<'a, str>>> {
         if !self.next_member()? {
             return Ok(None);
         }
@@ -108,7 +130,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether the array around this place has another value, which then is up next; `false` leaves it.
-    pub(crate) fn next_element(&mut self) -> Result<bool, Fault> {
+    #[inline]
+    pub(crate) fn next_element(&mut self) -> Result<bool> {
         let fresh = std::mem::take(&mut self.fresh);
         match self.token() {
             Some(b']') => {
@@ -125,30 +148,31 @@ impl<'a> Reader<'a> {
     }
 
     /// The string here.
-    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
+    #[inline]
+    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>> {
         string::read(self)
     }
 
     /// The number here.
-    pub(crate) fn number(&mut self) -> Result<Number<'a>, Fault> {
+    pub(crate) fn number(&mut self) -> Result<Number<'a>> {
         number::read(self)
     }
 
     /// The boolean here.
-    pub(crate) fn boolean(&mut self) -> Result<bool, Fault> {
+    pub(crate) fn boolean(&mut self) -> Result<bool> {
         let value = self.token() == Some(b't');
         self.literal(if value { b"true" } else { b"false" })?;
         Ok(value)
     }
 
     /// The null here.
-    pub(crate) fn null(&mut self) -> Result<(), Fault> {
+    pub(crate) fn null(&mut self) -> Result<()> {
         self.token();
         self.literal(b"null")
     }
 
     /// Passes over the value here, whatever it is, and checks that it is JSON.
-    pub(crate) fn skip(&mut self) -> Result<(), Fault> {
+    pub(crate) fn skip(&mut self) -> Result<()> {
         let depth = self.depth;
         self.skip_or_enter()?;
         self.leave_to(depth)
@@ -156,7 +180,7 @@ impl<'a> Reader<'a> {
 
     /// From after a value, leaves containers until that many are open, and checks that what is passed over is
     /// JSON.
-    pub(crate) fn leave_to(&mut self, depth: u32) -> Result<(), Fault> {
+    pub(crate) fn leave_to(&mut self, depth: u32) -> Result<()> {
         while self.depth > depth {
             let more = if self.objects & 1 == 1 {
                 self.skip_key()?
@@ -171,14 +195,14 @@ impl<'a> Reader<'a> {
     }
 
     /// After the outermost value: nothing but white space may follow.
-    pub(crate) fn end(&mut self) -> Result<(), Fault> {
+    pub(crate) fn end(&mut self) -> Result<()> {
         match self.token() {
             None => Ok(()),
             Some(_) => Err(self.bad("something follows the value")),
         }
     }
 
-    fn skip_or_enter(&mut self) -> Result<(), Fault> {
+    fn skip_or_enter(&mut self) -> Result<()> {
         match self.peek()? {
             Kind::Object | Kind::Array => self.enter(),
             Kind::String => string::skip(self),
@@ -188,7 +212,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn skip_key(&mut self) -> Result<bool, Fault> {
+    fn skip_key(&mut self) -> Result<bool> {
         if !self.next_member()? {
             return Ok(false);
         }
@@ -198,7 +222,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether the object around this place has another key, which then is up next; `false` leaves it.
-    fn next_member(&mut self) -> Result<bool, Fault> {
+    #[inline]
+    fn next_member(&mut self) -> Result<bool> {
         let fresh = std::mem::take(&mut self.fresh);
         match self.token() {
             Some(b'}') => {
@@ -216,7 +241,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn colon(&mut self) -> Result<(), Fault> {
+    #[inline]
+    fn colon(&mut self) -> Result<()> {
         if self.token() != Some(b':') {
             return Err(self.bad("expected `:`"));
         }
@@ -230,7 +256,7 @@ impl<'a> Reader<'a> {
         self.objects >>= 1;
     }
 
-    fn literal(&mut self, word: &[u8]) -> Result<(), Fault> {
+    fn literal(&mut self, word: &[u8]) -> Result<()> {
         if !self.bytes[self.at..].starts_with(word) {
             return Err(self.bad("expected a value"));
         }
@@ -239,6 +265,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes over white space; the byte that follows it, which stays up next.
+    #[inline]
     fn token(&mut self) -> Option<u8> {
         while let Some(&byte) = self.bytes.get(self.at) {
             if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
@@ -249,13 +276,14 @@ impl<'a> Reader<'a> {
         None
     }
 
+    #[inline]
     fn byte(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
     #[cold]
-    fn bad(&self, what: &'static str) -> Fault {
-        Fault::BadJson { at: self.at, what }
+    fn bad(&self, what: &'static str) -> Box<NotJson> {
+        NotJson::at(self.at, what)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Numbers: the double nearest to what is written, and the writing itself.
 
-use super::Reader;
-use crate::Fault;
+use super::{NotJson, Reader, Result};
 
 /// A number as it was written.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,7 +29,7 @@ const POWERS_OF_TEN: [f64; EXACT_DIGITS + 1] = [
 ];
 
 /// The number here.
-pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Result<Number<'a>, Fault> {
+pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Result<Number<'a>> {
     reader.token();
     let start = reader.at;
     let negative = reader.byte() == Some(b'-');
@@ -40,10 +39,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Result<Number<'a>, Fault> {
     let mut mantissa = 0;
     let whole = digits(reader, &mut mantissa)?;
     if whole > 1 && first == Some(b'0') {
-        return Err(Fault::BadJson {
-            at: start,
-            what: "a number with a leading zero",
-        });
+        return Err(NotJson::at(start, "a number with a leading zero"));
     }
     let mut fraction = 0;
     if reader.byte() == Some(b'.') {
@@ -69,7 +65,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Result<Number<'a>, Fault> {
 }
 
 /// Passes over one or more digits and appends them to the mantissa, which wraps when there are too many.
-fn digits(reader: &mut Reader<'_>, mantissa: &mut u64) -> Result<usize, Fault> {
+fn digits(reader: &mut Reader<'_>, mantissa: &mut u64) -> Result<usize> {
     let start = reader.at;
     while let Some(digit @ b'0'..=b'9') = reader.byte() {
         *mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));

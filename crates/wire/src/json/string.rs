@@ -1,28 +1,33 @@
 //! Strings: borrowed as they stand, owned only where an escape was written.
 
-use super::Reader;
 use super::scan::plain_end;
-use crate::Fault;
+use super::{NotJson, Reader, Result};
 use std::borrow::Cow;
 
 /// The string here.
-pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Result<Cow<'a, str>, Fault> {
+#[inline]
+pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Result<Cow<'a, str>> {
     open(reader)?;
     let plain = plain(reader);
     if reader.byte() == Some(b'"') {
         reader.at += 1;
         return Ok(Cow::Borrowed(plain));
     }
+    read_escaped(reader, plain).map(Cow::Owned)
+}
+
+/// Goes on with a string after its first plain part.
+fn read_escaped(reader: &mut Reader<'_>, plain: &str) -> Result<String> {
     let mut text = plain.to_owned();
     while more(reader)? {
         text.push(escape(reader)?);
         text.push_str(self::plain(reader));
     }
-    Ok(Cow::Owned(text))
+    Ok(text)
 }
 
 /// Passes over the string here.
-pub(super) fn skip(reader: &mut Reader<'_>) -> Result<(), Fault> {
+pub(super) fn skip(reader: &mut Reader<'_>) -> Result<()> {
     open(reader)?;
     plain(reader);
     while more(reader)? {
@@ -32,7 +37,8 @@ pub(super) fn skip(reader: &mut Reader<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn open(reader: &mut Reader<'_>) -> Result<(), Fault> {
+#[inline]
+fn open(reader: &mut Reader<'_>) -> Result<()> {
     if reader.token() != Some(b'"') {
         return Err(reader.bad("expected a string"));
     }
@@ -41,6 +47,7 @@ fn open(reader: &mut Reader<'_>) -> Result<(), Fault> {
 }
 
 /// Passes over what needs no decoding. It ends before an ASCII byte or the end: a boundary of characters.
+#[inline]
 fn plain<'a>(reader: &mut Reader<'a>) -> &'a str {
     let start = reader.at;
     reader.at = plain_end(reader.bytes, start);
@@ -48,7 +55,7 @@ fn plain<'a>(reader: &mut Reader<'a>) -> &'a str {
 }
 
 /// After a plain part: whether an escape is up next; `false` passes over the closing quote.
-fn more(reader: &mut Reader<'_>) -> Result<bool, Fault> {
+fn more(reader: &mut Reader<'_>) -> Result<bool> {
     match reader.byte() {
         Some(b'"') => {
             reader.at += 1;
@@ -61,7 +68,7 @@ fn more(reader: &mut Reader<'_>) -> Result<bool, Fault> {
 }
 
 /// The character that the escape here stands for. A surrogate without its other half is U+FFFD.
-fn escape(reader: &mut Reader<'_>) -> Result<char, Fault> {
+fn escape(reader: &mut Reader<'_>) -> Result<char> {
     let start = reader.at;
     reader.at += 2;
     Ok(match reader.bytes.get(start + 1) {
@@ -74,10 +81,7 @@ fn escape(reader: &mut Reader<'_>) -> Result<char, Fault> {
         Some(b'r') => '\r',
         Some(b't') => '\t',
         Some(b'u') => {
-            let unit = hex(reader, reader.at).ok_or(Fault::BadJson {
-                at: start,
-                what: "a bad \\u escape",
-            })?;
+            let unit = hex(reader, reader.at).ok_or_else(|| NotJson::at(start, "a bad \\u escape"))?;
             reader.at += 4;
             match unit {
                 0xd800..=0xdbff => joined(reader, unit),
@@ -85,10 +89,7 @@ fn escape(reader: &mut Reader<'_>) -> Result<char, Fault> {
             }
         }
         _ => {
-            return Err(Fault::BadJson {
-                at: start,
-                what: "a bad escape",
-            });
+            return Err(NotJson::at(start, "a bad escape"));
         }
     })
 }

@@ -2,24 +2,24 @@ use super::*;
 use proptest::prelude::*;
 use serde_json::Value;
 
-fn check(text: impl AsRef<[u8]>) -> Result<(), Fault> {
+fn check(text: impl AsRef<[u8]>) -> Result<()> {
     let mut reader = Reader::new(text.as_ref())?;
     reader.skip()?;
     reader.end()
 }
 
 fn sentence(text: impl AsRef<[u8]>) -> String {
-    check(text).unwrap_err().to_string()
+    crate::Fault::from(*check(text).unwrap_err()).to_string()
 }
 
-fn string_of(text: &str) -> Result<String, Fault> {
+fn string_of(text: &str) -> Result<String> {
     let mut reader = Reader::new(text.as_bytes())?;
     let string = reader.string()?.into_owned();
     reader.end()?;
     Ok(string)
 }
 
-fn number_of(text: &str) -> Result<f64, Fault> {
+fn number_of(text: &str) -> Result<f64> {
     let mut reader = Reader::new(text.as_bytes())?;
     let value = reader.number()?.value();
     reader.end()?;
@@ -27,7 +27,7 @@ fn number_of(text: &str) -> Result<f64, Fault> {
 }
 
 /// Reads a value by pulling, as a parser with a tree would.
-fn tree(reader: &mut Reader<'_>) -> Result<Value, Fault> {
+fn tree(reader: &mut Reader<'_>) -> Result<Value> {
     Ok(match reader.peek()? {
         Kind::Object => {
             reader.enter()?;
@@ -118,10 +118,7 @@ fn containers_nest_128_deep_and_no_deeper() {
         let what = "nested deeper than 128";
         assert_eq!(
             check(nested(levels + 1)),
-            Err(Fault::BadJson {
-                at: open.len() * levels,
-                what
-            }),
+            Err(NotJson::at(open.len() * levels, what)),
             "{open}"
         );
     }
