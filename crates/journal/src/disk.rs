@@ -1,0 +1,110 @@
+//! What the log asks of a disk, small enough to be simulated in full.
+
+mod os;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use os::OsDisk;
+
+/// A tree of directories and files. Changes of entries (create, rename, remove) are durable only after
+/// [`sync_dir`](Disk::sync_dir) of their directory.
+pub trait Disk: Send + Sync {
+    /// Makes the directory and those above it, as far as they are missing, private to their owner. Their
+    /// entries are durable on return.
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
+    /// Makes an empty file, private to its owner; fails with `AlreadyExists` if the name is taken.
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+    /// Opens a file that exists, for reading and writing.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+    /// Gives a file another name in the same directory, atomically, replacing what was there.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file's name; open handles go on reading it.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// The names of the files in a directory, in no order.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Makes all earlier changes of the directory's entries durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+}
+
+/// An open file, addressed by position; no shared cursor, so any thread may read at any time.
+pub trait File: Send + Sync {
+    /// Reads what is there, up to the length of `buf`; 0 at the end of the file.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes all of `bytes`, growing the file where needed.
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Cuts or grows (with zeros) the file to `bytes`.
+    fn set_len(&self, bytes: u64) -> io::Result<()>;
+    /// The file's length in bytes.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether the file has no bytes.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// Makes what was written durable, with the length where it matters for reading it back.
+    fn sync_data(&self) -> io::Result<()>;
+    /// Makes what was written and all metadata durable.
+    fn sync_all(&self) -> io::Result<()>;
+
+    /// Fills `buf` or fails with `UnexpectedEof`.
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let read = self.read_full_at(buf, offset)?;
+        if read < buf.len() {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Fills `buf` as far as the file goes and says how far that was.
+    fn read_full_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buf.len() {
+            match self.read_at(&mut buf[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(filled)
+    }
+}
+
+/// Puts `bytes` in the place of a file, so that a crash leaves the old content or the new one: written under
+/// `<path>.tmp`, synced, renamed, and the directory synced.
+pub fn write_atomically(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = temporary_name(path);
+    let file = create_anew(disk, &temporary)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync_all()?;
+    disk.rename(&temporary, path)?;
+    disk.sync_dir(parent(path))
+}
+
+/// Makes an empty file in the place of whatever a crash left under that name.
+pub(crate) fn create_anew(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn File>> {
+    match disk.create_new(path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            disk.remove(path)?;
+            disk.create_new(path)
+        }
+        other => other,
+    }
+}
+
+/// The name under which a file is written before it takes its place.
+pub(crate) fn temporary_name(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(crate::name::TEMPORARY);
+    name.into()
+}
+
+/// The directory of a file.
+pub(crate) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    }
+}

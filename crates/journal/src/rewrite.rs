@@ -1,0 +1,119 @@
+//! A new generation in the place of a segment: written under a temporary name, synced, renamed, the directory
+//! synced, and only then the old one removed. A crash leaves the old, both, or the new; each is complete.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::SECTOR;
+use crate::disk::{File, create_anew, parent, temporary_name};
+use crate::error::Error;
+use crate::frame::{FRAME_HEADER_BYTES, MAX_PAYLOAD_BYTES, frame_header};
+use crate::header::Header;
+use crate::name::segment_path;
+use crate::seal::Seal;
+use crate::segment::{Phase, Segment};
+
+/// How much is gathered before it is written.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// A generation being written. Dropping it leaves the old one in place.
+pub struct Rewrite {
+    old: Segment,
+    header: Header,
+    path: PathBuf,
+    temporary: PathBuf,
+    file: Arc<dyn File>,
+    buffer: Vec<u8>,
+    /// Where the buffer goes in the file.
+    written: u64,
+    seq: u64,
+}
+
+impl Rewrite {
+    pub(crate) fn begin(old: &Segment) -> Result<Rewrite, Error> {
+        let header = Header {
+            generation: old.generation + 1,
+            ..*old.header()
+        };
+        let path = segment_path(parent(&old.path), header.number, header.generation);
+        let temporary = temporary_name(&path);
+        let file = create_anew(&**old.disk(), &temporary).map_err(Error::io("create", &temporary))?;
+        Ok(Rewrite {
+            old: old.clone(),
+            header,
+            path,
+            temporary,
+            file,
+            buffer: header.encode().to_vec(),
+            written: 0,
+            seq: header.previous_seq,
+        })
+    }
+
+    /// Appends a frame of whole records; its sequence number must be above the one before and none that the
+    /// segment did not have.
+    ///
+    /// # Errors
+    /// [`Error::BadRewrite`] for a frame that cannot stand here, [`Error::Io`].
+    pub fn push(&mut self, seq: u64, payload: &[u8]) -> Result<(), Error> {
+        let whole = payload.len() <= MAX_PAYLOAD_BYTES && crate::records(payload).is_whole();
+        if !whole || seq <= self.seq || seq > self.old.last_seq() {
+            return Err(Error::BadRewrite {
+                file: self.old.path.to_path_buf(),
+                seq,
+            });
+        }
+        self.buffer.reserve(FRAME_HEADER_BYTES + payload.len() + SECTOR);
+        self.buffer
+            .extend_from_slice(&frame_header(&self.header, seq, payload));
+        self.buffer.extend_from_slice(payload);
+        self.buffer.resize(self.buffer.len().next_multiple_of(SECTOR), 0);
+        self.seq = seq;
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Completes the generation and puts it in the place of the old one.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the old generation stays, unless the directory alone could not be synced: then either
+    /// may be found at the next open.
+    pub fn finish(mut self) -> Result<Segment, Error> {
+        let last_seq = self.old.last_seq();
+        let end = self.written + self.buffer.len() as u64;
+        self.buffer
+            .extend_from_slice(&Seal { end, last_seq }.encode(&self.header));
+        self.flush()?;
+        self.file.sync_all().map_err(Error::io("sync", &self.temporary))?;
+        let (disk, dir) = (self.old.disk(), parent(&self.path));
+        disk.rename(&self.temporary, &self.path)
+            .map_err(Error::io("rename", &self.temporary))?;
+        disk.sync_dir(dir).map_err(Error::io("sync", dir))?;
+        // From here on the new generation counts. If the old one cannot go now, the next open removes it.
+        if let Err(e) = disk.remove(&self.old.path).and_then(|()| disk.sync_dir(dir)) {
+            tracing::warn!(file = %self.old.path.display(), error = %e, "an old generation could not be removed");
+        }
+        let disk = Arc::clone(disk);
+        Ok(Segment::new(
+            disk,
+            self.file,
+            &self.path,
+            self.header,
+            end,
+            last_seq,
+            Phase::Sealed,
+        ))
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.file
+            .write_all_at(&self.buffer, self.written)
+            .map_err(Error::io("write", &self.temporary))?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+}
