@@ -16,10 +16,8 @@ pub(crate) fn within(number: &Number<'_>, maximum: u32) -> Option<f64> {
 /// Rounded is what was *written*: 1.0005 ms are 1,001 µs, although the double nearest to 1.0005 is below it.
 pub(crate) fn micros_within(number: &Number<'_>, maximum_ms: u32) -> Option<u32> {
     within(number, maximum_ms)?;
-    // What was written may be above the maximum by less than half a step of doubles.
-    u32::try_from(thousandfold_half_up(number.text()))
-        .ok()
-        .map(|us| us.min(maximum_ms.saturating_mul(1_000)))
+    // What was written may be above the maximum by half a step of doubles: too little to round up.
+    u32::try_from(thousandfold_half_up(number.text())).ok()
 }
 
 /// A thousand times the magnitude of a written number, rounded half up. Saturates.

@@ -138,6 +138,7 @@ fn a_surrogate_without_its_other_half_is_the_replacement_character() {
         (r#""\ud83e\ud83e\udd80""#, "\u{fffd}🦀"),
         (r#""\udd80\ud83e""#, "\u{fffd}\u{fffd}"),
         (r#""\ud83e\\udd80""#, "\u{fffd}\\udd80"),
+        (r#""\ud83e--dd80""#, "\u{fffd}--dd80"),
     ] {
         assert_eq!(string_of(text).unwrap(), string, "{text}");
         assert_eq!(check(text), Ok(()));
