@@ -91,12 +91,12 @@ impl Committer {
     /// Waits until all that was queued is done, and ends the thread.
     pub(crate) fn drain(&mut self) {
         self.queue = None;
-        if let Some(thread) = self.thread.take() {
-            if thread.join().is_err() {
-                self.writer
-                    .state
-                    .poison("the thread that commits frames ended by a panic");
-            }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            self.writer
+                .state
+                .poison("the thread that commits frames ended by a panic");
         }
     }
 }

@@ -217,14 +217,13 @@ impl Journal {
         if let Some(left) = self.left.take() {
             self.seal(&left);
         }
-        if let Some(path) = blank {
-            if let Err(e) = self
+        if let Some(path) = blank
+            && let Err(e) = self
                 .disk
                 .remove(&path)
                 .and_then(|()| self.disk.sync_dir(&self.dir))
-            {
-                tracing::warn!(file = %path.display(), error = %e, "an unused segment could not be removed");
-            }
+        {
+            tracing::warn!(file = %path.display(), error = %e, "an unused segment could not be removed");
         }
     }
 

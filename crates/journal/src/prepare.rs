@@ -139,10 +139,10 @@ impl Preparer {
     pub(crate) fn stop(&mut self) -> Option<Prepared> {
         self.shared.slot.lock().stop = true;
         self.shared.changed.notify_all();
-        if let Some(thread) = self.thread.take() {
-            if thread.join().is_err() {
-                tracing::error!("the thread that prepares segments ended by a panic");
-            }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that prepares segments ended by a panic");
         }
         self.shared.slot.lock().ready.take()
     }

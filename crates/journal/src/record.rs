@@ -44,9 +44,10 @@ pub struct Records<'a> {
 
 impl Records<'_> {
     /// Whether the payload is records from its first byte to its last.
-    pub(crate) fn is_whole(mut self) -> bool {
-        self.by_ref().for_each(drop);
-        self.at == self.payload.len()
+    pub(crate) fn are_whole(self) -> bool {
+        let mut rest = self;
+        rest.by_ref().for_each(drop);
+        rest.at == rest.payload.len()
     }
 }
 

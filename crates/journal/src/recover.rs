@@ -11,7 +11,7 @@ use crate::disk::{Disk, File};
 use crate::error::{Damage, Error};
 use crate::header::{FORMAT_VERSION, FirstSector, Header};
 use crate::name;
-use crate::scan::{Scan, lost_its_header, scan, seal_at, seal_at_end};
+use crate::scan::{Scan, is_blank_behind_header, lost_its_header, scan, seal_at, seal_at_end};
 use crate::segment::{Phase, Segment};
 
 /// A directory in order.
@@ -124,7 +124,7 @@ impl Listing {
                 continue;
             };
             let file = disk.open(&path).map_err(Error::io("open", &path))?;
-            match first_sector(&*file).map_err(Error::io("read", &path))? {
+            match first_sector(&file).map_err(Error::io("read", &path))? {
                 FirstSector::Newer(found) => {
                     return Err(Error::NewerFormat {
                         file: path,
@@ -282,11 +282,15 @@ impl Found {
     }
 }
 
-fn first_sector(file: &dyn File) -> io::Result<FirstSector> {
+fn first_sector(file: &Arc<dyn File>) -> io::Result<FirstSector> {
     // A file shorter than a sector was being prepared; what is missing counts as zeros.
     let mut sector = [0; SECTOR];
     file.read_full_at(&mut sector, 0)?;
-    Ok(Header::decode(&sector))
+    match Header::decode(&sector) {
+        // The first write was cut within the header: nothing was ever in this segment.
+        FirstSector::Damaged(_) if is_blank_behind_header(file)? => Ok(FirstSector::Blank),
+        other => Ok(other),
+    }
 }
 
 fn remove_all(disk: &dyn Disk, dir: &Path, files: &[PathBuf]) -> Result<(), Error> {

@@ -56,7 +56,7 @@ impl Rewrite {
     /// # Errors
     /// [`Error::BadRewrite`] for a frame that cannot stand here, [`Error::Io`].
     pub fn push(&mut self, seq: u64, payload: &[u8]) -> Result<(), Error> {
-        let whole = payload.len() <= MAX_PAYLOAD_BYTES && crate::records(payload).is_whole();
+        let whole = payload.len() <= MAX_PAYLOAD_BYTES && crate::records(payload).are_whole();
         if !whole || seq <= self.seq || seq > self.old.last_seq() {
             return Err(Error::BadRewrite {
                 file: self.old.path.to_path_buf(),

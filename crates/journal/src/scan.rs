@@ -1,6 +1,7 @@
 //! Reading frames from a file, without trust in what it holds.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::SECTOR;
@@ -16,7 +17,8 @@ const READ_AHEAD_BYTES: usize = 256 << 10;
 pub(crate) struct Reader {
     file: Arc<dyn File>,
     buffer: Vec<u8>,
-    start: u64,
+    /// What part of the file is at the front of the buffer.
+    held: Range<u64>,
 }
 
 impl Reader {
@@ -24,26 +26,22 @@ impl Reader {
         Reader {
             file,
             buffer: Vec::new(),
-            start: 0,
+            held: 0..0,
         }
     }
 
     /// The bytes at `offset`; fewer than `len` only at the end of the file.
     fn bytes(&mut self, offset: u64, len: usize) -> io::Result<&[u8]> {
-        let held = self.start..self.start + self.buffer.len() as u64;
-        if offset < held.start || offset + len as u64 > held.end {
-            self.buffer.resize(len.max(READ_AHEAD_BYTES), 0);
-            self.start = offset;
-            match self.file.read_full_at(&mut self.buffer, offset) {
-                Ok(filled) => self.buffer.truncate(filled),
-                Err(e) => {
-                    self.buffer.clear();
-                    return Err(e);
-                }
+        if offset < self.held.start || offset + len as u64 > self.held.end {
+            if self.buffer.len() < len.max(READ_AHEAD_BYTES) {
+                self.buffer = vec![0; len.max(READ_AHEAD_BYTES)];
             }
+            self.held = 0..0;
+            let filled = self.file.read_full_at(&mut self.buffer, offset)?;
+            self.held = offset..offset + filled as u64;
         }
-        let from = (offset - self.start) as usize;
-        let to = self.buffer.len().min(from + len);
+        let from = (offset - self.held.start) as usize;
+        let to = ((self.held.end - self.held.start) as usize).min(from + len);
         Ok(&self.buffer[from..to])
     }
 
@@ -120,14 +118,14 @@ pub(crate) fn scan(file: &Arc<dyn File>, segment: &Header) -> io::Result<Scan> {
     }
     // Only one write is in flight, so a whole frame beyond the first bad one was written after that one had
     // been synced: then this is no torn end.
-    if !segment.unsynced {
-        if let Some(later) = reader.next_frame(segment, end + SECTOR as u64, limit, last_seq)? {
-            let what = format!(
-                "the frame after frame {last_seq} does not check, but frame {} behind it does",
-                later.seq
-            );
-            return Ok(Scan::Damaged { offset: end, what });
-        }
+    if !segment.unsynced
+        && let Some(later) = reader.next_frame(segment, end + SECTOR as u64, limit, last_seq)?
+    {
+        let what = format!(
+            "the frame after frame {last_seq} does not check, but frame {} behind it does",
+            later.seq
+        );
+        return Ok(Scan::Damaged { offset: end, what });
     }
     Ok(Scan::Ends { end, last_seq })
 }
@@ -156,4 +154,18 @@ pub(crate) fn lost_its_header(file: &Arc<dyn File>) -> io::Result<bool> {
     };
     let second = reader.frame_header(crate::frame::frame_end(HEADER_BYTES, first.payload_bytes))?;
     Ok(second.is_some_and(|second| second.seq.checked_sub(1) == Some(first.seq)))
+}
+
+/// Whether nothing was ever written behind the first sector.
+pub(crate) fn is_blank_behind_header(file: &Arc<dyn File>) -> io::Result<bool> {
+    let mut reader = Reader::new(Arc::clone(file));
+    let (mut offset, len) = (HEADER_BYTES, file.len()?);
+    while offset < len {
+        let bytes = reader.bytes(offset, READ_AHEAD_BYTES)?;
+        if bytes.is_empty() || bytes.iter().any(|&byte| byte != 0) {
+            return Ok(bytes.is_empty());
+        }
+        offset += bytes.len() as u64;
+    }
+    Ok(true)
 }

@@ -299,7 +299,7 @@ impl Iterator for Frames {
             }
             Ok(Some(frame)) => {
                 (self.at, self.seq) = (frame.end(), frame.seq);
-                if frame.records().is_whole() {
+                if frame.records().are_whole() {
                     Ok(frame)
                 } else {
                     Err(self.segment.damage(

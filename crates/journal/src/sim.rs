@@ -71,6 +71,11 @@ impl SimDisk {
         self.shared.world.lock().operations
     }
 
+    /// Whether a planned [`Fault::Halt`] has come.
+    pub fn has_halted(&self) -> bool {
+        self.shared.world.lock().halted
+    }
+
     /// Plans a fault for the `nth` such operation from now, counted from 1.
     pub fn fail_nth(&self, nth: u64, fault: Fault) {
         let mut world = self.shared.world.lock();

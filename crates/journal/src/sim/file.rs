@@ -91,7 +91,7 @@ impl Change {
 fn write(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
     let end = offset + bytes.len();
     if content.len() < end {
-        content.resize(end, 0);
+        content.extend_from_slice(&vec![0; end - content.len()]);
     }
     content[offset..end].copy_from_slice(bytes);
 }

@@ -18,7 +18,7 @@ pub(super) struct World {
     pub(super) operations: u64,
     /// At which operation, and what.
     pub(super) fault: Option<(u64, Fault)>,
-    halted: bool,
+    pub(super) halted: bool,
     pub(super) failing_syncs: bool,
     pub(super) capacity: Option<u64>,
     pub(super) held: bool,
