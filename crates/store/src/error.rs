@@ -26,6 +26,16 @@ pub enum Error {
         /// What is wrong there.
         what: String,
     },
+    /// A derived index file is not what was written. It is rebuilt from its segment.
+    #[error("{} is damaged at byte {offset}: {what}; it can be rebuilt", file.display())]
+    Index {
+        /// The index file.
+        file: PathBuf,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// What is wrong there.
+        what: String,
+    },
     /// A record that this version does not know and may not skip.
     #[error("{} holds a record of kind {kind}, which this version does not know; start a newer version", file.display())]
     UnknownRecord {
@@ -42,6 +52,17 @@ pub enum Error {
         /// What it said.
         why: String,
     },
+}
+
+impl Error {
+    /// Whether stored events are damaged, as opposed to a file that can be rebuilt or a passing failure.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Damaged { .. } | Self::Journal(journal::Error::Damaged(_))
+        )
+    }
 }
 
 /// Why a submission was not taken, or may not have been.

@@ -10,9 +10,31 @@
 //! - The same event (agent, `evaluation_id`, timestamp as sent) is recorded once.
 //! - The owner thread never reads a file, so no cold agent and no slow disk holds the others up.
 
+mod agent;
+mod batch;
+mod bytes;
+mod checkpoint;
+mod clock;
+mod codec;
+mod damage;
 mod error;
+mod facts;
+mod identity;
+mod index;
+mod loader;
+mod owner;
+mod progress;
+mod query;
+mod recover;
+mod registry;
+mod sealing;
+mod segments;
+mod shared;
+mod spill;
 mod store;
 mod types;
+
+pub use clock::{Clock, system_clock};
 
 pub use error::{Error, NotKept, Refused};
 pub use store::{Observer, Options, Reply, Store, Unobserved};

@@ -1,26 +1,41 @@
 //! The store as its users see it: hand in submissions, ask questions.
 
+use crate::agent::AgentName;
+use crate::batch::Batch;
+use crate::clock::{Clock, system_clock};
+use crate::loader::{self, Errand};
+use crate::owner::{Message, Owner, Registration, Work};
+use crate::recover::{self, Recovered};
+use crate::sealing::Background;
+use crate::shared::{Permit, Shared};
 use crate::{
-    Agent, AgentOrder, Error, EventPage, EventQuery, Health, KeyId, OrgId, Receipt, Refused, Stats,
+    Agent, AgentOrder, Error, EventPage, EventQuery, Health, KeyId, NotKept, OrgId, Receipt, Refused, Stats,
     StoredEvent, Submission,
 };
+use crossbeam_channel::{Sender, unbounded};
 use journal::Disk;
+use parking_lot::Mutex;
 use reputation::Summary;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Called once, from a thread of the store, with what became of a submission.
 pub type Reply<T> = Box<dyn FnOnce(Result<T, Refused>) + Send>;
 
+/// Threads that read what cold agents and possible repeats need.
+const LOADERS: usize = 4;
+
 /// Settings of a store.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// How the log is kept.
     pub journal: journal::Options,
     /// How far ahead of the server a timestamp may be; one further ahead is recorded at its receipt.
     pub max_clock_ahead: Duration,
-    /// Agents whose windows are kept in memory.
+    /// Agents whose windows are kept in memory, at 12–14 KB each when full. At least 1,000 are.
     pub window_cache: usize,
     /// Bytes of index blocks kept in memory.
     pub cache_bytes: u64,
@@ -28,6 +43,8 @@ pub struct Options {
     pub max_in_flight: usize,
     /// Age at which the open segment is sealed even if it isn't full.
     pub segment_age: Duration,
+    /// The time of receipt.
+    pub clock: Clock,
 }
 
 impl Default for Options {
@@ -39,6 +56,7 @@ impl Default for Options {
             cache_bytes: 64 << 20,
             max_in_flight: 4_096,
             segment_age: Duration::from_secs(86_400),
+            clock: system_clock(),
         }
     }
 }
@@ -56,55 +74,286 @@ pub struct Unobserved;
 impl Observer for Unobserved {}
 
 /// Durable events, their index, and the agents' standing.
-pub struct Store {}
+pub struct Store {
+    shared: Arc<Shared>,
+    journal_state: journal::StateHandle,
+    owner: Sender<Message>,
+    loaders: Mutex<Option<Sender<Errand>>>,
+    draining: AtomicBool,
+    cursor_key: [u8; 32],
+    threads: Mutex<Option<Threads>>,
+}
+
+struct Threads {
+    owner: JoinHandle<Vec<(crate::agent::AgentNo, crate::agent::AgentState)>>,
+    loaders: Vec<JoinHandle<()>>,
+    background: JoinHandle<Background>,
+}
 
 impl Store {
-    /// Opens the store in `dir`, recovering what a crash left.
-    pub fn open(_disk: Arc<dyn Disk>, _dir: &Path, _options: Options, _observer: Arc<dyn Observer>) -> Result<Self, Error> {
-        unimplemented!()
+    /// Opens the store in `dir`, recovering what a crash left. The caller makes sure that no other process
+    /// has it open.
+    ///
+    /// # Errors
+    /// Where the log is damaged before its end, of a newer format, or cannot be read or written.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: Options,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, Error> {
+        let Recovered {
+            shared,
+            journal,
+            covered,
+            secret,
+        } = recover::open(disk, dir, options, observer)?;
+        let shared = Arc::new(shared);
+        let journal_state = journal.state();
+        let (owner_inbox, messages) = unbounded(); // bounded by the permits in flight
+        let (loader_inbox, errands) = unbounded(); // likewise
+        let loaders = loader::spawn(&shared, &errands, &owner_inbox, LOADERS)?;
+        let owner = Owner::new(Arc::clone(&shared), journal, messages, loader_inbox.clone());
+        let owner = spawn("repute-owner", move || owner.run())?;
+        let background = Background::new(covered);
+        let background = {
+            let shared = Arc::clone(&shared);
+            spawn("repute-seal", move || background.run(&shared))?
+        };
+        Ok(Self {
+            shared,
+            journal_state,
+            owner: owner_inbox,
+            loaders: Mutex::new(Some(loader_inbox)),
+            draining: AtomicBool::new(false),
+            cursor_key: secret,
+            threads: Mutex::new(Some(Threads {
+                owner,
+                loaders,
+                background,
+            })),
+        })
     }
-    /// Hands in a batch. Never waits for the disk.
-    pub fn submit(&self, _submission: &Submission<'_>, _reply: Reply<Receipt>) {
-        unimplemented!()
+
+    /// Hands in a batch. Never waits for the disk; `reply` hears what became of it.
+    pub fn submit(&self, submission: &Submission<'_>, reply: Reply<Receipt>) {
+        let permit = match self.admit() {
+            Ok(permit) => permit,
+            Err(why) => return reply(Err(why)),
+        };
+        let mut work = Work {
+            batch: Batch::new(submission),
+            loaded: Vec::new(),
+            reply,
+            permit,
+        };
+        match loader::triage(&self.shared, &mut work) {
+            None => self.hand_over(Message::Batch(work)),
+            Some(doubts) => {
+                let errand = Errand {
+                    work,
+                    doubts,
+                    after_group: 0,
+                };
+                let refused = match &*self.loaders.lock() {
+                    Some(loaders) => loaders.send(errand).err().map(|back| back.0.work),
+                    None => Some(errand.work),
+                };
+                if let Some(work) = refused {
+                    Message::Batch(work).refuse(&Refused::NotKept(NotKept::Draining));
+                }
+            }
+        }
     }
+
     /// Makes an agent known before its first event.
-    pub fn register(&self, _org: OrgId, _key: KeyId, _agent_id: &str, _max_agents: u64, _reply: Reply<()>) {
-        unimplemented!()
+    pub fn register(&self, org: OrgId, key: KeyId, agent_id: &str, max_agents: u64, reply: Reply<()>) {
+        match self.admit() {
+            Ok(permit) => {
+                let agent_id = agent_id.to_owned();
+                let registration = Registration {
+                    org,
+                    key,
+                    agent_id,
+                    max_agents,
+                    reply,
+                    permit,
+                };
+                self.hand_over(Message::Register(registration));
+            }
+            Err(why) => reply(Err(why)),
+        }
     }
+
+    fn admit(&self) -> Result<Permit, Refused> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Refused::NotKept(NotKept::Draining));
+        }
+        Permit::take(&self.shared.in_flight, self.shared.options.max_in_flight)
+            .ok_or(Refused::NotKept(NotKept::Overloaded))
+    }
+
+    fn hand_over(&self, message: Message) {
+        if let Err(back) = self.owner.send(message) {
+            back.0.refuse(&Refused::NotKept(NotKept::Draining));
+        }
+    }
+
     /// The standing of each of these agents; an unknown one has an empty window. May read the disk.
-    pub fn reputations(&self, _org: OrgId, _agent_ids: &[&str]) -> Result<Vec<Summary>, Error> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// Where stored events that it needs cannot be read.
+    pub fn reputations(&self, org: OrgId, agent_ids: &[&str]) -> Result<Vec<Summary>, Error> {
+        self.shared.read(|| {
+            agent_ids
+                .iter()
+                .map(|agent_id| self.shared.summary(org, agent_id))
+                .collect()
+        })
     }
-    /// The standing of an agent if memory knows it.
-    pub fn warm_summary(&self, _org: OrgId, _agent_id: &str) -> Option<Summary> {
-        unimplemented!()
+
+    /// The standing of an agent if memory knows it, or knows that there is no such agent.
+    #[must_use]
+    pub fn warm_summary(&self, org: OrgId, agent_id: &str) -> Option<Summary> {
+        let published = self.shared.published.read();
+        match published.registry.find(AgentName { org, agent_id }) {
+            Some(no) => published.registry.entry(no).summary(),
+            None => Some(Summary::default()),
+        }
     }
+
     /// A page of events. Reads the disk.
-    pub fn events(&self, _org: OrgId, _query: &EventQuery) -> Result<EventPage, Error> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// Where stored events that it needs cannot be read.
+    pub fn events(&self, org: OrgId, query: &EventQuery) -> Result<EventPage, Error> {
+        self.shared
+            .read(|| self.shared.reader(org, query.agent_id.as_deref()).page(query))
     }
+
     /// One event. Reads the disk.
-    pub fn event(&self, _org: OrgId, _seq: u64) -> Result<Option<StoredEvent>, Error> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// Where it is stored but cannot be read.
+    pub fn event(&self, org: OrgId, seq: u64) -> Result<Option<StoredEvent>, Error> {
+        self.shared.read(|| self.shared.reader(org, None).event(seq))
     }
-    /// The first `limit` agents in this order. May read the disk.
-    pub fn agents(&self, _org: OrgId, _order: &AgentOrder, _limit: usize) -> Result<Vec<Agent>, Error> {
-        unimplemented!()
+
+    /// The first `limit` agents in this order. Reads the disk for windows that only a crash left unknown.
+    ///
+    /// # Errors
+    /// Where stored events that it needs cannot be read.
+    pub fn agents(&self, org: OrgId, order: &AgentOrder, limit: usize) -> Result<Vec<Agent>, Error> {
+        let mut unknown = Vec::new();
+        let mut agents: Vec<Agent> = {
+            let published = self.shared.published.read();
+            let registry = &published.registry;
+            let numbers: Vec<_> = match order {
+                AgentOrder::LastSeen(after) => {
+                    let after = after.as_ref().map(|(seen, agent_id)| (*seen, agent_id.as_str()));
+                    registry.by_last_seen(org, after).take(limit).collect()
+                }
+                AgentOrder::AgentId(after) => {
+                    registry.by_agent_id(org, after.as_deref()).take(limit).collect()
+                }
+            };
+            let agent = |(index, no): (usize, _)| {
+                let entry = registry.entry(no);
+                if entry.summary().is_none() {
+                    unknown.push(index);
+                }
+                Agent {
+                    agent_id: entry.agent_id.to_string(),
+                    first_seen: entry.facts.first_seen,
+                    last_seen: entry.facts.last_seen,
+                    eval_count: entry.facts.count,
+                    summary: entry.summary().unwrap_or_default(),
+                }
+            };
+            numbers.into_iter().enumerate().map(agent).collect()
+        };
+        for index in unknown {
+            agents[index].summary = self
+                .shared
+                .read(|| self.shared.summary(org, &agents[index].agent_id))?;
+        }
+        Ok(agents)
     }
+
     /// Whether it takes events.
+    #[must_use]
     pub fn health(&self) -> Health {
-        unimplemented!()
+        match self.journal_state.get() {
+            journal::State::Writable => self
+                .shared
+                .sealing
+                .trouble()
+                .map_or(Health::Writable, Health::Full),
+            journal::State::Full(why) => Health::Full(why),
+            journal::State::Poisoned(why) => Health::Poisoned(why),
+        }
     }
+
     /// Figures of this moment.
+    #[must_use]
     pub fn stats(&self) -> Stats {
-        unimplemented!()
+        let published = self.shared.published.read();
+        let mut stats = published.segments.stats();
+        stats.agents = published.registry.len() as u64;
+        stats.in_flight = self.shared.in_flight.load(Ordering::Relaxed) as u64;
+        stats.resident_windows = self.shared.resident_windows.load(Ordering::Relaxed) as u64;
+        stats.damage = self.shared.damage.list();
+        stats
     }
+
     /// The key under which cursors are authenticated.
+    #[must_use]
     pub fn cursor_key(&self) -> [u8; 32] {
-        unimplemented!()
+        self.cursor_key
     }
-    /// Takes no more, finishes what was handed in, and leaves everything on disk.
+
+    /// Takes no more, finishes what was handed in, and leaves everything on disk. A second call does
+    /// nothing.
     pub fn close(&self) {
-        unimplemented!()
+        self.draining.store(true, Ordering::Release);
+        let Some(threads) = self.threads.lock().take() else {
+            return;
+        };
+        // The loaders end when nobody can send them errands: this store and the owner.
+        while self.shared.in_flight.load(Ordering::Acquire) > 0 && !threads.owner.is_finished() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.loaders.lock().take();
+        let _ = self.owner.send(Message::Close);
+        let Ok(residents) = threads.owner.join() else {
+            tracing::error!("the owner thread ended by a panic; the next start recovers the log");
+            return;
+        };
+        for loader in threads.loaders {
+            let _ = loader.join();
+        }
+        self.shared.sealing.close();
+        if let Ok(mut background) = threads.background.join() {
+            background.finish(&self.shared, &residents);
+        }
     }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, Error> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map_err(|why| Error::System {
+            what: "a thread",
+            why: why.to_string(),
+        })
 }

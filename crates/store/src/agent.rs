@@ -1,0 +1,226 @@
+//! An agent while it is counted: its window, and what tells repeats of its events apart from new ones.
+
+use crate::facts::{Facts, Recorded};
+use crate::identity::{Identities, made_at};
+use crate::{OrgId, Source};
+use reputation::{Micros, Placement, Slot, WINDOW, Window};
+use std::collections::VecDeque;
+
+/// How many arrivals that are not in the window are remembered one by one; a doubt about an earlier one is
+/// settled by a look-up.
+const OUTSIDE_REMEMBERED: usize = 128;
+
+/// Everything the owner needs of an agent to count it. Derived from the log: losing it costs a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AgentState {
+    pub(crate) facts: Facts,
+    pub(crate) window: Window,
+    /// Among the newest 500 arrivals, those that no look-up by the timestamp finds in the window: without a
+    /// timestamp, clamped, or evaluated under a client's id. In order of arrival.
+    pub(crate) aside: VecDeque<Aside>,
+    /// The arrivals that left the window last, or were too late to enter it.
+    outside: VecDeque<Aside>,
+    /// The newest arrival that is neither in the window nor in `outside`; 0 if all of them are.
+    forgotten: u64,
+}
+
+/// One arrival and its identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Aside {
+    /// The how-manieth event of its agent, from 1.
+    pub(crate) arrival: u64,
+    /// What [`Identities`] made of it.
+    pub(crate) identity: u64,
+}
+
+/// An event as it asks whether it is new.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question<'a> {
+    pub(crate) evaluation_id: &'a str,
+    pub(crate) sent_at: Option<Micros>,
+}
+
+/// What the state alone can say of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It was not recorded before.
+    New,
+    /// It may have been: somebody must look at the stored rows.
+    Ask,
+}
+
+/// A new event to be counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) evaluation_id: Option<&'a str>,
+    pub(crate) event: Recorded,
+    pub(crate) latency_us: u32,
+    pub(crate) passed: bool,
+}
+
+impl AgentState {
+    /// An agent without an event.
+    pub(crate) fn new(since: Micros) -> Self {
+        Self::loaded(Facts::new(since), Window::new(), VecDeque::new())
+    }
+
+    /// An agent as a look-up found it.
+    pub(crate) fn loaded(facts: Facts, window: Window, aside: VecDeque<Aside>) -> Self {
+        Self {
+            facts,
+            window,
+            aside,
+            outside: VecDeque::new(),
+            forgotten: facts.count,
+        }
+    }
+
+    /// Whether the event was recorded before, as far as this state knows. `known` is the number of the
+    /// agent's arrivals that a look-up has already excluded, 0 if nobody looked.
+    pub(crate) fn ask(&self, question: &Question<'_>, known: u64, identities: &Identities) -> Answer {
+        let by_time = question.sent_at.filter(|sent| !self.is_news(*sent));
+        if by_time.is_none()
+            && question.sent_at.is_some()
+            && self.facts.made.is_none()
+            && self.aside.is_empty()
+        {
+            return Answer::New;
+        }
+        let asks = self.may_be_aside(question, known, identities)
+            || by_time.is_some_and(|sent| {
+                self.may_be_at(sent, question, known, identities) || self.may_be_clamped(sent, known)
+            })
+            || self
+                .made_time(question)
+                .is_some_and(|time| self.may_be_at(time, question, known, identities));
+        if asks { Answer::Ask } else { Answer::New }
+    }
+
+    /// Whether no event of this agent was ever sent with this timestamp, going by the newest and by the span
+    /// of the clamped ones alone: the usual case.
+    fn is_news(&self, sent: Micros) -> bool {
+        self.facts.newest_sent < Some(sent) && !self.facts.clamped.is_some_and(|span| span.holds(sent))
+    }
+
+    /// When an evaluation with this id would have been recorded, had the server made the id.
+    fn made_time(&self, question: &Question<'_>) -> Option<Micros> {
+        let made = self.facts.made?;
+        made_at(question.evaluation_id).filter(|time| made.holds(*time))
+    }
+
+    /// Whether it may be among the arrivals after `known` that stand aside.
+    fn may_be_aside(&self, question: &Question<'_>, known: u64, identities: &Identities) -> bool {
+        if self.aside.back().is_none_or(|newest| newest.arrival <= known) {
+            return false;
+        }
+        let sent = identities.of(question.evaluation_id, question.sent_at);
+        let evaluated = identities.of_evaluated(question.evaluation_id);
+        let mut after = self.aside.iter().rev().take_while(|aside| aside.arrival > known);
+        after.any(|aside| aside.identity == sent || aside.identity == evaluated)
+    }
+
+    /// Whether it may be among the arrivals after `known` that were recorded at this time.
+    fn may_be_at(&self, time: Micros, question: &Question<'_>, known: u64, identities: &Identities) -> bool {
+        let identity = identities.of(question.evaluation_id, Some(time));
+        if self
+            .window
+            .at(time)
+            .any(|slot| slot.identity == identity && slot.arrival > known)
+        {
+            return true;
+        }
+        let before_window =
+            self.window.is_full() && self.window.oldest().is_some_and(|o| time <= o.recorded_at);
+        before_window
+            && (known < self.forgotten
+                || self
+                    .outside
+                    .iter()
+                    .any(|old| old.arrival > known && old.identity == identity))
+    }
+
+    /// Whether it may have been clamped before the arrivals that are held aside, but after `known`.
+    fn may_be_clamped(&self, sent: Micros, known: u64) -> bool {
+        self.facts.clamped.is_some_and(|span| span.holds(sent)) && known + (WINDOW as u64) < self.facts.count
+    }
+
+    /// Counts a new event and says whether it was late.
+    pub(crate) fn count(&mut self, arrival: &Arrival<'_>, identities: &Identities) -> Placement {
+        let Arrival {
+            event,
+            latency_us,
+            passed,
+            ..
+        } = *arrival;
+        self.facts.record(&event);
+        let number = self.facts.count;
+        let (identity, aside) = identify(arrival.evaluation_id, &event, identities);
+        let slot = Slot {
+            recorded_at: event.recorded_at,
+            arrival: number,
+            latency_us,
+            passed,
+            identity,
+        };
+        let displaced = self.window.oldest().filter(|_| self.window.is_full()).copied();
+        let placement = self.window.insert(slot);
+        match (placement, displaced) {
+            (Placement::Late, _) => self.leave(&slot),
+            (Placement::Counted, Some(oldest)) => self.leave(&oldest),
+            (Placement::Counted, None) => {}
+        }
+        while self
+            .aside
+            .front()
+            .is_some_and(|old| old.arrival + WINDOW as u64 <= number)
+        {
+            self.aside.pop_front();
+        }
+        if let Some(identity) = aside {
+            self.aside.push_back(Aside {
+                arrival: number,
+                identity,
+            });
+        }
+        placement
+    }
+
+    fn leave(&mut self, slot: &Slot) {
+        if self.outside.len() == OUTSIDE_REMEMBERED
+            && let Some(old) = self.outside.pop_front()
+        {
+            self.forgotten = self.forgotten.max(old.arrival);
+        }
+        self.outside.push_back(Aside {
+            arrival: slot.arrival,
+            identity: slot.identity,
+        });
+    }
+}
+
+/// The identity that an event has in the window, by its recorded time, and the one it has aside, if any.
+pub(crate) fn identify(
+    evaluation_id: Option<&str>,
+    event: &Recorded,
+    identities: &Identities,
+) -> (u64, Option<u64>) {
+    let Some(id) = evaluation_id else { return (0, None) };
+    match (event.source, event.sent_at) {
+        (Source::EvaluateMadeId, _) => (identities.of(id, Some(event.recorded_at)), None),
+        (Source::Evaluate, _) => (0, Some(identities.of_evaluated(id))),
+        (Source::Ingest, None) => (0, Some(identities.of(id, None))),
+        (Source::Ingest, Some(sent)) if sent == event.recorded_at => (identities.of(id, Some(sent)), None),
+        (Source::Ingest, Some(sent)) => (0, Some(identities.of(id, Some(sent)))),
+    }
+}
+
+/// A place in the registry: one agent of one organisation, for as long as the process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AgentNo(pub(crate) u32);
+
+/// An agent's full name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct AgentName<'a> {
+    pub(crate) org: OrgId,
+    pub(crate) agent_id: &'a str,
+}

@@ -1,0 +1,27 @@
+//! The store's records: what the log says of events, byte for byte (`docs/on-disk.md`, "Records").
+//!
+//! Encoding needs the open segment's [`Words`]; decoding gives borrowed rows with word numbers, so that a
+//! recovery reads millions of rows without an allocation each. Every decoder takes any bytes: what is not a
+//! record of this format is [`Malformed`], never a panic.
+
+mod batch;
+mod evaluation_id;
+mod fields;
+mod registration;
+mod row;
+mod words;
+
+pub(crate) use batch::{BatchEncoder, BatchHeader, BatchReader, max_batch_bytes};
+pub(crate) use evaluation_id::{IdForm, fingerprint};
+pub(crate) use fields::Malformed;
+pub(crate) use registration::{RegistrationRecord, encode_registration, max_registration_bytes};
+pub(crate) use row::{EventView, GateView, Row, RowFields, TextRef};
+pub(crate) use words::{AgentWord, TextWord, Word, Words, read_words};
+
+/// New words of the segment's dictionary.
+pub(crate) const WORDS: u8 = 1;
+/// A batch of events.
+pub(crate) const BATCH: u8 = 2;
+/// An agent made known before its first event.
+pub(crate) const REGISTRATION: u8 = 3;
+// 4 carry, 5 erase and 6 ledger are reserved for what retention, erasure and accounting will record.

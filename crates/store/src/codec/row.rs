@@ -1,0 +1,330 @@
+//! One event inside a batch record.
+
+use super::evaluation_id::{self, IdForm};
+use super::fields::{Malformed, Reader, put_signed, put_text, put_varint};
+use super::words::{AgentWord, TextWord, Words};
+use crate::{OrgId, Source};
+use reputation::Micros;
+
+const PASSED: u64 = 1;
+const LATE: u64 = 1 << 1;
+const HAS_TOOL: u64 = 1 << 2;
+const HAS_ID: u64 = 1 << 3;
+const HAS_AGENT_LATENCY: u64 = 1 << 4;
+const TIME_SHIFT: u32 = 5;
+const KNOWN_FLAGS: u64 = (1 << 7) - 1;
+
+/// No timestamp was sent: recorded at its receipt.
+const TIME_OF_RECEIPT: u64 = 0;
+/// Recorded at the timestamp that was sent.
+const TIME_AS_SENT: u64 = 1;
+/// Recorded at its receipt, the timestamp sent being too far ahead.
+const TIME_CLAMPED: u64 = 2;
+/// No timestamp was sent, and recorded at another time than its receipt.
+const TIME_OF_ITS_ID: u64 = 3;
+
+const GATE_PASSED: u8 = 1;
+const GATE_SKIPPED_SHIFT: u32 = 1;
+const GATE_HAS_REASON: u8 = 1 << 3;
+const GATE_LATENCY_SHIFT: u32 = 4;
+const LATENCY_MILLIS: u8 = 0;
+const LATENCY_MICROS: u8 = 1;
+const LATENCY_DOUBLE: u8 = 2;
+
+/// An event as it's handed to the codec.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EventView<'a> {
+    pub(crate) agent_id: &'a str,
+    pub(crate) tool: Option<&'a str>,
+    pub(crate) passed: bool,
+    pub(crate) gates: &'a [GateView<'a>],
+    pub(crate) total_latency_us: u32,
+    pub(crate) sent_at: Option<Micros>,
+    pub(crate) evaluation_id: Option<&'a str>,
+    pub(crate) agent_latency_us: Option<u32>,
+}
+
+/// A gate's result as it's handed to the codec.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GateView<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) passed: bool,
+    pub(crate) latency_ms: f64,
+    pub(crate) reason: Option<&'a str>,
+    pub(crate) skipped: Option<bool>,
+}
+
+/// What the server adds to an event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowFields {
+    pub(crate) recorded_at: Micros,
+    pub(crate) late: bool,
+    pub(crate) score: u16,
+}
+
+/// A text of a row: a word of the segment's dictionary, or the text itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TextRef<'a> {
+    Word(TextWord),
+    Inline(&'a str),
+}
+
+/// A row as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row<'a> {
+    pub(crate) agent: AgentWord,
+    pub(crate) tool: Option<TextRef<'a>>,
+    pub(crate) passed: bool,
+    pub(crate) late: bool,
+    pub(crate) recorded_at: Micros,
+    pub(crate) sent_at: Option<Micros>,
+    pub(crate) total_latency_us: u32,
+    pub(crate) score: u16,
+    pub(crate) evaluation_id: Option<IdForm<'a>>,
+    pub(crate) agent_latency_us: Option<u32>,
+    gate_count: u32,
+    gates: Reader<'a>,
+}
+
+/// A gate's result as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GateRow<'a> {
+    pub(crate) name: TextRef<'a>,
+    pub(crate) passed: bool,
+    pub(crate) latency_ms: f64,
+    pub(crate) reason: Option<TextRef<'a>>,
+    pub(crate) skipped: Option<bool>,
+}
+
+impl GateRow<'_> {
+    pub(crate) fn failed(&self) -> bool {
+        !self.passed && self.skipped != Some(true)
+    }
+}
+
+/// Appends a row, without the length before it.
+pub(crate) fn put(
+    out: &mut Vec<u8>,
+    org: OrgId,
+    received_at: Micros,
+    event: &EventView<'_>,
+    fields: &RowFields,
+    words: &mut Words,
+) {
+    let time = match event.sent_at {
+        Some(sent) if sent == fields.recorded_at => TIME_AS_SENT,
+        Some(_) => TIME_CLAMPED,
+        None if fields.recorded_at == received_at => TIME_OF_RECEIPT,
+        None => TIME_OF_ITS_ID,
+    };
+    let flag = |is_set: bool, flag: u64| if is_set { flag } else { 0 };
+    let flags = flag(event.passed, PASSED)
+        | flag(fields.late, LATE)
+        | flag(event.tool.is_some(), HAS_TOOL)
+        | flag(event.evaluation_id.is_some(), HAS_ID)
+        | flag(event.agent_latency_us.is_some(), HAS_AGENT_LATENCY)
+        | time << TIME_SHIFT;
+    put_varint(out, flags);
+    put_varint(out, u64::from(words.agent(org, event.agent_id).0));
+    if let Some(tool) = event.tool {
+        put_text_ref(out, tool, words.text(tool));
+    }
+    match (time, event.sent_at) {
+        (TIME_OF_RECEIPT, _) => {}
+        (TIME_CLAMPED, Some(sent)) => put_signed(out, sent.0.wrapping_sub(received_at.0)),
+        _ => put_signed(out, received_at.0.wrapping_sub(fields.recorded_at.0)),
+    }
+    put_varint(out, u64::from(event.total_latency_us));
+    put_varint(out, u64::from(fields.score));
+    if let Some(latency) = event.agent_latency_us {
+        put_varint(out, u64::from(latency));
+    }
+    if let Some(id) = event.evaluation_id {
+        evaluation_id::put(out, id);
+    }
+    put_varint(out, event.gates.len() as u64);
+    for gate in event.gates {
+        put_gate(out, gate, words);
+    }
+}
+
+fn put_gate(out: &mut Vec<u8>, gate: &GateView<'_>, words: &mut Words) {
+    put_text_ref(out, gate.name, words.text(gate.name));
+    let (form, number) = latency_form(gate.latency_ms);
+    let skipped = match gate.skipped {
+        None => 0,
+        Some(false) => 1,
+        Some(true) => 2u8,
+    };
+    let reason = if gate.reason.is_some() { GATE_HAS_REASON } else { 0 };
+    out.push(u8::from(gate.passed) | skipped << GATE_SKIPPED_SHIFT | reason | form << GATE_LATENCY_SHIFT);
+    match form {
+        LATENCY_DOUBLE => out.extend_from_slice(&gate.latency_ms.to_le_bytes()),
+        _ => put_varint(out, number),
+    }
+    if let Some(reason) = gate.reason {
+        put_text_ref(out, reason, words.text_seen_twice(reason));
+    }
+}
+
+/// The shortest form that gives back exactly this double: whole milliseconds, whole microseconds, or itself.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "checked by coming back"
+)]
+fn latency_form(latency_ms: f64) -> (u8, u64) {
+    let same = |value: f64| value.to_bits() == latency_ms.to_bits();
+    let millis = latency_ms as u64;
+    let micros = (latency_ms * 1_000.0).round() as u64;
+    if same(millis as f64) {
+        (LATENCY_MILLIS, millis)
+    } else if same(micros as f64 / 1_000.0) {
+        (LATENCY_MICROS, micros)
+    } else {
+        (LATENCY_DOUBLE, 0)
+    }
+}
+
+/// 0 and the text, or the word's number plus 1.
+fn put_text_ref(out: &mut Vec<u8>, text: &str, word: Option<TextWord>) {
+    match word {
+        Some(word) => put_varint(out, u64::from(word.0) + 1),
+        None => {
+            out.push(0);
+            put_text(out, text);
+        }
+    }
+}
+
+fn read_text_ref<'a>(reader: &mut Reader<'a>) -> Result<TextRef<'a>, Malformed> {
+    match reader.varint32()? {
+        0 => Ok(TextRef::Inline(reader.text()?)),
+        number => Ok(TextRef::Word(TextWord(number - 1))),
+    }
+}
+
+impl<'a> Row<'a> {
+    /// Reads a row that was received at this time.
+    pub(crate) fn read(bytes: &'a [u8], received_at: Micros) -> Result<Self, Malformed> {
+        let mut reader = Reader { bytes };
+        let flags = reader.varint()?;
+        if flags & !KNOWN_FLAGS != 0 {
+            return Err(Malformed("a row has flags of a newer version"));
+        }
+        let has = |flag: u64| flags & flag != 0;
+        let agent = AgentWord(reader.varint32()?);
+        let tool = if has(HAS_TOOL) {
+            Some(read_text_ref(&mut reader)?)
+        } else {
+            None
+        };
+        let (recorded_at, sent_at) = match flags >> TIME_SHIFT {
+            TIME_OF_RECEIPT => (received_at, None),
+            TIME_CLAMPED => (
+                received_at,
+                Some(Micros(received_at.0.wrapping_add(reader.signed()?))),
+            ),
+            kind => {
+                let recorded_at = Micros(received_at.0.wrapping_sub(reader.signed()?));
+                (recorded_at, (kind == TIME_AS_SENT).then_some(recorded_at))
+            }
+        };
+        let total_latency_us = reader.varint32()?;
+        let score = u16::try_from(reader.varint()?).map_err(|_| Malformed("a score is out of range"))?;
+        let agent_latency_us = if has(HAS_AGENT_LATENCY) {
+            Some(reader.varint32()?)
+        } else {
+            None
+        };
+        let evaluation_id = if has(HAS_ID) {
+            Some(evaluation_id::read(&mut reader)?)
+        } else {
+            None
+        };
+        let gate_count = reader.varint32()?;
+        Ok(Self {
+            agent,
+            tool,
+            passed: has(PASSED),
+            late: has(LATE),
+            recorded_at,
+            sent_at,
+            total_latency_us,
+            score,
+            evaluation_id,
+            agent_latency_us,
+            gate_count,
+            gates: reader,
+        })
+    }
+
+    /// The gates' results, in the order sent; ends at the first that is malformed.
+    pub(crate) fn gates(&self) -> impl Iterator<Item = Result<GateRow<'a>, Malformed>> {
+        let mut reader = self.gates;
+        let mut left = self.gate_count;
+        std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            let gate = read_gate(&mut reader);
+            if gate.is_err() {
+                left = 0;
+            }
+            Some(gate)
+        })
+    }
+
+    /// Whether it was sent with a timestamp that it isn't recorded at; gives the one sent.
+    pub(crate) fn clamped_from(&self) -> Option<Micros> {
+        self.sent_at.filter(|sent| *sent != self.recorded_at)
+    }
+}
+
+fn read_gate<'a>(reader: &mut Reader<'a>) -> Result<GateRow<'a>, Malformed> {
+    let name = read_text_ref(reader)?;
+    let head = reader.byte()?;
+    let skipped = match head >> GATE_SKIPPED_SHIFT & 3 {
+        0 => None,
+        1 => Some(false),
+        2 => Some(true),
+        _ => return Err(Malformed("a gate is neither skipped nor not")),
+    };
+    #[expect(clippy::cast_precision_loss, reason = "what was written is at most 10⁹ ms")]
+    let latency_ms = match head >> GATE_LATENCY_SHIFT {
+        LATENCY_MILLIS => reader.varint()? as f64,
+        LATENCY_MICROS => reader.varint()? as f64 / 1_000.0,
+        LATENCY_DOUBLE => f64::from_le_bytes(reader.array()?),
+        _ => return Err(Malformed("a gate's latency has no known form")),
+    };
+    let reason = if head & GATE_HAS_REASON != 0 {
+        Some(read_text_ref(reader)?)
+    } else {
+        None
+    };
+    Ok(GateRow {
+        name,
+        passed: head & GATE_PASSED != 0,
+        latency_ms,
+        reason,
+        skipped,
+    })
+}
+
+/// The source's number in a batch record.
+pub(super) fn source_number(source: Source) -> u8 {
+    match source {
+        Source::Ingest => 0,
+        Source::Evaluate => 1,
+        Source::EvaluateMadeId => 2,
+    }
+}
+
+/// The source with this number.
+pub(super) fn source_of(number: u8) -> Result<Source, Malformed> {
+    match number {
+        0 => Ok(Source::Ingest),
+        1 => Ok(Source::Evaluate),
+        2 => Ok(Source::EvaluateMadeId),
+        _ => Err(Malformed("a batch has no known source")),
+    }
+}

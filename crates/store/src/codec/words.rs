@@ -1,0 +1,162 @@
+//! The dictionary of a segment: agents and texts that its rows name by number.
+//!
+//! Each segment has its own, written bit by bit in `WORDS` records before the rows that need it, so that a
+//! segment can be read, moved and dropped without any other.
+
+use super::fields::{Malformed, Reader, put_text, put_varint};
+use crate::OrgId;
+use hashbrown::{HashMap, HashSet};
+
+/// Texts in a segment's dictionary at most; what comes later stands inline in its rows.
+const MAX_TEXTS: usize = 65_000;
+/// Bytes of those texts at most.
+const MAX_TEXT_BYTES: usize = 4 << 20;
+/// Texts remembered as seen once at most.
+const MAX_SEEN_ONCE: usize = 65_536;
+const AGENT: u8 = 0;
+const TEXT: u8 = 1;
+
+/// The number of an agent in a segment's dictionary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AgentWord(pub(crate) u32);
+
+/// The number of a text in a segment's dictionary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TextWord(pub(crate) u32);
+
+/// The dictionary of the open segment, as its one writer has it.
+#[derive(Default)]
+pub(crate) struct Words {
+    agents: HashMap<OrgId, HashMap<Box<str>, AgentWord>>,
+    agent_count: u32,
+    texts: HashMap<Box<str>, TextWord>,
+    text_bytes: usize,
+    seen_once: HashSet<Box<str>>,
+    new: Vec<u8>,
+}
+
+/// A word of a `WORDS` record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word<'a> {
+    /// The next agent.
+    Agent(OrgId, &'a str),
+    /// The next text.
+    Text(&'a str),
+}
+
+impl Words {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number of an agent.
+    pub(crate) fn agent(&mut self, org: OrgId, agent_id: &str) -> AgentWord {
+        let agents = self.agents.entry(org).or_default();
+        if let Some(word) = agents.get(agent_id) {
+            return *word;
+        }
+        let word = AgentWord(self.agent_count);
+        self.agent_count += 1;
+        agents.insert(agent_id.into(), word);
+        self.new.push(AGENT);
+        put_varint(&mut self.new, u64::from(org.0));
+        put_text(&mut self.new, agent_id);
+        word
+    }
+
+    /// The number of a text that is expected to come again: a tool or a gate's name. `None` once the
+    /// dictionary is full.
+    pub(crate) fn text(&mut self, text: &str) -> Option<TextWord> {
+        if let Some(word) = self.texts.get(text) {
+            return Some(*word);
+        }
+        if self.texts.len() >= MAX_TEXTS || self.text_bytes + text.len() > MAX_TEXT_BYTES {
+            return None;
+        }
+        let word = TextWord(self.texts.len() as u32);
+        self.texts.insert(text.into(), word);
+        self.text_bytes += text.len();
+        self.new.push(TEXT);
+        put_text(&mut self.new, text);
+        Some(word)
+    }
+
+    /// The number of a text that may never come again: at its second sight, else `None`.
+    pub(crate) fn text_seen_twice(&mut self, text: &str) -> Option<TextWord> {
+        if let Some(word) = self.texts.get(text) {
+            return Some(*word);
+        }
+        if self.seen_once.remove(text) {
+            return self.text(text);
+        }
+        if self.seen_once.len() == MAX_SEEN_ONCE {
+            self.seen_once.clear();
+        }
+        self.seen_once.insert(text.into());
+        None
+    }
+
+    /// The body of a `WORDS` record of what is new, if anything is.
+    pub(crate) fn take_new(&mut self) -> Option<Vec<u8>> {
+        (!self.new.is_empty()).then(|| std::mem::take(&mut self.new))
+    }
+}
+
+/// The words of a `WORDS` record, in the order in which they take their numbers.
+pub(crate) fn read_words(body: &[u8]) -> impl Iterator<Item = Result<Word<'_>, Malformed>> {
+    let mut reader = Reader { bytes: body };
+    std::iter::from_fn(move || {
+        if reader.is_empty() {
+            return None;
+        }
+        let word = read_word(&mut reader);
+        if word.is_err() {
+            reader.bytes = &[];
+        }
+        Some(word)
+    })
+}
+
+fn read_word<'a>(reader: &mut Reader<'a>) -> Result<Word<'a>, Malformed> {
+    match reader.byte()? {
+        AGENT => Ok(Word::Agent(OrgId(reader.varint32()?), reader.text()?)),
+        TEXT => Ok(Word::Text(reader.text()?)),
+        _ => Err(Malformed("a word is neither an agent nor a text")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_numbered_in_order_and_written_once() {
+        let mut words = Words::new();
+        assert_eq!(words.agent(OrgId(1), "a"), AgentWord(0));
+        assert_eq!(words.agent(OrgId(2), "a"), AgentWord(1));
+        assert_eq!(words.agent(OrgId(1), "a"), AgentWord(0));
+        assert_eq!(words.text("pii"), Some(TextWord(0)));
+        assert_eq!(
+            (words.text_seen_twice("why"), words.text_seen_twice("why")),
+            (None, Some(TextWord(1)))
+        );
+        let body = words.take_new().unwrap();
+        let read: Vec<_> = read_words(&body).map(Result::unwrap).collect();
+        let expected = [
+            Word::Agent(OrgId(1), "a"),
+            Word::Agent(OrgId(2), "a"),
+            Word::Text("pii"),
+            Word::Text("why"),
+        ];
+        assert_eq!(read, expected);
+        assert_eq!((words.text("why"), words.take_new()), (Some(TextWord(1)), None));
+    }
+
+    #[test]
+    fn a_full_dictionary_takes_no_more_texts() {
+        let mut words = Words::new();
+        let large = "x".repeat(MAX_TEXT_BYTES);
+        assert!(words.text(&large).is_some());
+        assert_eq!(words.text("one more"), None);
+    }
+}

@@ -1,0 +1,56 @@
+//! Where the rows of a segment are, in the orders in which they are asked for.
+//!
+//! A row's address is its segment and its ordinal: how many rows of the segment come before it. Of the
+//! open segment the index lives in memory ([`OpenIndex`]); a sealed segment's is a file ([`SealedIndex`])
+//! that can be rebuilt from the segment at any time. Both answer through [`Rows`].
+
+mod blocks;
+mod column;
+mod list;
+mod open;
+mod rows;
+mod sealed;
+mod write;
+
+pub(crate) use blocks::BlockCache;
+pub(crate) use column::Column;
+pub(crate) use list::{RowKey, RowList};
+pub(crate) use open::{NewBatch, OpenIndex, column_value};
+pub(crate) use rows::{Filter, Rows};
+pub(crate) use sealed::{SealedIndex, SealedWords};
+pub(crate) use write::{SegmentExtent, write};
+
+use crate::OrgId;
+use reputation::Micros;
+
+/// In a column of texts: the row has none.
+pub(crate) const NO_TEXT: u16 = 0;
+/// In a column of texts, or of sets: only the row itself tells.
+pub(crate) const ASK_ROW: u16 = u16::MAX;
+
+/// Where a batch record lies and which rows it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchPlace {
+    pub(crate) org: OrgId,
+    /// The organisation's sequence number of the first row.
+    pub(crate) first_seq: u64,
+    pub(crate) first_ordinal: u32,
+    /// Where the record starts in the segment's file.
+    pub(crate) offset: u64,
+    /// The record's body, in bytes.
+    pub(crate) bytes: u32,
+}
+
+/// The rows of an organisation in one segment, in numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OrgTotals {
+    pub(crate) first_seq: u64,
+    pub(crate) last_seq: u64,
+}
+
+/// The earliest and the latest recorded time of some rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimeSpan {
+    pub(crate) min: Micros,
+    pub(crate) max: Micros,
+}

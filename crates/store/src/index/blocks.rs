@@ -1,0 +1,116 @@
+//! A read-only file in checked blocks, read through a cache that all files share.
+
+use crate::Error;
+use journal::File;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes of a block: each has a checksum of its own.
+pub(super) const BLOCK_BYTES: usize = 16 << 10;
+
+/// Blocks in memory, at most so many bytes of them.
+pub(crate) struct BlockCache {
+    blocks: Cache<(u64, u32), Arc<Vec<u8>>, ByBytes>,
+    next_file: AtomicU64,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<(u64, u32), Arc<Vec<u8>>> for ByBytes {
+    fn weight(&self, _: &(u64, u32), block: &Arc<Vec<u8>>) -> u64 {
+        block.len() as u64
+    }
+}
+
+impl BlockCache {
+    /// A cache of at most so many bytes.
+    pub(crate) fn new(bytes: u64) -> Self {
+        let blocks = usize::try_from(bytes).unwrap_or(usize::MAX) / BLOCK_BYTES + 1;
+        Self {
+            blocks: Cache::with_weighter(blocks, bytes.max(1 << 20), ByBytes),
+            next_file: AtomicU64::new(0),
+        }
+    }
+}
+
+/// A file whose blocks are checked when they're read.
+pub(super) struct BlockFile {
+    file: Arc<dyn File>,
+    path: PathBuf,
+    number: u64,
+    len: u64,
+    checksums: Vec<u32>,
+    cache: Arc<BlockCache>,
+}
+
+impl BlockFile {
+    /// The first `len` bytes of the file, whose blocks have these checksums.
+    pub(super) fn new(
+        file: Arc<dyn File>,
+        path: &Path,
+        len: u64,
+        checksums: Vec<u32>,
+        cache: &Arc<BlockCache>,
+    ) -> Self {
+        let number = cache.next_file.fetch_add(1, Ordering::Relaxed);
+        Self {
+            file,
+            path: path.to_owned(),
+            number,
+            len,
+            checksums,
+            cache: Arc::clone(cache),
+        }
+    }
+
+    /// Fills `out` from this offset on.
+    pub(super) fn read(&self, mut offset: u64, mut out: &mut [u8]) -> Result<(), Error> {
+        while !out.is_empty() {
+            let block = self.block((offset / BLOCK_BYTES as u64) as u32)?;
+            let inside = (offset % BLOCK_BYTES as u64) as usize;
+            let some = block.get(inside..).unwrap_or_default();
+            let len = some.len().min(out.len());
+            if len == 0 {
+                return Err(self.damaged(offset, "it ends too early"));
+            }
+            out[..len].copy_from_slice(&some[..len]);
+            out = &mut out[len..];
+            offset += len as u64;
+        }
+        Ok(())
+    }
+
+    pub(super) fn damaged(&self, offset: u64, what: &str) -> Error {
+        Error::Index {
+            file: self.path.clone(),
+            offset,
+            what: what.to_owned(),
+        }
+    }
+
+    fn block(&self, number: u32) -> Result<Arc<Vec<u8>>, Error> {
+        let key = (self.number, number);
+        if let Some(block) = self.cache.blocks.get(&key) {
+            return Ok(block);
+        }
+        let offset = u64::from(number) * BLOCK_BYTES as u64;
+        let len = self.len.saturating_sub(offset).min(BLOCK_BYTES as u64);
+        let mut block = vec![0; len as usize];
+        self.file
+            .read_exact_at(&mut block, offset)
+            .map_err(|source| Error::Io {
+                path: self.path.clone(),
+                source,
+            })?;
+        if self.checksums.get(number as usize) != Some(&crc32c::crc32c(&block)) {
+            return Err(self.damaged(offset, "a block does not match its checksum"));
+        }
+        let block = Arc::new(block);
+        self.cache.blocks.insert(key, Arc::clone(&block));
+        Ok(block)
+    }
+}

@@ -1,0 +1,371 @@
+//! The index of a segment that is still written, or that waits for its index file: in memory.
+
+use super::column::Column;
+use super::list::{ListRow, RowKey, RowList};
+use super::{ASK_ROW, BatchPlace, NO_TEXT, OrgTotals, TimeSpan};
+use crate::OrgId;
+use crate::codec::{AgentWord, BatchReader, IdForm, Malformed, Row, TextRef, TextWord, Word, read_words};
+use hashbrown::HashMap;
+use parking_lot::{RwLock, RwLockReadGuard};
+use reputation::Micros;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Distinct sets of failed gates that a segment numbers at most; rows with others must be asked.
+const MAX_SETS: usize = 4_096;
+
+/// What the index keeps of one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewRow {
+    pub(crate) agent: AgentWord,
+    pub(crate) recorded_at: Micros,
+    pub(crate) passed: bool,
+    /// 0 without an `evaluation_id`.
+    pub(crate) fingerprint: u16,
+    tool: u16,
+    /// The names of the gates that failed, sorted; `None` if one of them is no word of the dictionary.
+    failed: Option<Vec<TextWord>>,
+    clamped_from: Option<Micros>,
+}
+
+/// A batch record that is new in the segment.
+#[derive(Clone, Debug)]
+pub(crate) struct NewBatch {
+    pub(crate) org: OrgId,
+    pub(crate) first_seq: u64,
+    /// Where the record starts in the segment's file.
+    pub(crate) offset: u64,
+    /// The record with its header, in bytes.
+    pub(crate) bytes: u32,
+    pub(crate) rows: Vec<NewRow>,
+}
+
+impl NewRow {
+    /// What the index keeps of a stored row.
+    pub(crate) fn of(row: &Row<'_>) -> Result<Self, Malformed> {
+        let mut failed = Some(Vec::new());
+        for gate in row.gates() {
+            let gate = gate?;
+            if gate.failed() {
+                match gate.name {
+                    TextRef::Word(word) => {
+                        if let Some(words) = &mut failed {
+                            words.push(word);
+                        }
+                    }
+                    TextRef::Inline(_) => failed = None,
+                }
+            }
+        }
+        if let Some(words) = &mut failed {
+            words.sort_unstable();
+            words.dedup();
+        }
+        Ok(Self {
+            agent: row.agent,
+            recorded_at: row.recorded_at,
+            passed: row.passed,
+            fingerprint: row.evaluation_id.as_ref().map_or(0, IdForm::fingerprint),
+            tool: match row.tool {
+                None => NO_TEXT,
+                Some(TextRef::Word(word)) => column_value(word),
+                Some(TextRef::Inline(_)) => ASK_ROW,
+            },
+            failed,
+            clamped_from: row.clamped_from(),
+        })
+    }
+}
+
+impl NewBatch {
+    /// What the index keeps of a batch record that starts at this offset of the file.
+    pub(crate) fn of(reader: &BatchReader<'_>, offset: u64, bytes: u32) -> Result<Self, Malformed> {
+        let rows = reader
+            .rows()
+            .map(|row| NewRow::of(&row?))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            org: reader.header.org,
+            first_seq: reader.header.first_seq,
+            offset,
+            bytes,
+            rows,
+        })
+    }
+}
+
+/// How a word stands in a column: its number plus one.
+pub(crate) fn column_value(word: TextWord) -> u16 {
+    u16::try_from(word.0 + 1).unwrap_or(ASK_ROW)
+}
+
+/// The index. Written by one thread at a time, read by any.
+#[derive(Default)]
+pub(crate) struct OpenIndex {
+    inner: RwLock<Inner>,
+}
+
+/// All that the index knows.
+#[derive(Default)]
+pub(crate) struct Inner {
+    pub(super) agents: Vec<AgentRows>,
+    pub(super) texts: Vec<Arc<str>>,
+    pub(super) orgs: BTreeMap<OrgId, OrgRows>,
+    pub(super) batches: Vec<BatchPlace>,
+    pub(super) tools: Column,
+    pub(super) failed: Column,
+    pub(super) sets: Vec<Vec<TextWord>>,
+    set_numbers: HashMap<Vec<TextWord>, u16>,
+    pub(super) rows: u32,
+    /// Some row's tool or failed gates stand in the row alone.
+    pub(super) asks_rows: bool,
+}
+
+/// The rows of one agent in the segment.
+pub(super) struct AgentRows {
+    pub(super) org: OrgId,
+    pub(super) agent_id: Arc<str>,
+    pub(super) rows: RowList,
+    /// Rows that were clamped: timestamp as sent, ordinal. Sorted.
+    pub(super) clamped: Vec<(Micros, u32)>,
+}
+
+/// The rows of one organisation in the segment.
+pub(super) struct OrgRows {
+    pub(super) rows: RowList,
+    pub(super) agents: HashMap<Arc<str>, AgentWord>,
+    pub(super) totals: OrgTotals,
+    /// The organisation's batches, by number, in order.
+    pub(super) batches: Vec<u32>,
+}
+
+impl OpenIndex {
+    /// Takes in the new words of a `WORDS` record.
+    pub(crate) fn add_words(&self, body: &[u8]) -> Result<(), Malformed> {
+        let mut inner = self.inner.write();
+        for word in read_words(body) {
+            match word? {
+                Word::Text(text) => inner.texts.push(text.into()),
+                Word::Agent(org, agent_id) => inner.add_agent(org, agent_id.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in a batch.
+    pub(crate) fn add_batch(&self, batch: &NewBatch) -> Result<(), Malformed> {
+        let mut inner = self.inner.write();
+        let known = inner.agents.len();
+        if batch.rows.iter().any(|row| row.agent.0 as usize >= known) {
+            return Err(Malformed("a row names an agent that the dictionary lacks"));
+        }
+        inner.add_batch(batch);
+        Ok(())
+    }
+
+    /// The index to read from, for a short while: writers wait.
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read()
+    }
+}
+
+impl Inner {
+    fn add_agent(&mut self, org: OrgId, agent_id: Arc<str>) {
+        let word = AgentWord(self.agents.len() as u32);
+        self.org_mut(org).agents.insert(Arc::clone(&agent_id), word);
+        self.agents.push(AgentRows {
+            org,
+            agent_id,
+            rows: RowList::default(),
+            clamped: Vec::new(),
+        });
+    }
+
+    fn org_mut(&mut self, org: OrgId) -> &mut OrgRows {
+        self.orgs.entry(org).or_insert_with(|| OrgRows {
+            rows: RowList::default(),
+            agents: HashMap::new(),
+            totals: OrgTotals {
+                first_seq: u64::MAX,
+                last_seq: 0,
+            },
+            batches: Vec::new(),
+        })
+    }
+
+    fn add_batch(&mut self, batch: &NewBatch) {
+        if batch.rows.is_empty() {
+            return;
+        }
+        let (first_ordinal, number) = (self.rows, self.batches.len() as u32);
+        self.batches.push(BatchPlace {
+            org: batch.org,
+            first_seq: batch.first_seq,
+            first_ordinal,
+            offset: batch.offset,
+            bytes: batch.bytes,
+        });
+        for row in &batch.rows {
+            let set = self.set_of(row.failed.as_deref());
+            self.asks_rows |= row.tool == ASK_ROW || set == ASK_ROW;
+            self.tools.push(row.tool);
+            self.failed.push(set);
+        }
+        self.rows += batch.rows.len() as u32;
+        for (ordinal, row) in (first_ordinal..).zip(&batch.rows) {
+            let key = RowKey {
+                recorded_at: row.recorded_at,
+                ordinal,
+            };
+            let agent = &mut self.agents[row.agent.0 as usize];
+            agent.rows.insert(ListRow {
+                key,
+                fingerprint: row.fingerprint,
+                passed: row.passed,
+            });
+            if let Some(sent) = row.clamped_from {
+                let at = agent.clamped.partition_point(|other| *other < (sent, ordinal));
+                agent.clamped.insert(at, (sent, ordinal));
+            }
+        }
+        let org = self.org_mut(batch.org);
+        org.totals.first_seq = org.totals.first_seq.min(batch.first_seq);
+        org.totals.last_seq = batch.first_seq + batch.rows.len() as u64 - 1;
+        org.batches.push(number);
+        for (ordinal, row) in (first_ordinal..).zip(&batch.rows) {
+            let key = RowKey {
+                recorded_at: row.recorded_at,
+                ordinal,
+            };
+            org.rows.insert(ListRow {
+                key,
+                fingerprint: row.fingerprint,
+                passed: row.passed,
+            });
+        }
+    }
+
+    fn set_of(&mut self, failed: Option<&[TextWord]>) -> u16 {
+        match failed {
+            None => ASK_ROW,
+            Some([]) => NO_TEXT,
+            Some(words) => match self.set_numbers.get(words) {
+                Some(number) => *number,
+                None if self.sets.len() == MAX_SETS => ASK_ROW,
+                None => {
+                    self.sets.push(words.to_vec());
+                    let number = self.sets.len() as u16;
+                    self.set_numbers.insert(words.to_vec(), number);
+                    number
+                }
+            },
+        }
+    }
+
+    /// Whether some row's tool or failed gates stand in the row alone.
+    pub(crate) fn asks_rows(&self) -> bool {
+        self.asks_rows
+    }
+
+    pub(crate) fn rows(&self) -> u32 {
+        self.rows
+    }
+
+    /// The list of an organisation's rows, or of one of its agents'.
+    pub(crate) fn list(&self, org: OrgId, agent_id: Option<&str>) -> Option<RowList> {
+        let rows = self.orgs.get(&org)?;
+        match agent_id {
+            None => Some(rows.rows.clone()),
+            Some(agent_id) => {
+                let word = rows.agents.get(agent_id)?;
+                Some(self.agents[word.0 as usize].rows.clone())
+            }
+        }
+    }
+
+    pub(crate) fn totals(&self, org: OrgId) -> Option<OrgTotals> {
+        self.orgs
+            .get(&org)
+            .map(|org| org.totals)
+            .filter(|totals| totals.last_seq > 0)
+    }
+
+    /// The columns of tools and of failed sets.
+    pub(crate) fn columns(&self) -> (Column, Column) {
+        (self.tools.clone(), self.failed.clone())
+    }
+
+    /// The rows of an agent that were sent with this timestamp but clamped.
+    pub(crate) fn clamped_at(&self, org: OrgId, agent_id: &str, sent: Micros) -> Vec<u32> {
+        let word = self.orgs.get(&org).and_then(|org| org.agents.get(agent_id));
+        let agent = word.map(|word| &self.agents[word.0 as usize]);
+        let all = agent.into_iter().flat_map(|agent| &agent.clamped);
+        all.filter(|(time, _)| *time == sent)
+            .map(|(_, ordinal)| *ordinal)
+            .collect()
+    }
+
+    /// The batch that holds a row.
+    pub(crate) fn batch_of(&self, ordinal: u32) -> Option<BatchPlace> {
+        let after = self
+            .batches
+            .partition_point(|batch| batch.first_ordinal <= ordinal);
+        self.batches.get(after.checked_sub(1)?).copied()
+    }
+
+    /// The ordinal of an organisation's event.
+    pub(crate) fn ordinal_of(&self, org: OrgId, seq: u64) -> Option<u32> {
+        let org = self.orgs.get(&org)?;
+        if seq < org.totals.first_seq || seq > org.totals.last_seq {
+            return None;
+        }
+        let after = org
+            .batches
+            .partition_point(|batch| self.batches[*batch as usize].first_seq <= seq);
+        let batch = &self.batches[*org.batches.get(after.checked_sub(1)?)? as usize];
+        Some(batch.first_ordinal + (seq - batch.first_seq) as u32)
+    }
+
+    pub(crate) fn agent_id(&self, word: AgentWord) -> Option<Arc<str>> {
+        self.agents
+            .get(word.0 as usize)
+            .map(|agent| Arc::clone(&agent.agent_id))
+    }
+
+    pub(crate) fn text(&self, word: TextWord) -> Option<Arc<str>> {
+        self.texts.get(word.0 as usize).cloned()
+    }
+
+    /// The number of a text, if the segment's dictionary has it.
+    pub(crate) fn word_of(&self, text: &str) -> Option<TextWord> {
+        self.texts
+            .iter()
+            .position(|word| **word == *text)
+            .map(|at| TextWord(at as u32))
+    }
+
+    /// Which sets of failed gates hold this gate, by number.
+    pub(crate) fn sets_with(&self, word: TextWord) -> Vec<u16> {
+        let sets = (1u16..).zip(&self.sets);
+        sets.filter(|(_, words)| words.contains(&word))
+            .map(|(number, _)| number)
+            .collect()
+    }
+
+    /// The earliest and the latest recorded time.
+    pub(crate) fn time_span(&self) -> Option<TimeSpan> {
+        let min = self
+            .orgs
+            .values()
+            .filter_map(|org| org.rows.first())
+            .min()?
+            .recorded_at;
+        let max = self
+            .orgs
+            .values()
+            .filter_map(|org| org.rows.last())
+            .max()?
+            .recorded_at;
+        Some(TimeSpan { min, max })
+    }
+}

@@ -1,0 +1,461 @@
+//! The index of a sealed segment: a file, read block by block as needed.
+
+use super::blocks::{BlockCache, BlockFile};
+use super::list::RowKey;
+use super::write::{
+    AGENT_BYTES, BATCH_BYTES, CLAMPED_BYTES, HEADER_BYTES, MAGIC, ORG_BYTES, PASSED_BIT, SAMPLE_EVERY,
+    SECTIONS, Section, SegmentExtent, agent_hash,
+};
+use super::{BatchPlace, OrgTotals, TimeSpan};
+use crate::codec::{AgentWord, TextWord};
+use crate::{Error, OrgId};
+use journal::Disk;
+use parking_lot::Mutex;
+use reputation::Micros;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+/// An open index file.
+pub(crate) struct SealedIndex {
+    blocks: BlockFile,
+    sections: [(u64, u64); SECTIONS],
+    pub(crate) rows: u32,
+    batches: u32,
+    orgs: u32,
+    agents: u32,
+    pub(crate) span: Option<TimeSpan>,
+    pub(crate) file_bytes: u64,
+    /// Some row's tool or failed gates stand in the row alone.
+    pub(crate) asks_rows: bool,
+    /// Texts and failed sets, while somebody uses them.
+    words: Mutex<Weak<SealedWords>>,
+}
+
+/// The texts and the failed sets of a segment.
+pub(crate) struct SealedWords {
+    texts: Vec<Arc<str>>,
+    sets: Vec<Vec<TextWord>>,
+}
+
+/// A list in the file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListPlace {
+    start: u32,
+    pub(crate) len: u32,
+}
+
+struct OrgEntry {
+    list: ListPlace,
+    first_batch: u32,
+    batches: u32,
+    totals: OrgTotals,
+}
+
+struct AgentEntry {
+    list: ListPlace,
+    clamped: (u32, u32),
+}
+
+impl SealedIndex {
+    /// Opens the index of this segment. `None` where there is none, or one of another generation, length or
+    /// format, or one whose header does not check: it is to be built.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        extent: &SegmentExtent,
+        cache: &Arc<BlockCache>,
+    ) -> Option<Self> {
+        let file = disk.open(path).ok()?;
+        let len = file.len().ok()?;
+        let header_at = len.checked_sub(HEADER_BYTES as u64)?;
+        let mut header = [0; HEADER_BYTES];
+        file.read_exact_at(&mut header, header_at).ok()?;
+        let checked = HEADER_BYTES - 4;
+        if crc32c::crc32c(&header[..checked]) != u32_at(&header, checked) || u64_at(&header, 0) != MAGIC {
+            return None;
+        }
+        let found = SegmentExtent {
+            number: u64_at(&header, 8),
+            generation: u32_at(&header, 16),
+            end: u64_at(&header, 20),
+            first_seq: u64_at(&header, 28),
+            last_seq: u64_at(&header, 36),
+        };
+        if found != *extent {
+            return None;
+        }
+        let blocks = u32_at(&header, checked - 8) as usize;
+        let data_bytes = header_at.checked_sub(4 * blocks as u64)?;
+        let mut checksums = vec![0; 4 * blocks];
+        file.read_exact_at(&mut checksums, data_bytes).ok()?;
+        if crc32c::crc32c(&checksums) != u32_at(&header, checked - 4) {
+            return None;
+        }
+        let checksums = checksums.chunks_exact(4).map(|bytes| u32_at(bytes, 0)).collect();
+        let rows = u32_at(&header, 44);
+        let span = TimeSpan {
+            min: Micros(i64_at(&header, 60)),
+            max: Micros(i64_at(&header, 68)),
+        };
+        let sections = std::array::from_fn(|i| (u64_at(&header, 76 + 16 * i), u64_at(&header, 84 + 16 * i)));
+        Some(Self {
+            blocks: BlockFile::new(file, path, data_bytes, checksums, cache),
+            sections,
+            rows,
+            batches: u32_at(&header, 48),
+            orgs: u32_at(&header, 52),
+            agents: u32_at(&header, 56),
+            span: (rows > 0).then_some(span),
+            file_bytes: len,
+            asks_rows: u32_at(&header, 76 + 16 * SECTIONS) != 0,
+            words: Mutex::default(),
+        })
+    }
+
+    fn read<const N: usize>(&self, section: Section, offset: u64) -> Result<[u8; N], Error> {
+        let mut out = [0; N];
+        self.read_slice(section, offset, &mut out)?;
+        Ok(out)
+    }
+
+    fn read_slice(&self, section: Section, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        let (start, len) = self.sections[section as usize];
+        if offset + out.len() as u64 > len {
+            return Err(self.blocks.damaged(start, "a section is too short"));
+        }
+        self.blocks.read(start + offset, out)
+    }
+
+    /// The first of `count` sorted entries that is not `before`.
+    fn search(&self, count: u32, before: impl Fn(u32) -> Result<bool, Error>) -> Result<u32, Error> {
+        let (mut low, mut high) = (0, count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if before(middle)? {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        Ok(low)
+    }
+
+    fn org(&self, org: OrgId) -> Result<Option<OrgEntry>, Error> {
+        let number = |at: u32| {
+            Ok::<_, Error>(u32::from_le_bytes(
+                self.read(Section::Orgs, u64::from(at) * ORG_BYTES)?,
+            ))
+        };
+        let at = self.search(self.orgs, |at| Ok(number(at)? < org.0))?;
+        if at == self.orgs || number(at)? != org.0 {
+            return Ok(None);
+        }
+        let entry: [u8; ORG_BYTES as usize] = self.read(Section::Orgs, u64::from(at) * ORG_BYTES)?;
+        Ok(Some(OrgEntry {
+            list: ListPlace {
+                start: u32_at(&entry, 4),
+                len: u32_at(&entry, 8),
+            },
+            first_batch: u32_at(&entry, 12),
+            batches: u32_at(&entry, 16),
+            totals: OrgTotals {
+                first_seq: u64_at(&entry, 24),
+                last_seq: u64_at(&entry, 32),
+            },
+        }))
+    }
+
+    fn agent(&self, org: OrgId, agent_id: &str) -> Result<Option<AgentEntry>, Error> {
+        let hash = agent_hash(org, agent_id);
+        let hash_at = |at: u32| {
+            Ok::<_, Error>(u64::from_le_bytes(
+                self.read(Section::Agents, u64::from(at) * AGENT_BYTES)?,
+            ))
+        };
+        let mut at = self.search(self.agents, |at| Ok(hash_at(at)? < hash))?;
+        while at < self.agents && hash_at(at)? == hash {
+            let entry: [u8; AGENT_BYTES as usize] =
+                self.read(Section::Agents, u64::from(at) * AGENT_BYTES)?;
+            let word = AgentWord(u32_at(&entry, 12));
+            if u32_at(&entry, 8) == org.0 && &*self.agent_id(word)? == agent_id {
+                return Ok(Some(AgentEntry {
+                    list: ListPlace {
+                        start: u32_at(&entry, 16),
+                        len: u32_at(&entry, 20),
+                    },
+                    clamped: (u32_at(&entry, 40), u32_at(&entry, 44)),
+                }));
+            }
+            at += 1;
+        }
+        Ok(None)
+    }
+
+    /// The list of an organisation's rows, or of one of its agents'.
+    pub(crate) fn list(&self, org: OrgId, agent_id: Option<&str>) -> Result<Option<ListPlace>, Error> {
+        match agent_id {
+            None => Ok(self.org(org)?.map(|entry| entry.list)),
+            Some(agent_id) => Ok(self.agent(org, agent_id)?.map(|entry| entry.list)),
+        }
+    }
+
+    pub(crate) fn totals(&self, org: OrgId) -> Result<Option<OrgTotals>, Error> {
+        Ok(self
+            .org(org)?
+            .map(|entry| entry.totals)
+            .filter(|totals| totals.last_seq > 0))
+    }
+
+    /// The key and the verdict of the row at this place of a list.
+    pub(crate) fn get(&self, list: ListPlace, rank: u32) -> Result<(RowKey, bool), Error> {
+        let at = u64::from(list.start + rank) * 4;
+        let packed = u32::from_le_bytes(self.read(Section::Lists, at)?);
+        let ordinal = packed & !PASSED_BIT;
+        let recorded_at = Micros(i64::from_le_bytes(
+            self.read(Section::Times, u64::from(ordinal) * 8)?,
+        ));
+        Ok((RowKey { recorded_at, ordinal }, packed & PASSED_BIT != 0))
+    }
+
+    /// How many rows of a list come before this key, and how many of them passed.
+    pub(crate) fn rank(&self, list: ListPlace, key: RowKey) -> Result<(u32, u32), Error> {
+        let rank = self.search(list.len, |at| Ok(self.get(list, at)?.0 < key))?;
+        Ok((rank, self.passed_before(list, rank)?))
+    }
+
+    /// How many of the first so many rows of a list passed.
+    pub(crate) fn passed_before(&self, list: ListPlace, rank: u32) -> Result<u32, Error> {
+        Ok(self.passed_in_file_before(list.start + rank)? - self.passed_in_file_before(list.start)?)
+    }
+
+    fn passed_in_file_before(&self, at: u32) -> Result<u32, Error> {
+        let sample = at / SAMPLE_EVERY;
+        let first = sample * SAMPLE_EVERY;
+        let total = (self.sections[Section::Lists as usize].1 / 4) as u32;
+        if at == total && at == first {
+            // No sample behind the last row: count from the one before.
+            let Some(before) = sample.checked_sub(1) else {
+                return Ok(0);
+            };
+            return self.passed_from_sample(before, at);
+        }
+        self.passed_from_sample(sample, at)
+    }
+
+    fn passed_from_sample(&self, sample: u32, at: u32) -> Result<u32, Error> {
+        let first = sample * SAMPLE_EVERY;
+        let before = u32::from_le_bytes(self.read(Section::Samples, u64::from(sample) * 4)?);
+        let mut rows = [0; SAMPLE_EVERY as usize * 4];
+        let rows = &mut rows[..(at - first) as usize * 4];
+        self.read_slice(Section::Lists, u64::from(first) * 4, rows)?;
+        let passed = rows
+            .chunks_exact(4)
+            .filter(|row| u32_at(row, 0) & PASSED_BIT != 0)
+            .count();
+        Ok(before + passed as u32)
+    }
+
+    /// The place of the `nth` row, from 0, among those of a list with this verdict.
+    pub(crate) fn select(&self, list: ListPlace, passed: bool, nth: u32) -> Result<Option<u32>, Error> {
+        let matching = |rank: u32| {
+            let passing = self.passed_before(list, rank)?;
+            Ok::<_, Error>(if passed { passing } else { rank - passing })
+        };
+        let rank = self.search(list.len + 1, |rank| Ok(matching(rank)? <= nth))?;
+        Ok(if rank > list.len {
+            None
+        } else {
+            rank.checked_sub(1)
+        })
+    }
+
+    /// How many rows of a list passed.
+    pub(crate) fn passed(&self, list: ListPlace) -> Result<u32, Error> {
+        self.passed_before(list, list.len)
+    }
+
+    /// The ordinals of a list's rows, oldest first.
+    pub(crate) fn ordinals(&self, list: ListPlace) -> Result<Vec<u32>, Error> {
+        let mut rows = vec![0; list.len as usize * 4];
+        self.read_slice(Section::Lists, u64::from(list.start) * 4, &mut rows)?;
+        Ok(rows
+            .chunks_exact(4)
+            .map(|row| u32_at(row, 0) & !PASSED_BIT)
+            .collect())
+    }
+
+    /// The fingerprint of a row's id.
+    pub(crate) fn fingerprint(&self, ordinal: u32) -> Result<u16, Error> {
+        Ok(u16::from_le_bytes(
+            self.read(Section::Fingerprints, u64::from(ordinal) * 2)?,
+        ))
+    }
+
+    /// A row's tool and failed set.
+    pub(crate) fn labels(&self, ordinal: u32) -> Result<(u16, u16), Error> {
+        let at = u64::from(ordinal) * 2;
+        Ok((
+            u16::from_le_bytes(self.read(Section::Tools, at)?),
+            u16::from_le_bytes(self.read(Section::Failed, at)?),
+        ))
+    }
+
+    /// The rows of an agent that were sent with this timestamp but clamped.
+    pub(crate) fn clamped_at(&self, org: OrgId, agent_id: &str, sent: Micros) -> Result<Vec<u32>, Error> {
+        let Some(AgentEntry {
+            clamped: (start, len),
+            ..
+        }) = self.agent(org, agent_id)?
+        else {
+            return Ok(Vec::new());
+        };
+        let entry = |at: u32| {
+            let bytes: [u8; CLAMPED_BYTES as usize] =
+                self.read(Section::Clamped, u64::from(start + at) * CLAMPED_BYTES)?;
+            Ok::<_, Error>((Micros(i64_at(&bytes, 0)), u32_at(&bytes, 8)))
+        };
+        let first = self.search(len, |at| Ok(entry(at)?.0 < sent))?;
+        let mut ordinals = Vec::new();
+        for at in first..len {
+            let (time, ordinal) = entry(at)?;
+            if time != sent {
+                break;
+            }
+            ordinals.push(ordinal);
+        }
+        Ok(ordinals)
+    }
+
+    fn batch(&self, number: u32) -> Result<BatchPlace, Error> {
+        let entry: [u8; BATCH_BYTES as usize] =
+            self.read(Section::Batches, u64::from(number) * BATCH_BYTES)?;
+        Ok(BatchPlace {
+            first_ordinal: u32_at(&entry, 0),
+            bytes: u32_at(&entry, 4),
+            offset: u64_at(&entry, 8),
+            first_seq: u64_at(&entry, 16),
+            org: OrgId(u32_at(&entry, 24)),
+        })
+    }
+
+    /// The batch that holds a row.
+    pub(crate) fn batch_of(&self, ordinal: u32) -> Result<Option<BatchPlace>, Error> {
+        let after = self.search(self.batches, |at| Ok(self.batch(at)?.first_ordinal <= ordinal))?;
+        after.checked_sub(1).map(|at| self.batch(at)).transpose()
+    }
+
+    /// The ordinal of an organisation's event.
+    pub(crate) fn ordinal_of(&self, org: OrgId, seq: u64) -> Result<Option<u32>, Error> {
+        let Some(org) = self.org(org)? else {
+            return Ok(None);
+        };
+        if seq < org.totals.first_seq || seq > org.totals.last_seq {
+            return Ok(None);
+        }
+        let batch = |at: u32| {
+            let at = u64::from(org.first_batch + at) * 4;
+            self.batch(u32::from_le_bytes(self.read(Section::OrgBatches, at)?))
+        };
+        let after = self.search(org.batches, |at| Ok(batch(at)?.first_seq <= seq))?;
+        let Some(at) = after.checked_sub(1) else {
+            return Ok(None);
+        };
+        let batch = batch(at)?;
+        Ok(Some(batch.first_ordinal + (seq - batch.first_seq) as u32))
+    }
+
+    pub(crate) fn agent_id(&self, word: AgentWord) -> Result<Arc<str>, Error> {
+        let end =
+            |word: u64| Ok::<_, Error>(u64::from_le_bytes(self.read(Section::AgentNameEnds, word * 8)?));
+        let word = u64::from(word.0);
+        let start = if word == 0 { 0 } else { end(word - 1)? };
+        let damaged = |what| {
+            self.blocks
+                .damaged(self.sections[Section::AgentNames as usize].0 + start, what)
+        };
+        let len = end(word)?.checked_sub(start).filter(|len| *len <= 4 * 200);
+        let mut name = vec![0; len.ok_or_else(|| damaged("a name is too long"))? as usize];
+        self.read_slice(Section::AgentNames, start, &mut name)?;
+        String::from_utf8(name)
+            .map(Into::into)
+            .map_err(|_| damaged("a name is not UTF-8"))
+    }
+
+    /// The texts and failed sets of the segment.
+    pub(crate) fn words(&self) -> Result<Arc<SealedWords>, Error> {
+        let mut kept = self.words.lock();
+        if let Some(words) = kept.upgrade() {
+            return Ok(words);
+        }
+        let mut bytes = vec![0; self.sections[Section::Words as usize].1 as usize];
+        self.read_slice(Section::Words, 0, &mut bytes)?;
+        let words = SealedWords::read(&bytes).ok_or_else(|| {
+            self.blocks
+                .damaged(self.sections[Section::Words as usize].0, "no words")
+        })?;
+        let words = Arc::new(words);
+        *kept = Arc::downgrade(&words);
+        Ok(words)
+    }
+}
+
+impl SealedWords {
+    fn read(mut bytes: &[u8]) -> Option<Self> {
+        let number = |bytes: &mut &[u8]| {
+            let (head, rest) = bytes.split_first_chunk::<4>()?;
+            *bytes = rest;
+            Some(u32::from_le_bytes(*head))
+        };
+        let mut texts = Vec::new();
+        for _ in 0..number(&mut bytes)? {
+            let len = number(&mut bytes)? as usize;
+            let (text, rest) = bytes.split_at_checked(len)?;
+            texts.push(std::str::from_utf8(text).ok()?.into());
+            bytes = rest;
+        }
+        let mut sets = Vec::new();
+        for _ in 0..number(&mut bytes)? {
+            let len = number(&mut bytes)?;
+            sets.push(
+                (0..len)
+                    .map(|_| number(&mut bytes).map(TextWord))
+                    .collect::<Option<_>>()?,
+            );
+        }
+        Some(Self { texts, sets })
+    }
+
+    pub(crate) fn text(&self, word: TextWord) -> Option<Arc<str>> {
+        self.texts.get(word.0 as usize).cloned()
+    }
+
+    /// The number of a text, if the segment's dictionary has it.
+    pub(crate) fn word_of(&self, text: &str) -> Option<TextWord> {
+        self.texts
+            .iter()
+            .position(|word| **word == *text)
+            .map(|at| TextWord(at as u32))
+    }
+
+    /// Which sets of failed gates hold this gate, by number.
+    pub(crate) fn sets_with(&self, word: TextWord) -> Vec<u16> {
+        let sets = (1u16..).zip(&self.sets);
+        sets.filter(|(_, words)| words.contains(&word))
+            .map(|(number, _)| number)
+            .collect()
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    let mut number = [0; 4];
+    number.copy_from_slice(&bytes[at..at + 4]);
+    u32::from_le_bytes(number)
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}
+
+fn i64_at(bytes: &[u8], at: usize) -> i64 {
+    u64_at(bytes, at).cast_signed()
+}

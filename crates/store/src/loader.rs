@@ -1,0 +1,276 @@
+//! What a submission needs from the disk before the owner may count it: cold agents, and a look at stored
+//! events that it may repeat. Done on a few threads of their own, so that the owner never reads a file.
+
+use crate::agent::{AgentName, AgentNo, AgentState, Aside, Question, identify};
+use crate::batch::Verdict;
+use crate::facts::{Facts, Recorded};
+use crate::identity::made_at;
+use crate::owner::{Message, Work};
+use crate::registry::Entry;
+use crate::shared::Shared;
+use crate::{Error, OrgId, Refused, Source, StoredEvent};
+use crossbeam_channel::{Receiver, Sender};
+use hashbrown::HashMap;
+use reputation::{Micros, Slot, WINDOW, Window};
+use std::sync::Arc;
+
+/// A submission that has to be prepared, or prepared again.
+pub(crate) struct Errand {
+    pub(crate) work: Work,
+    /// The events whose agents' stored rows must be looked at.
+    pub(crate) doubts: Vec<usize>,
+    /// What the owner had counted when it sent the work back: the look-up must see it.
+    pub(crate) after_group: u64,
+}
+
+/// Runs errands until their channel ends.
+pub(crate) fn run(shared: &Shared, errands: &Receiver<Errand>, owner: &Sender<Message>) {
+    for Errand {
+        mut work,
+        doubts,
+        after_group,
+    } in errands
+    {
+        shared.progress.wait_for(after_group);
+        let prepared =
+            shared.read(|| look_up(shared, &mut work, &doubts).and_then(|()| load_cold(shared, &mut work)));
+        let undelivered = match prepared {
+            Ok(()) => owner.send(Message::Batch(work)).err().map(|back| back.0),
+            Err(error) => {
+                tracing::error!(%error, "a submission needs stored events that cannot be read");
+                (work.reply)(Err(Refused::Internal(error.to_string())));
+                None
+            }
+        };
+        if let Some(message) = undelivered {
+            message.refuse(&Refused::NotKept(crate::NotKept::Draining));
+        }
+    }
+}
+
+/// Whether the work can go to the owner at once, judging by what is published; else the doubts to look up.
+pub(crate) fn triage(shared: &Shared, work: &mut Work) -> Option<Vec<usize>> {
+    let published = shared.published.read();
+    let mut any_cold = false;
+    let batch = &mut work.batch;
+    for agent in 0..batch.agents.len() {
+        let no = published.registry.find(AgentName {
+            org: batch.org,
+            agent_id: batch.agent_id(agent),
+        });
+        batch.agents[agent].no = no;
+        any_cold |= no.is_some_and(|no| !published.registry.entry(no).is_resident());
+    }
+    let doubts: Vec<usize> = (0..batch.events.len())
+        .filter(|&event| {
+            let event = &batch.events[event];
+            let Some(evaluation_id) = batch.evaluation_id(event) else {
+                return false;
+            };
+            let question = Question {
+                evaluation_id,
+                sent_at: event.sent_at,
+            };
+            event.verdict == Verdict::NotAmong(0)
+                && batch.source != Source::EvaluateMadeId
+                && batch.agents[event.agent]
+                    .no
+                    .is_some_and(|no| reaches_back(published.registry.entry(no), &question))
+        })
+        .collect();
+    (any_cold || !doubts.is_empty()).then_some(doubts)
+}
+
+/// Whether a repeat of this event may lie before what the agent's state in memory can tell.
+fn reaches_back(entry: &Entry, question: &Question<'_>) -> bool {
+    let Facts {
+        newest_sent,
+        clamped,
+        made,
+        count,
+        ..
+    } = entry.facts;
+    let before_window = |time: Micros| entry.floor.is_some_and(|floor| time <= floor);
+    let by_time = question.sent_at.is_some_and(|sent| {
+        let clamped = clamped.is_some_and(|span| span.holds(sent));
+        (clamped && count > WINDOW as u64) || (newest_sent >= Some(sent) && before_window(sent))
+    });
+    by_time
+        || made.is_some_and(|made| {
+            made_at(question.evaluation_id).is_some_and(|time| made.holds(time) && before_window(time))
+        })
+}
+
+/// Settles whether these events were recorded before, as far as it is published now.
+fn look_up(shared: &Shared, work: &mut Work, doubts: &[usize]) -> Result<(), Error> {
+    let batch = &mut work.batch;
+    let mut arrivals: HashMap<AgentNo, Vec<StoredEvent>> = HashMap::new();
+    for &doubt in doubts {
+        let event = &batch.events[doubt];
+        let Some(evaluation_id) = batch.evaluation_id(event) else {
+            continue;
+        };
+        let question = Question {
+            evaluation_id,
+            sent_at: event.sent_at,
+        };
+        let agent_id = batch.agent_id(event.agent);
+        let name = AgentName {
+            org: batch.org,
+            agent_id,
+        };
+        let Some((no, known)) = shared.find(name) else {
+            continue;
+        };
+        let reader = shared.reader(batch.org, Some(agent_id));
+        let mut is_repeat = false;
+        if let Some(sent) = question.sent_at {
+            is_repeat |= holds(
+                &reader.at_time(sent)?,
+                |row| row.evaluation.sent_at == Some(sent),
+                evaluation_id,
+            );
+            is_repeat |= holds(&reader.clamped_at(sent)?, |_| true, evaluation_id);
+        }
+        if let Some(made) = made_at(evaluation_id) {
+            let is_made = |row: &StoredEvent| row.source == Source::EvaluateMadeId;
+            is_repeat |= holds(&reader.at_time(made)?, is_made, evaluation_id);
+        }
+        if !is_repeat && shared.facts(no).last_aside > 0 {
+            if !arrivals.contains_key(&no) {
+                arrivals.insert(no, reader.newest_arrivals(WINDOW)?);
+            }
+            let stands = |row: &StoredEvent| {
+                row.source == Source::Evaluate
+                    || (question.sent_at.is_none()
+                        && row.evaluation.sent_at.is_none()
+                        && row.source == Source::Ingest)
+            };
+            is_repeat = holds(&arrivals[&no], stands, evaluation_id);
+        }
+        batch.events[doubt].verdict = if is_repeat {
+            Verdict::Repeat
+        } else {
+            Verdict::NotAmong(known)
+        };
+    }
+    Ok(())
+}
+
+fn holds(rows: &[StoredEvent], filter: impl Fn(&StoredEvent) -> bool, evaluation_id: &str) -> bool {
+    rows.iter()
+        .any(|row| filter(row) && row.evaluation.evaluation_id.as_deref() == Some(evaluation_id))
+}
+
+/// Brings the states of the work's cold agents.
+fn load_cold(shared: &Shared, work: &mut Work) -> Result<(), Error> {
+    work.loaded.clear();
+    let batch = &mut work.batch;
+    for agent in 0..batch.agents.len() {
+        let agent_id = batch.agent_id(agent);
+        let name = AgentName {
+            org: batch.org,
+            agent_id,
+        };
+        if let Some((no, _)) = shared.find(name) {
+            if !shared.is_resident(no) {
+                let state = load(shared, no, batch.org, agent_id)?;
+                work.loaded.push((no, state));
+            }
+            batch.agents[agent].no = Some(no);
+        }
+    }
+    Ok(())
+}
+
+/// The state of an agent as it is published at this moment: from its copy if that still holds, else from
+/// its newest rows.
+pub(crate) fn load(shared: &Shared, no: AgentNo, org: OrgId, agent_id: &str) -> Result<AgentState, Error> {
+    let name = AgentName { org, agent_id };
+    loop {
+        let (facts, spilled) = {
+            let published = shared.published.read();
+            let entry = published.registry.entry(no);
+            (entry.facts, entry.spilled)
+        };
+        let copy = spilled.and_then(|place| shared.spill.read(place, name));
+        if let Some(state) = copy.filter(|state| state.facts == facts) {
+            return Ok(state);
+        }
+        let state = from_rows(shared, facts, org, agent_id)?;
+        // Events published meanwhile would be in the rows but not in the facts.
+        if shared.facts(no).count == facts.count {
+            return Ok(state);
+        }
+    }
+}
+
+fn from_rows(shared: &Shared, facts: Facts, org: OrgId, agent_id: &str) -> Result<AgentState, Error> {
+    if facts.count == 0 {
+        return Ok(AgentState::loaded(facts, Window::new(), [].into()));
+    }
+    let reader = shared.reader(org, Some(agent_id));
+    let mut rows = reader.newest(WINDOW)?;
+    // Which arrival a row was is not stored. Numbering the rows up to the newest arrival keeps their order
+    // and never numbers one too low, which could pass a doubtful event for a new one.
+    rows.sort_by_key(|row| row.seq);
+    let first = facts.count - (rows.len() as u64).min(facts.count);
+    let window = rows
+        .iter()
+        .zip(first + 1..)
+        .map(|(row, arrival)| Slot {
+            recorded_at: row.recorded_at,
+            arrival,
+            latency_us: row.evaluation.total_latency_us,
+            passed: row.evaluation.passed,
+            identity: identify(
+                row.evaluation.evaluation_id.as_deref(),
+                &recorded(row),
+                &shared.identities,
+            )
+            .0,
+        })
+        .collect();
+    let mut aside = Vec::new();
+    if facts.last_aside + WINDOW as u64 > facts.count {
+        let arrivals = reader.newest_arrivals(WINDOW)?;
+        let first = facts.count - (arrivals.len() as u64).min(facts.count);
+        aside.extend(arrivals.iter().zip(first + 1..).filter_map(|(row, arrival)| {
+            let id = row.evaluation.evaluation_id.as_deref();
+            let (_, identity) = identify(id, &recorded(row), &shared.identities);
+            identity.map(|identity| Aside { arrival, identity })
+        }));
+    }
+    Ok(AgentState::loaded(facts, window, aside.into()))
+}
+
+/// What the facts of an agent take from a stored event.
+pub(crate) fn recorded(row: &StoredEvent) -> Recorded {
+    Recorded {
+        seq: row.seq,
+        recorded_at: row.recorded_at,
+        sent_at: row.evaluation.sent_at,
+        source: row.source,
+        named: row.evaluation.evaluation_id.is_some(),
+    }
+}
+
+/// Starts `threads` loaders.
+pub(crate) fn spawn(
+    shared: &Arc<Shared>,
+    errands: &Receiver<Errand>,
+    owner: &Sender<Message>,
+    threads: usize,
+) -> Result<Vec<std::thread::JoinHandle<()>>, Error> {
+    let start = |number: usize| {
+        let (shared, errands, owner) = (Arc::clone(shared), errands.clone(), owner.clone());
+        std::thread::Builder::new()
+            .name(format!("repute-load-{number}"))
+            .spawn(move || run(&shared, &errands, &owner))
+            .map_err(|why| Error::System {
+                what: "a thread",
+                why: why.to_string(),
+            })
+    };
+    (0..threads).map(start).collect()
+}

@@ -1,0 +1,452 @@
+//! The owner: the one thread that decides what is new, counts it and says what the log records.
+//!
+//! It takes all that waits as one group: reserves room, counts submission by submission, and hands one
+//! frame to the journal, whose commit thread publishes it. It goes on counting while a group syncs. It
+//! never reads a file: what it cannot decide from memory goes back to the loaders.
+
+mod group;
+mod residents;
+
+use crate::agent::{AgentName, AgentNo, AgentState, Answer, Question};
+use crate::batch::{Batch, Verdict};
+use crate::clock::ReceiptClock;
+use crate::loader::Errand;
+use crate::shared::{Permit, Shared};
+use crate::{KeyId, NotKept, OrgId, Receipt, Refused, Reply, Source};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use group::Group;
+use hashbrown::{HashMap, HashSet};
+use journal::Journal;
+use residents::Residents;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Submissions in one group at most.
+const MAX_GROUP_SUBMISSIONS: usize = 1_024;
+/// Bytes of a group's frame beyond which no further submission joins it.
+const MAX_GROUP_BYTES: usize = 8 << 20;
+/// How often an idle owner looks at the age of its segment.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// A submission between its hand-over and its answer.
+pub(crate) struct Work {
+    pub(crate) batch: Batch,
+    /// States of agents that were cold when somebody looked.
+    pub(crate) loaded: Vec<(AgentNo, AgentState)>,
+    pub(crate) reply: Reply<Receipt>,
+    pub(crate) permit: Permit,
+}
+
+/// An agent to be made known.
+pub(crate) struct Registration {
+    pub(crate) org: OrgId,
+    pub(crate) key: KeyId,
+    pub(crate) agent_id: String,
+    pub(crate) max_agents: u64,
+    pub(crate) reply: Reply<()>,
+    pub(crate) permit: Permit,
+}
+
+/// What the owner is asked to do.
+pub(crate) enum Message {
+    Batch(Work),
+    Register(Registration),
+    /// Take no more; leave everything on disk.
+    Close,
+}
+
+impl Message {
+    /// Answers that it was not taken.
+    pub(crate) fn refuse(self, why: &Refused) {
+        match self {
+            Self::Batch(work) => (work.reply)(Err(why.clone())),
+            Self::Register(registration) => (registration.reply)(Err(why.clone())),
+            Self::Close => {}
+        }
+    }
+
+    /// The most that it can take of a frame, in bytes.
+    fn frame_bytes(&self) -> usize {
+        match self {
+            Self::Batch(work) => group::frame_bytes(&work.batch),
+            Self::Register(registration) => group::registration_bytes(&registration.agent_id),
+            Self::Close => 0,
+        }
+    }
+}
+
+/// An organisation as counted so far.
+struct OrgCount {
+    agents: u64,
+    last_seq: u64,
+}
+
+pub(crate) struct Owner {
+    shared: Arc<Shared>,
+    journal: Journal,
+    clock: ReceiptClock,
+    messages: Receiver<Message>,
+    loaders: Sender<Errand>,
+    residents: Residents,
+    /// Agents that are counted but were not published when last looked: name to place.
+    fresh: HashMap<OrgId, HashMap<Arc<str>, (AgentNo, u64)>>,
+    fresh_agents: usize,
+    next_agent: u32,
+    orgs: HashMap<OrgId, OrgCount>,
+    /// The number of the group that is formed next.
+    group: u64,
+    segment: Option<group::OpenSegment>,
+    closing: bool,
+}
+
+impl Owner {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        journal: Journal,
+        messages: Receiver<Message>,
+        loaders: Sender<Errand>,
+    ) -> Self {
+        let (next_agent, orgs) = {
+            let published = shared.published.read();
+            let registry = &published.registry;
+            let count = |org| {
+                let (agents, last_seq) = registry.totals(org);
+                (org, OrgCount { agents, last_seq })
+            };
+            (
+                u32::try_from(registry.len()).unwrap_or(u32::MAX),
+                registry.orgs().map(count).collect(),
+            )
+        };
+        Self {
+            clock: ReceiptClock::new(Arc::clone(&shared.options.clock)),
+            residents: Residents::new(shared.options.window_cache),
+            fresh: HashMap::new(),
+            fresh_agents: 0,
+            group: shared.progress.published() + 1,
+            segment: None,
+            closing: false,
+            shared,
+            journal,
+            messages,
+            loaders,
+            next_agent,
+            orgs,
+        }
+    }
+
+    /// Runs until it is told to close; gives back what is in memory, to be put aside.
+    pub(crate) fn run(mut self) -> Vec<(AgentNo, AgentState)> {
+        while !self.closing {
+            match self.messages.recv_timeout(IDLE) {
+                Ok(message) => {
+                    let waiting = self.gather(message);
+                    self.take(waiting);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.roll_old_segment();
+        }
+        self.journal.close();
+        self.shared.progress.end();
+        for message in self.messages.try_iter() {
+            message.refuse(&Refused::NotKept(NotKept::Draining));
+        }
+        self.residents.into_states().collect()
+    }
+
+    /// All that waits, up to a group's bounds.
+    fn gather(&mut self, first: Message) -> Vec<Message> {
+        let mut waiting = Vec::new();
+        let mut bytes = 0;
+        let mut next = Some(first);
+        while let Some(message) = next {
+            if matches!(message, Message::Close) {
+                self.closing = true;
+                break;
+            }
+            bytes += message.frame_bytes();
+            waiting.push(message);
+            if waiting.len() == MAX_GROUP_SUBMISSIONS || bytes >= MAX_GROUP_BYTES {
+                break;
+            }
+            next = self.messages.try_recv().ok();
+        }
+        waiting
+    }
+
+    /// Takes what waits as one group: room, count, commit.
+    fn take(&mut self, waiting: Vec<Message>) {
+        if waiting.is_empty() {
+            return;
+        }
+        let mut group = match self.begin_group(waiting.iter().map(Message::frame_bytes).sum()) {
+            Ok(group) => group,
+            Err(why) => {
+                waiting.into_iter().for_each(|message| message.refuse(&why));
+                return;
+            }
+        };
+        for message in waiting {
+            match message {
+                Message::Batch(work) => self.take_batch(work, &mut group),
+                Message::Register(registration) => self.take_registration(registration, &mut group),
+                Message::Close => {}
+            }
+        }
+        if group.is_empty() {
+            self.segment = Some(group.into_segment());
+        } else {
+            self.commit(group);
+        }
+        self.evict();
+        self.shared
+            .resident_windows
+            .store(self.residents.len(), Ordering::Relaxed);
+    }
+
+    /// Reserves room before anything is counted, so that a full disk refuses whole groups.
+    fn begin_group(&mut self, frame_bytes: usize) -> Result<Group, Refused> {
+        self.shared
+            .sealing
+            .wait_for_room()
+            .map_err(|why| Refused::NotKept(NotKept::Full(why)))?;
+        let room = self
+            .journal
+            .reserve(frame_bytes)
+            .map_err(|refused| match refused {
+                journal::Refused::Full(why) => Refused::NotKept(NotKept::Full(why)),
+                journal::Refused::Poisoned(why) => Refused::OutcomeUnknown(why),
+                too_large @ journal::Refused::TooLarge { .. } => Refused::Internal(too_large.to_string()),
+            })?;
+        let segment = match self.segment.take() {
+            Some(open) if open.number() == room.segment.number => open,
+            _ => group::OpenSegment::new(room.segment),
+        };
+        Ok(Group::new(self.group, self.clock.now(), segment))
+    }
+
+    fn take_batch(&mut self, mut work: Work, group: &mut Group) {
+        let agents = match self.resolve(&mut work) {
+            Ok(agents) => agents,
+            Err(Cold) => return self.send_back(work, Vec::new(), group),
+        };
+        let rejected = match self.check_limit(&work.batch, &agents) {
+            Ok(rejected) => rejected,
+            Err(refused) => return (work.reply)(Err(refused)),
+        };
+        let doubts = self.doubts(&work.batch, &agents);
+        if !doubts.is_empty() {
+            return self.send_back(work, doubts, group);
+        }
+        let agents = agents.into_iter().enumerate().map(|(agent, no)| {
+            no.or_else(|| {
+                let is_rejected = rejected.contains(&agent);
+                (!is_rejected).then(|| self.add_agent(work.batch.org, work.batch.agent_id(agent), group))
+            })
+        });
+        let agents: Vec<Option<AgentNo>> = agents.collect();
+        let org = self.orgs.entry(work.batch.org).or_insert(OrgCount {
+            agents: 0,
+            last_seq: 0,
+        });
+        group.record(
+            work,
+            &agents,
+            &mut org.last_seq,
+            &mut self.residents,
+            &self.shared,
+        );
+    }
+
+    fn take_registration(&mut self, registration: Registration, group: &mut Group) {
+        let name = AgentName {
+            org: registration.org,
+            agent_id: &registration.agent_id,
+        };
+        if self.find(name).is_none() {
+            let limit = registration.max_agents;
+            if self.orgs.get(&registration.org).map_or(0, |count| count.agents) >= limit {
+                return (registration.reply)(Err(Refused::AgentLimit {
+                    limit,
+                    events: Vec::new(),
+                }));
+            }
+            self.add_agent(registration.org, &registration.agent_id, group);
+            group.register(&registration);
+        }
+        group.answer(registration.reply, registration.permit);
+    }
+
+    /// The places of the batch's agents, all of whose states are then in memory; `None` for a new agent.
+    fn resolve(&mut self, work: &mut Work) -> Result<Vec<Option<AgentNo>>, Cold> {
+        let org = work.batch.org;
+        for (no, state) in work.loaded.drain(..) {
+            if !self.residents.contains(no) && self.shared.facts(no).count == state.facts.count {
+                self.shared.set_resident(no, true);
+                self.residents.insert(no, state);
+            }
+        }
+        (0..work.batch.agents.len())
+            .map(|agent| {
+                let known = work.batch.agents[agent].no;
+                let no = known.or_else(|| {
+                    self.find(AgentName {
+                        org,
+                        agent_id: work.batch.agent_id(agent),
+                    })
+                });
+                match no {
+                    Some(no) if !self.residents.contains(no) => Err(Cold),
+                    _ => Ok(no),
+                }
+            })
+            .collect()
+    }
+
+    fn find(&self, name: AgentName<'_>) -> Option<AgentNo> {
+        let fresh = self
+            .fresh
+            .get(&name.org)
+            .and_then(|agents| agents.get(name.agent_id));
+        fresh
+            .map(|(no, _)| *no)
+            .or_else(|| self.shared.find(name).map(|(no, _)| no))
+    }
+
+    /// Which new agents of the batch would pass the organisation's limit: refused, or in lenient mode left
+    /// out. Indexes of the batch's agents.
+    fn check_limit(&self, batch: &Batch, agents: &[Option<AgentNo>]) -> Result<HashSet<usize>, Refused> {
+        let known = self.orgs.get(&batch.org).map_or(0, |count| count.agents);
+        let room = usize::try_from(batch.max_agents.saturating_sub(known)).unwrap_or(usize::MAX);
+        let new = agents
+            .iter()
+            .enumerate()
+            .filter(|(_, no)| no.is_none())
+            .map(|(agent, _)| agent);
+        let beyond: HashSet<usize> = new.skip(room).collect();
+        if beyond.is_empty() || batch.lenient {
+            return Ok(beyond);
+        }
+        let events = (0u32..)
+            .zip(&batch.events)
+            .filter(|(_, event)| beyond.contains(&event.agent));
+        Err(Refused::AgentLimit {
+            limit: batch.max_agents,
+            events: events.map(|(index, _)| index).collect(),
+        })
+    }
+
+    /// The events of which memory cannot say whether they are repeats.
+    fn doubts(&self, batch: &Batch, agents: &[Option<AgentNo>]) -> Vec<usize> {
+        if batch.source == Source::EvaluateMadeId {
+            return Vec::new();
+        }
+        let is_doubtful = |index: &usize| {
+            let event = &batch.events[*index];
+            let (Some(evaluation_id), Verdict::NotAmong(known)) = (batch.evaluation_id(event), event.verdict)
+            else {
+                return false;
+            };
+            let question = Question {
+                evaluation_id,
+                sent_at: event.sent_at,
+            };
+            let state = agents[event.agent].and_then(|no| self.residents.get(no));
+            state.is_some_and(|state| state.ask(&question, known, &self.shared.identities) == Answer::Ask)
+        };
+        (0..batch.events.len()).filter(is_doubtful).collect()
+    }
+
+    fn add_agent(&mut self, org: OrgId, agent_id: &str, group: &mut Group) -> AgentNo {
+        let no = AgentNo(self.next_agent);
+        self.next_agent += 1;
+        let agent_id: Arc<str> = agent_id.into();
+        self.fresh
+            .entry(org)
+            .or_default()
+            .insert(Arc::clone(&agent_id), (no, self.group));
+        self.fresh_agents += 1;
+        self.orgs
+            .entry(org)
+            .or_insert(OrgCount {
+                agents: 0,
+                last_seq: 0,
+            })
+            .agents += 1;
+        self.residents.insert(no, AgentState::new(group.received_at()));
+        group.add_agent(no, org, agent_id, &mut self.residents);
+        no
+    }
+
+    /// Back to the loaders, to look at what will be published with this group.
+    fn send_back(&self, work: Work, doubts: Vec<usize>, group: &Group) {
+        let after_group = if group.is_empty() {
+            self.group - 1
+        } else {
+            self.group
+        };
+        if let Err(back) = self.loaders.send(Errand {
+            work,
+            doubts,
+            after_group,
+        }) {
+            (back.0.work.reply)(Err(Refused::NotKept(NotKept::Draining)));
+        }
+    }
+
+    fn commit(&mut self, group: Group) {
+        self.group += 1;
+        let (frame, publication, segment) = group.finish(&self.residents);
+        self.segment = Some(segment);
+        let shared = Arc::clone(&self.shared);
+        self.journal.commit(
+            frame,
+            Box::new(move |outcome| publication.settle(&shared, outcome)),
+        );
+        self.forget_published();
+    }
+
+    /// Agents that are published are found in the registry.
+    fn forget_published(&mut self) {
+        if self.fresh_agents == 0 {
+            return;
+        }
+        let published = self.shared.progress.published();
+        self.fresh.retain(|_, agents| {
+            agents.retain(|_, (_, group)| *group > published);
+            !agents.is_empty()
+        });
+        self.fresh_agents = self.fresh.values().map(HashMap::len).sum();
+    }
+
+    /// Lets go of the windows that were not used for longest, once they are published.
+    fn evict(&mut self) {
+        if self.residents.over_limit() == 0 {
+            return;
+        }
+        let published = self.shared.progress.published();
+        while let Some((no, state)) = self.residents.evict(published) {
+            self.shared.set_resident(no, false);
+            self.shared.sealing.put_aside(no, state);
+        }
+    }
+
+    /// Begins a new segment when the open one is old, so that quiet data too is sealed and kept compact.
+    fn roll_old_segment(&mut self) {
+        let age = self.shared.options.segment_age;
+        if self
+            .segment
+            .as_ref()
+            .is_some_and(|open| Instant::now().duration_since(open.since()) >= age)
+        {
+            self.segment = None;
+            self.journal.roll();
+        }
+    }
+}
+
+/// An agent whose state must be loaded first.
+struct Cold;

@@ -1,0 +1,390 @@
+//! A group: what one frame records, and what is published and answered once it is on stable storage.
+
+use super::residents::Residents;
+use super::{Registration, Work};
+use crate::agent::{AgentNo, Arrival};
+use crate::batch::{Batch, BatchEvent, Verdict};
+use crate::codec::{self, BatchEncoder, BatchHeader, BatchReader, RegistrationRecord, RowFields, Words};
+use crate::facts::{Facts, Recorded};
+use crate::identity::made_at;
+use crate::index::NewBatch;
+use crate::registry::AgentUpdate;
+use crate::shared::{Permit, Shared};
+use crate::{OrgId, Receipt, Refused, Reply, Source, Update};
+use journal::{Committed, Frame, Poisoned, Segment};
+use reputation::{Micros, Placement};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The segment that frames go to, and its dictionary so far.
+pub(crate) struct OpenSegment {
+    segment: Segment,
+    words: Words,
+    since: Instant,
+}
+
+impl OpenSegment {
+    pub(crate) fn new(segment: Segment) -> Self {
+        Self {
+            segment,
+            words: Words::new(),
+            since: Instant::now(),
+        }
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.segment.number
+    }
+
+    /// When it was begun.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+}
+
+/// A group while it is formed.
+pub(crate) struct Group {
+    number: u64,
+    received_at: Micros,
+    segment: OpenSegment,
+    frame: Frame,
+    added: Vec<(AgentNo, OrgId, Arc<str>)>,
+    /// Agents whose states changed, each once.
+    touched: Vec<AgentNo>,
+    words: Vec<Vec<u8>>,
+    /// Their offsets count from the start of the payload.
+    batches: Vec<NewBatch>,
+    answers: Vec<Answer>,
+}
+
+/// An answer that waits for the sync.
+enum Answer {
+    Batch(Reply<Receipt>, Receipt, Permit),
+    Registration(Reply<()>, Permit),
+}
+
+/// What is to be done once the group's frame is on stable storage, or is known not to be.
+pub(crate) struct Publication {
+    number: u64,
+    segment: Segment,
+    added: Vec<(AgentNo, OrgId, Arc<str>)>,
+    agents: Vec<AgentUpdate>,
+    words: Vec<Vec<u8>>,
+    /// Their offsets count from the start of the payload.
+    batches: Vec<NewBatch>,
+    answers: Vec<Answer>,
+    started: Instant,
+}
+
+/// The most that a batch can take of a frame, in bytes, the words that it adds included.
+pub(crate) fn frame_bytes(batch: &Batch) -> usize {
+    codec::max_batch_bytes(batch.events.len(), batch.gate_count(), batch.text_bytes())
+}
+
+/// The most that a registration can take of a frame, in bytes.
+pub(crate) fn registration_bytes(agent_id: &str) -> usize {
+    codec::max_registration_bytes(agent_id)
+}
+
+impl Group {
+    pub(crate) fn new(number: u64, received_at: Micros, segment: OpenSegment) -> Self {
+        Self {
+            number,
+            received_at,
+            segment,
+            frame: Frame::new(),
+            added: Vec::new(),
+            touched: Vec::new(),
+            words: Vec::new(),
+            batches: Vec::new(),
+            answers: Vec::new(),
+        }
+    }
+
+    /// Whether nothing was taken.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    /// The segment, unused.
+    pub(crate) fn into_segment(self) -> OpenSegment {
+        self.segment
+    }
+
+    /// The time of receipt of all that the group takes.
+    pub(crate) fn received_at(&self) -> Micros {
+        self.received_at
+    }
+
+    /// A new agent, resident from now on.
+    pub(crate) fn add_agent(
+        &mut self,
+        no: AgentNo,
+        org: OrgId,
+        agent_id: Arc<str>,
+        residents: &mut Residents,
+    ) {
+        residents.touch(no, self.number);
+        self.touched.push(no);
+        self.added.push((no, org, agent_id));
+    }
+
+    /// Records that an agent is known from now on.
+    pub(crate) fn register(&mut self, registration: &Registration) {
+        let Registration {
+            org, key, agent_id, ..
+        } = registration;
+        let record = RegistrationRecord {
+            org: *org,
+            key: *key,
+            received_at: self.received_at,
+            agent_id,
+        };
+        let body = codec::encode_registration(&record);
+        self.frame.record(codec::REGISTRATION, true, &body);
+    }
+
+    /// Answers a registration with the group.
+    pub(crate) fn answer(&mut self, reply: Reply<()>, permit: Permit) {
+        self.answers.push(Answer::Registration(reply, permit));
+    }
+
+    /// Counts a batch whose agents are all in memory (`None` = left out) and whose doubts are settled.
+    pub(crate) fn record(
+        &mut self,
+        work: Work,
+        agents: &[Option<AgentNo>],
+        last_seq: &mut u64,
+        residents: &mut Residents,
+        shared: &Shared,
+    ) {
+        let Work {
+            batch, reply, permit, ..
+        } = work;
+        let is_taken = |event: &&BatchEvent| agents[event.agent].is_some();
+        let accepted = batch.events.iter().filter(is_taken);
+        let duplicates = count(
+            accepted
+                .clone()
+                .filter(|event| event.verdict == Verdict::Repeat)
+                .count(),
+        );
+        let mut receipt = Receipt {
+            accepted: count(accepted.count()),
+            duplicates,
+            ..Receipt::default()
+        };
+        let header = BatchHeader {
+            org: batch.org,
+            key: batch.key,
+            signed: batch.signed,
+            source: batch.source,
+            received_at: self.received_at,
+            first_seq: *last_seq + 1,
+            duplicates,
+        };
+        let mut encoder = BatchEncoder::new(&header);
+        let gates = batch.gates();
+        for (index, event) in (0u32..).zip(&batch.events) {
+            let Some(no) = agents[event.agent] else {
+                receipt.rejected.push(index);
+                continue;
+            };
+            if event.verdict == Verdict::Repeat {
+                continue;
+            }
+            let Some((state, first)) = residents.touch(no, self.number) else {
+                continue;
+            };
+            if first {
+                self.touched.push(no);
+            }
+            let (recorded_at, clamped) = self.recorded_at(&batch, event, shared);
+            *last_seq += 1;
+            let evaluation_id = batch.evaluation_id(event);
+            let arrival = Arrival {
+                evaluation_id,
+                event: Recorded {
+                    seq: *last_seq,
+                    recorded_at,
+                    sent_at: event.sent_at,
+                    source: batch.source,
+                    named: evaluation_id.is_some(),
+                },
+                latency_us: event.total_latency_us,
+                passed: event.passed,
+            };
+            let late = state.count(&arrival, &shared.identities) == Placement::Late;
+            receipt.late += u32::from(late);
+            receipt.clamped += u32::from(clamped);
+            let fields = RowFields {
+                recorded_at,
+                late,
+                score: state.window.summary().score(),
+            };
+            let view = batch.view(event, &gates);
+            encoder.push(&view, &fields, &mut self.segment.words);
+        }
+        receipt.updates = (0..batch.agents.len())
+            .filter_map(|agent| {
+                let state = residents.get(agents[agent]?)?;
+                Some(Update {
+                    agent_id: batch.agent_id(agent).to_owned(),
+                    summary: state.window.summary(),
+                })
+            })
+            .collect();
+        if let Some(words) = self.segment.words.take_new() {
+            self.frame.record(codec::WORDS, true, &words);
+            self.words.push(words);
+        }
+        let body = encoder.finish();
+        let offset = self.frame.record(codec::BATCH, true, &body);
+        // Read back just as a recovery would, so that both index the same; before the sync, since readers
+        // wait for what comes after it.
+        let bytes = count(body.len() + journal::RECORD_HEADER_BYTES);
+        match BatchReader::new(&body).and_then(|reader| NewBatch::of(&reader, u64::from(offset), bytes)) {
+            Ok(batch) => self.batches.push(batch),
+            Err(what) => tracing::error!(%what, "a batch reads back different from what was written"),
+        }
+        self.answers.push(Answer::Batch(reply, receipt, permit));
+    }
+
+    /// The time by which an event is ordered, and whether it differs from the one sent.
+    fn recorded_at(&self, batch: &Batch, event: &BatchEvent, shared: &Shared) -> (Micros, bool) {
+        let ahead = i64::try_from(shared.options.max_clock_ahead.as_micros()).unwrap_or(i64::MAX);
+        match event.sent_at {
+            Some(sent) if sent.0 <= self.received_at.0.saturating_add(ahead) => (sent, false),
+            Some(_) => (self.received_at, true),
+            None if batch.source == Source::EvaluateMadeId => (
+                batch
+                    .evaluation_id(event)
+                    .and_then(made_at)
+                    .unwrap_or(self.received_at),
+                false,
+            ),
+            None => (self.received_at, false),
+        }
+    }
+
+    /// The frame, what follows its sync, and the segment for the next group.
+    pub(crate) fn finish(self, residents: &Residents) -> (Frame, Publication, OpenSegment) {
+        let agents = self
+            .touched
+            .iter()
+            .filter_map(|no| Some(AgentUpdate::of(*no, residents.get(*no)?)))
+            .collect();
+        let publication = Publication {
+            number: self.number,
+            segment: self.segment.segment.clone(),
+            added: self.added,
+            agents,
+            words: self.words,
+            batches: self.batches,
+            answers: self.answers,
+            started: Instant::now(),
+        };
+        (self.frame, publication, self.segment)
+    }
+}
+
+impl Publication {
+    /// On the commit thread, in order: shows the group to readers and answers, or says that its outcome is
+    /// not known.
+    pub(crate) fn settle(self, shared: &Shared, outcome: Result<Committed, Poisoned>) {
+        match outcome {
+            Ok(committed) => self.publish(shared, &committed),
+            Err(poisoned) => {
+                shared.progress.end();
+                let why = Refused::OutcomeUnknown(poisoned.to_string());
+                for answer in self.answers {
+                    answer.refuse(&why);
+                }
+            }
+        }
+    }
+
+    fn publish(self, shared: &Shared, committed: &Committed) {
+        let Self {
+            number,
+            segment,
+            added,
+            agents,
+            words,
+            mut batches,
+            answers,
+            started,
+        } = self;
+        batches
+            .iter_mut()
+            .for_each(|batch| batch.offset += committed.offset);
+        let events = batches.iter().map(|batch| batch.rows.len()).sum();
+        let bytes = batches.iter().map(|batch| batch.bytes as usize).sum();
+        let full = {
+            let mut published = shared.published.write();
+            for (no, org, agent_id) in added {
+                let place = published.registry.add(org, agent_id, Facts::new(Micros(0)));
+                debug_assert_eq!(
+                    place, no,
+                    "agents are published in the order in which they were counted"
+                );
+                published.registry.entry(no).set_resident(true);
+            }
+            for update in &agents {
+                published.registry.update(update);
+            }
+            published.frame_seq = committed.seq;
+            published.segments.publish(&segment, &words, &batches)
+        };
+        shared.progress.publish(number);
+        match full {
+            Ok(Some(full)) => shared.sealing.seal(full),
+            Ok(None) => {}
+            Err(what) => {
+                tracing::error!(%what, "a group's index is not as it should be; a restart rebuilds it")
+            }
+        }
+        shared
+            .observer
+            .committed(started.elapsed(), answers.len(), events, bytes);
+        for answer in answers {
+            answer.give(shared);
+        }
+    }
+}
+
+impl Answer {
+    fn give(self, shared: &Shared) {
+        match self {
+            Self::Batch(reply, receipt, permit) => {
+                drop(permit);
+                let Receipt {
+                    accepted,
+                    duplicates,
+                    late,
+                    clamped,
+                    ..
+                } = receipt;
+                shared
+                    .observer
+                    .recorded(accepted - duplicates, duplicates, late, clamped);
+                reply(Ok(receipt));
+            }
+            Self::Registration(reply, permit) => {
+                drop(permit);
+                reply(Ok(()));
+            }
+        }
+    }
+
+    fn refuse(self, why: &Refused) {
+        match self {
+            Self::Batch(reply, _, _) => reply(Err(why.clone())),
+            Self::Registration(reply, _) => reply(Err(why.clone())),
+        }
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,132 @@
+//! The agents whose states are in memory: bounded, the least recently counted leave first.
+
+use crate::agent::{AgentNo, AgentState};
+use hashbrown::HashMap;
+use std::collections::VecDeque;
+
+/// States by agent, with the group that last counted each.
+pub(crate) struct Residents {
+    states: HashMap<AgentNo, Resident>,
+    /// Every use in order: (agent, group). An agent's own entry is the one with its last group; those
+    /// before are skipped when their turn comes.
+    uses: VecDeque<(AgentNo, u64)>,
+    limit: usize,
+}
+
+struct Resident {
+    state: AgentState,
+    last_group: u64,
+}
+
+impl Residents {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            states: HashMap::new(),
+            uses: VecDeque::new(),
+            limit,
+        }
+    }
+
+    pub(crate) fn contains(&self, no: AgentNo) -> bool {
+        self.states.contains_key(&no)
+    }
+
+    pub(crate) fn get(&self, no: AgentNo) -> Option<&AgentState> {
+        self.states.get(&no).map(|resident| &resident.state)
+    }
+
+    /// Takes in a state that no group has counted yet.
+    pub(crate) fn insert(&mut self, no: AgentNo, state: AgentState) {
+        self.states.insert(no, Resident { state, last_group: 0 });
+        self.uses.push_back((no, 0));
+    }
+
+    /// The state, to be counted in this group, and whether the group touches it for the first time.
+    pub(crate) fn touch(&mut self, no: AgentNo, group: u64) -> Option<(&mut AgentState, bool)> {
+        let resident = self.states.get_mut(&no)?;
+        let first = resident.last_group != group;
+        if first {
+            resident.last_group = group;
+            self.uses.push_back((no, group));
+        }
+        Some((&mut resident.state, first))
+    }
+
+    /// How many are in memory beyond the limit. Also keeps the order of use from growing without bound.
+    pub(crate) fn over_limit(&mut self) -> usize {
+        if self.uses.len() > 4 * self.states.len() + 1_024 {
+            let states = &self.states;
+            self.uses
+                .retain(|(no, group)| states.get(no).is_some_and(|r| r.last_group == *group));
+        }
+        self.states.len().saturating_sub(self.limit)
+    }
+
+    /// Removes the least recently counted state if there are too many and its last group is published.
+    pub(crate) fn evict(&mut self, published: u64) -> Option<(AgentNo, AgentState)> {
+        while self.states.len() > self.limit {
+            let (no, group) = *self.uses.front()?;
+            if self
+                .states
+                .get(&no)
+                .is_some_and(|resident| resident.last_group == group)
+            {
+                if group > published {
+                    return None;
+                }
+                self.uses.pop_front();
+                return self.states.remove(&no).map(|resident| (no, resident.state));
+            }
+            self.uses.pop_front();
+        }
+        None
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    /// All states, when counting has ended.
+    pub(crate) fn into_states(self) -> impl Iterator<Item = (AgentNo, AgentState)> {
+        self.states.into_iter().map(|(no, resident)| (no, resident.state))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reputation::Micros;
+
+    fn state() -> AgentState {
+        AgentState::new(Micros(0))
+    }
+
+    #[test]
+    fn the_least_recently_counted_leaves_first_and_never_before_it_is_published() {
+        let mut residents = Residents::new(1);
+        for (no, group) in [(1, 1), (2, 2), (1, 3), (3, 4)] {
+            let no = AgentNo(no);
+            if !residents.contains(no) {
+                residents.insert(no, state());
+            }
+            residents.touch(no, group);
+        }
+        assert_eq!(residents.over_limit(), 2);
+        assert_eq!(residents.evict(1), None);
+        assert_eq!(residents.evict(3).map(|(no, _)| no), Some(AgentNo(2)));
+        assert_eq!(residents.evict(3).map(|(no, _)| no), Some(AgentNo(1)));
+        assert_eq!(residents.evict(9), None);
+        assert!(residents.contains(AgentNo(3)));
+    }
+
+    #[test]
+    fn the_order_of_use_stays_bounded() {
+        let mut residents = Residents::new(10);
+        residents.insert(AgentNo(1), state());
+        for group in 1..100_000 {
+            residents.touch(AgentNo(1), group);
+            residents.over_limit();
+        }
+        assert!(residents.uses.len() < 2_000);
+    }
+}

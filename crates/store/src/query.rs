@@ -1,0 +1,203 @@
+//! Answers from the stored rows: pages of events, newest first, and the look-ups that counting needs.
+
+mod fetch;
+mod merge;
+mod page;
+
+use crate::index::{Filter, OrgTotals, RowKey, Rows};
+use crate::segments::SegmentIndex;
+use crate::{Error, OrgId, StoredEvent};
+use fetch::Fetcher;
+use journal::Segment;
+use reputation::Micros;
+
+/// One segment, as it was when the snapshot was taken.
+pub(crate) struct View {
+    segment: Segment,
+    index: SegmentIndex,
+    /// The list in question, where the index is in memory.
+    open: Option<crate::index::RowList>,
+}
+
+/// The rows of an organisation, or of one of its agents, at one moment.
+pub(crate) struct Snapshot {
+    org: OrgId,
+    agent_id: Option<Box<str>>,
+    /// Oldest first.
+    views: Vec<View>,
+}
+
+/// A row and the segment that holds it, by its place among the views.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    recorded_at: Micros,
+    view: usize,
+    ordinal: u32,
+}
+
+impl Found {
+    fn new(view: usize, key: RowKey) -> Self {
+        Self {
+            recorded_at: key.recorded_at,
+            view,
+            ordinal: key.ordinal,
+        }
+    }
+}
+
+impl View {
+    pub(crate) fn new(segment: &Segment, index: &SegmentIndex, org: OrgId, agent_id: Option<&str>) -> Self {
+        let open = match index {
+            SegmentIndex::Open(index) => index.read().list(org, agent_id),
+            SegmentIndex::Sealed(_) => None,
+        };
+        Self {
+            segment: segment.clone(),
+            index: index.clone(),
+            open,
+        }
+    }
+
+    /// The rows in question with this verdict; `None` if the segment has none of the organisation or agent.
+    fn rows(&self, org: OrgId, agent_id: Option<&str>, passed: Filter) -> Result<Option<Rows>, Error> {
+        match &self.index {
+            SegmentIndex::Open(_) => Ok(self.open.clone().map(|list| Rows::open(list, passed))),
+            SegmentIndex::Sealed(index) => {
+                let list = index.list(org, agent_id)?;
+                list.map(|list| Rows::sealed(std::sync::Arc::clone(index), list, passed))
+                    .transpose()
+            }
+        }
+    }
+
+    fn totals(&self, org: OrgId) -> Result<Option<OrgTotals>, Error> {
+        match &self.index {
+            SegmentIndex::Open(index) => Ok(index.read().totals(org)),
+            SegmentIndex::Sealed(index) => index.totals(org),
+        }
+    }
+
+    fn ordinal_of(&self, org: OrgId, seq: u64) -> Result<Option<u32>, Error> {
+        match &self.index {
+            SegmentIndex::Open(index) => Ok(index.read().ordinal_of(org, seq)),
+            SegmentIndex::Sealed(index) => index.ordinal_of(org, seq),
+        }
+    }
+
+    fn clamped_at(&self, org: OrgId, agent_id: &str, sent: Micros) -> Result<Vec<u32>, Error> {
+        match &self.index {
+            SegmentIndex::Open(index) => Ok(index.read().clamped_at(org, agent_id, sent)),
+            SegmentIndex::Sealed(index) => index.clamped_at(org, agent_id, sent),
+        }
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn new(org: OrgId, agent_id: Option<&str>, views: Vec<View>) -> Self {
+        Self {
+            org,
+            agent_id: agent_id.map(Into::into),
+            views,
+        }
+    }
+
+    fn rows(&self, view: &View, passed: Filter) -> Result<Option<Rows>, Error> {
+        view.rows(self.org, self.agent_id.as_deref(), passed)
+    }
+
+    fn fetcher(&self) -> Fetcher<'_> {
+        Fetcher::new(&self.views)
+    }
+
+    /// The organisation's event with this sequence number.
+    pub(crate) fn event(&self, seq: u64) -> Result<Option<StoredEvent>, Error> {
+        for (at, view) in self.views.iter().enumerate() {
+            if let Some(ordinal) = view.ordinal_of(self.org, seq)? {
+                return self.fetcher().event(at, ordinal).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// All rows recorded at exactly this time.
+    pub(crate) fn at_time(&self, time: Micros) -> Result<Vec<StoredEvent>, Error> {
+        let mut fetcher = self.fetcher();
+        let mut found = Vec::new();
+        for (at, view) in self.views.iter().enumerate() {
+            let Some(rows) = self.rows(view, None)? else {
+                continue;
+            };
+            for nth in rows.before(time)?..rows.until(time)? {
+                found.push(fetcher.event(at, rows.key(nth)?.ordinal)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The agent's rows that were sent with this timestamp but recorded at another.
+    pub(crate) fn clamped_at(&self, sent: Micros) -> Result<Vec<StoredEvent>, Error> {
+        let Some(agent_id) = self.agent_id.as_deref() else {
+            return Ok(Vec::new());
+        };
+        let mut fetcher = self.fetcher();
+        let mut found = Vec::new();
+        for (at, view) in self.views.iter().enumerate() {
+            for ordinal in view.clamped_at(self.org, agent_id, sent)? {
+                found.push(fetcher.event(at, ordinal)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The newest `count` rows by recorded time, newest first.
+    pub(crate) fn newest(&self, count: usize) -> Result<Vec<StoredEvent>, Error> {
+        let lists = self.lists(None)?;
+        let ends: Vec<u32> = lists.iter().map(|(_, rows)| rows.len()).collect();
+        let mut merge = merge::Merge::new(&lists, &vec![0; ends.len()], &ends)?;
+        let mut fetcher = self.fetcher();
+        let mut events = Vec::new();
+        while events.len() < count {
+            let Some(found) = merge.next()? else { break };
+            events.push(fetcher.event(found.view, found.ordinal)?);
+        }
+        Ok(events)
+    }
+
+    /// The newest `count` rows by arrival, oldest first.
+    pub(crate) fn newest_arrivals(&self, count: usize) -> Result<Vec<StoredEvent>, Error> {
+        let mut found: Vec<(usize, u32)> = Vec::new();
+        for (at, view) in self.views.iter().enumerate().rev() {
+            let Some(rows) = self.rows(view, None)? else {
+                continue;
+            };
+            let mut ordinals = rows.ordinals()?;
+            ordinals.sort_unstable_by(|a, b| b.cmp(a));
+            found.extend(
+                ordinals
+                    .into_iter()
+                    .take(count - found.len())
+                    .map(|ordinal| (at, ordinal)),
+            );
+            if found.len() == count {
+                break;
+            }
+        }
+        let mut fetcher = self.fetcher();
+        found
+            .iter()
+            .rev()
+            .map(|(at, ordinal)| fetcher.event(*at, *ordinal))
+            .collect()
+    }
+
+    /// The lists in question, with the views that they are of.
+    fn lists(&self, passed: Filter) -> Result<Vec<(usize, Rows)>, Error> {
+        let mut lists = Vec::new();
+        for (at, view) in self.views.iter().enumerate() {
+            if let Some(rows) = self.rows(view, passed)?.filter(|rows| rows.len() > 0) {
+                lists.push((at, rows));
+            }
+        }
+        Ok(lists)
+    }
+}

@@ -1,0 +1,169 @@
+//! From a row's address to the event: read its batch record, decode the row, look its words up.
+
+use super::View;
+use crate::codec::{AgentWord, BatchReader, Malformed, Row, TextRef, TextWord};
+use crate::index::{BatchPlace, SealedWords};
+use crate::segments::SegmentIndex;
+use crate::{Error, StoredEvent};
+use reputation::{Evaluation, GateResult};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Reads rows; keeps the batch record that it read last, since neighbours often share one.
+pub(super) struct Fetcher<'a> {
+    views: &'a [View],
+    last: Option<(usize, BatchPlace, Vec<u8>)>,
+    /// The words of sealed segments in use, held so that each is read once.
+    words: Vec<(usize, Arc<SealedWords>)>,
+}
+
+impl<'a> Fetcher<'a> {
+    pub(super) fn new(views: &'a [View]) -> Self {
+        Self {
+            views,
+            last: None,
+            words: Vec::new(),
+        }
+    }
+
+    /// The event at this ordinal of this view.
+    pub(super) fn event(&mut self, view: usize, ordinal: u32) -> Result<StoredEvent, Error> {
+        self.load(view, ordinal)?;
+        let Some((_, place, body)) = self.last.take() else {
+            unreachable!("a batch was just loaded")
+        };
+        let event = self.decode(view, &place, &body, ordinal);
+        self.last = Some((view, place, body));
+        event.map_err(|what| match what {
+            Wrong::Record(Malformed(what)) => self.damaged(view, place.offset, what),
+            Wrong::Words(error) => error,
+        })
+    }
+
+    /// Makes the batch record that holds the row the last one read.
+    fn load(&mut self, view: usize, ordinal: u32) -> Result<(), Error> {
+        let View { segment, index, .. } = &self.views[view];
+        let place = match index {
+            SegmentIndex::Open(index) => index.read().batch_of(ordinal),
+            SegmentIndex::Sealed(index) => index.batch_of(ordinal)?,
+        };
+        let place =
+            place.ok_or_else(|| self.damaged(view, 0, "its index names a row that it does not have"))?;
+        if !self
+            .last
+            .as_ref()
+            .is_some_and(|(at, last, _)| (*at, *last) == (view, place))
+        {
+            let body = journal::read_record(segment, place.offset, place.bytes)?;
+            self.last = Some((view, place, body));
+        }
+        Ok(())
+    }
+
+    fn decode(
+        &mut self,
+        view: usize,
+        place: &BatchPlace,
+        body: &[u8],
+        ordinal: u32,
+    ) -> Result<StoredEvent, Wrong> {
+        let reader = BatchReader::new(body)?;
+        let index = ordinal - place.first_ordinal;
+        let row = reader.row(index)?;
+        let header = reader.header;
+        Ok(StoredEvent {
+            seq: header.first_seq + u64::from(index),
+            evaluation: self.evaluation(view, &row)?,
+            score: row.score,
+            recorded_at: row.recorded_at,
+            received_at: header.received_at,
+            source: header.source,
+            key: header.key,
+            signed: header.signed,
+            late: row.late,
+        })
+    }
+
+    fn evaluation(&mut self, view: usize, row: &Row<'_>) -> Result<Evaluation<'static>, Wrong> {
+        let mut gates = Vec::new();
+        for gate in row.gates() {
+            let gate = gate?;
+            gates.push(GateResult {
+                name: self.text(view, gate.name)?,
+                passed: gate.passed,
+                latency_ms: gate.latency_ms,
+                reason: gate.reason.map(|reason| self.text(view, reason)).transpose()?,
+                skipped: gate.skipped,
+            });
+        }
+        Ok(Evaluation {
+            agent_id: Cow::Owned(self.agent_id(view, row.agent)?.to_string()),
+            tool: row.tool.map(|tool| self.text(view, tool)).transpose()?,
+            passed: row.passed,
+            gates,
+            total_latency_us: row.total_latency_us,
+            sent_at: row.sent_at,
+            evaluation_id: row.evaluation_id.map(|id| Cow::Owned(id.to_string())),
+            agent_latency_us: row.agent_latency_us,
+        })
+    }
+
+    fn agent_id(&self, view: usize, word: AgentWord) -> Result<Arc<str>, Wrong> {
+        match &self.views[view].index {
+            SegmentIndex::Open(index) => index
+                .read()
+                .agent_id(word)
+                .ok_or(Wrong::Record(Malformed("a row names no known agent"))),
+            SegmentIndex::Sealed(index) => Ok(index.agent_id(word)?),
+        }
+    }
+
+    fn text(&mut self, view: usize, text: TextRef<'_>) -> Result<Cow<'static, str>, Wrong> {
+        match text {
+            TextRef::Inline(text) => Ok(Cow::Owned(text.to_owned())),
+            TextRef::Word(word) => Ok(Cow::Owned(self.word(view, word)?.to_string())),
+        }
+    }
+
+    fn word(&mut self, view: usize, word: TextWord) -> Result<Arc<str>, Wrong> {
+        let text = match &self.views[view].index {
+            SegmentIndex::Open(index) => index.read().text(word),
+            SegmentIndex::Sealed(index) => match self.words.iter().find(|(at, _)| *at == view) {
+                Some((_, words)) => words.text(word),
+                None => {
+                    let words = index.words()?;
+                    let text = words.text(word);
+                    self.words.push((view, words));
+                    text
+                }
+            },
+        };
+        text.ok_or(Wrong::Record(Malformed("a row names no known text")))
+    }
+
+    fn damaged(&self, view: usize, offset: u64, what: &str) -> Error {
+        Error::Damaged {
+            file: self.views[view].segment.path.to_path_buf(),
+            offset,
+            what: what.to_owned(),
+        }
+    }
+}
+
+/// Why a row could not be decoded.
+enum Wrong {
+    Record(Malformed),
+    Words(Error),
+}
+
+impl From<Malformed> for Wrong {
+    fn from(malformed: Malformed) -> Self {
+        Self::Record(malformed)
+    }
+}
+
+impl From<Error> for Wrong {
+    fn from(error: Error) -> Self {
+        Self::Words(error)
+    }
+}

@@ -1,0 +1,315 @@
+//! Opening a store: recover the log, open or rebuild the indexes, bring the registry up to the log's end.
+
+use crate::agent::AgentName;
+use crate::checkpoint::{self, Covered};
+use crate::codec::{self, BatchReader, Malformed, RegistrationRecord, Word, read_words};
+use crate::damage::Damage;
+use crate::facts::{Facts, Recorded};
+use crate::identity::Identities;
+use crate::index::{BlockCache, NewBatch, OpenIndex, SealedIndex, SegmentExtent};
+use crate::progress::Progress;
+use crate::registry::{AgentUpdate, Registry};
+use crate::sealing::Sealing;
+use crate::segments::{self, SegmentIndex};
+use crate::shared::{Published, Shared};
+use crate::spill::Spill;
+use crate::{Error, Observer, Options, OrgId};
+use journal::{Disk, FrameRef, Journal, Segment};
+use parking_lot::RwLock;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The one shard that there is today.
+const SHARD_DIR: &str = "log/0";
+/// The file of the key that authenticates cursors and hashes identities.
+const SECRET_FILE: &str = "store.key";
+const SECRET_BYTES: usize = 32;
+/// A start never keeps fewer windows in memory: a batch needs up to 100 at once.
+const MIN_WINDOW_CACHE: usize = 1_000;
+
+/// A store that was opened but has no threads yet.
+pub(crate) struct Recovered {
+    pub(crate) shared: Shared,
+    pub(crate) journal: Journal,
+    pub(crate) covered: Covered,
+    pub(crate) secret: [u8; SECRET_BYTES],
+}
+
+pub(crate) fn open(
+    disk: Arc<dyn Disk>,
+    data_dir: &Path,
+    mut options: Options,
+    observer: Arc<dyn Observer>,
+) -> Result<Recovered, Error> {
+    options.window_cache = options.window_cache.max(MIN_WINDOW_CACHE);
+    let dir = data_dir.join(SHARD_DIR);
+    disk.create_dir_all(&dir).map_err(|source| Error::Io {
+        path: dir.clone(),
+        source,
+    })?;
+    let secret = secret(&*disk, &data_dir.join(SECRET_FILE))?;
+    let opened = Journal::open(Arc::clone(&disk), &dir, options.journal.clone())?;
+    let (registry, covered) = usable_checkpoint(&*disk, &dir, &opened.segments);
+    let spill = Spill::open(Arc::clone(&disk), &dir)
+        .and_then(|spill| spill.begin_file().map(|()| spill))
+        .map_err(|source| Error::Io {
+            path: dir.clone(),
+            source,
+        })?;
+    let shared = Shared {
+        blocks: Arc::new(BlockCache::new(options.cache_bytes)),
+        identities: Identities::new(&secret),
+        published: RwLock::new(Published {
+            registry,
+            frame_seq: covered.frame_seq,
+            ..Published::default()
+        }),
+        progress: Progress::default(),
+        spill,
+        sealing: Sealing::new(),
+        damage: Damage::default(),
+        resident_windows: Default::default(),
+        in_flight: Arc::default(),
+        disk,
+        dir,
+        options,
+        observer,
+    };
+    for segment in opened.segments {
+        take_in(&shared, segment, covered.frame_seq)?;
+    }
+    remove_stale_indexes(&shared);
+    Ok(Recovered {
+        shared,
+        journal: opened.journal,
+        covered,
+        secret,
+    })
+}
+
+/// The checkpoint, unless it speaks of frames that the log doesn't have.
+fn usable_checkpoint(disk: &dyn Disk, dir: &Path, segments: &[Segment]) -> (Registry, Covered) {
+    let (registry, covered) = checkpoint::read(disk, dir);
+    let last = segments.last().map_or(0, Segment::last_seq);
+    if covered.frame_seq > last {
+        tracing::warn!(
+            checkpoint = covered.frame_seq,
+            log = last,
+            "the agents' checkpoint is ahead of the log, as after a restored or unsynced log: counting anew"
+        );
+        return (
+            Registry::default(),
+            Covered {
+                turn: covered.turn,
+                frame_seq: 0,
+            },
+        );
+    }
+    (registry, covered)
+}
+
+/// Publishes a segment: with its index, and with what the checkpoint doesn't cover of it counted.
+fn take_in(shared: &Shared, segment: Segment, covered: u64) -> Result<(), Error> {
+    let extent = SegmentExtent::of(&segment);
+    let path = segments::index_path(&shared.dir, &extent);
+    let sealed = SealedIndex::open(&*shared.disk, &path, &extent, &shared.blocks).map(Arc::new);
+    if sealed.is_none() || segment.last_seq() > covered {
+        let open = OpenIndex::default();
+        let mut replay = Replay::default();
+        for frame in segment.frames() {
+            let frame = frame.map_err(journal::Error::from)?;
+            if sealed.is_none() {
+                index_frame(&segment, &frame, &open)?;
+            }
+            replay.frame(shared, &segment, &frame, frame.seq > covered)?;
+        }
+        if sealed.is_none() {
+            let index = segments::write_index(shared, &segment, &open);
+            let index = match index {
+                Ok(sealed) => SegmentIndex::Sealed(sealed),
+                Err(error) => {
+                    tracing::warn!(%error, "a segment's index cannot be written: keeping it in memory");
+                    SegmentIndex::Open(Arc::new(open))
+                }
+            };
+            shared.published.write().segments.push(segment, index);
+            return Ok(());
+        }
+    }
+    if let Some(sealed) = sealed {
+        shared
+            .published
+            .write()
+            .segments
+            .push(segment, SegmentIndex::Sealed(sealed));
+    }
+    Ok(())
+}
+
+/// Takes a frame's words and batches into an index.
+pub(crate) fn index_frame(segment: &Segment, frame: &FrameRef, index: &OpenIndex) -> Result<(), Error> {
+    for record in frame.records() {
+        let offset = frame.payload_offset + u64::from(record.offset);
+        let taken = match record.kind {
+            codec::WORDS => index.add_words(record.body),
+            codec::BATCH => BatchReader::new(record.body)
+                .and_then(|reader| NewBatch::of(&reader, offset, record.record_bytes()))
+                .and_then(|batch| index.add_batch(&batch)),
+            codec::REGISTRATION => Ok(()),
+            kind if record.must_understand => {
+                return Err(Error::UnknownRecord {
+                    file: segment.path.to_path_buf(),
+                    kind,
+                });
+            }
+            _ => Ok(()),
+        };
+        taken.map_err(|what| damaged(segment, offset, what))?;
+    }
+    Ok(())
+}
+
+fn damaged(segment: &Segment, offset: u64, what: Malformed) -> Error {
+    Error::Damaged {
+        file: segment.path.to_path_buf(),
+        offset,
+        what: what.to_string(),
+    }
+}
+
+/// Counts what a checkpoint doesn't cover, segment by segment.
+#[derive(Default)]
+struct Replay {
+    /// The agents of the segment's dictionary.
+    agents: Vec<(OrgId, Arc<str>)>,
+}
+
+impl Replay {
+    fn frame(
+        &mut self,
+        shared: &Shared,
+        segment: &Segment,
+        frame: &FrameRef,
+        counts: bool,
+    ) -> Result<(), Error> {
+        let mut published = shared.published.write();
+        let published = &mut *published;
+        for record in frame.records() {
+            let taken = match record.kind {
+                codec::WORDS => self.words(record.body),
+                codec::BATCH if counts => self.batch(&mut published.registry, record.body),
+                codec::REGISTRATION if counts => register(&mut published.registry, record.body),
+                codec::BATCH | codec::REGISTRATION => Ok(()),
+                kind if record.must_understand => {
+                    return Err(Error::UnknownRecord {
+                        file: segment.path.to_path_buf(),
+                        kind,
+                    });
+                }
+                _ => Ok(()),
+            };
+            taken.map_err(|what| damaged(segment, frame.payload_offset + u64::from(record.offset), what))?;
+        }
+        if counts {
+            published.frame_seq = frame.seq;
+        }
+        Ok(())
+    }
+
+    fn words(&mut self, body: &[u8]) -> Result<(), Malformed> {
+        for word in read_words(body) {
+            if let Word::Agent(org, agent_id) = word? {
+                self.agents.push((org, agent_id.into()));
+            }
+        }
+        Ok(())
+    }
+
+    fn batch(&self, registry: &mut Registry, body: &[u8]) -> Result<(), Malformed> {
+        let reader = BatchReader::new(body)?;
+        let header = reader.header;
+        for (seq, row) in (header.first_seq..).zip(reader.rows()) {
+            let row = row?;
+            let (org, agent_id) = self
+                .agents
+                .get(row.agent.0 as usize)
+                .ok_or(Malformed("a row names no known agent"))?;
+            let name = AgentName { org: *org, agent_id };
+            let no = registry
+                .find(name)
+                .unwrap_or_else(|| registry.add(*org, Arc::clone(agent_id), Facts::new(row.recorded_at)));
+            let mut facts = registry.entry(no).facts;
+            if facts.last_seq >= seq {
+                continue; // the checkpoint's entry was copied after this event was counted
+            }
+            facts.record(&Recorded {
+                seq,
+                recorded_at: row.recorded_at,
+                sent_at: row.sent_at,
+                source: header.source,
+                named: row.evaluation_id.is_some(),
+            });
+            registry.update(&AgentUpdate {
+                no,
+                facts,
+                summary: None,
+                floor: None,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn register(registry: &mut Registry, body: &[u8]) -> Result<(), Malformed> {
+    let record = RegistrationRecord::read(body)?;
+    let name = AgentName {
+        org: record.org,
+        agent_id: record.agent_id,
+    };
+    if registry.find(name).is_none() {
+        let no = registry.add(record.org, record.agent_id.into(), Facts::new(record.received_at));
+        registry.entry_mut(no).summary = Some(reputation::Summary::default());
+    }
+    Ok(())
+}
+
+/// Removes the index files of generations that are gone.
+fn remove_stale_indexes(shared: &Shared) {
+    let wanted = shared.published.read().segments.index_names();
+    let Ok(names) = shared.disk.list(&shared.dir) else {
+        return;
+    };
+    for name in names
+        .iter()
+        .filter(|name| name.ends_with(".idx") && !wanted.contains(*name))
+    {
+        let path = shared.dir.join(name);
+        if let Err(error) = shared.disk.remove(&path) {
+            tracing::warn!(file = %path.display(), %error, "an index of a segment that is gone cannot be removed");
+        }
+    }
+}
+
+/// The secret of this data directory, made at its first start.
+fn secret(disk: &dyn Disk, path: &Path) -> Result<[u8; SECRET_BYTES], Error> {
+    let io = |source| Error::Io {
+        path: PathBuf::from(path),
+        source,
+    };
+    let mut secret = [0; SECRET_BYTES];
+    match disk.open(path) {
+        Ok(file) => {
+            file.read_exact_at(&mut secret, 0).map_err(io)?;
+            Ok(secret)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            getrandom::fill(&mut secret).map_err(|why| Error::System {
+                what: "random bytes",
+                why: why.to_string(),
+            })?;
+            journal::write_atomically(disk, path, &secret).map_err(io)?;
+            Ok(secret)
+        }
+        Err(error) => Err(io(error)),
+    }
+}

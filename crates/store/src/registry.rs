@@ -1,0 +1,307 @@
+//! All agents of all organisations, as readers see them: what is published of each.
+
+use crate::OrgId;
+use crate::agent::{AgentName, AgentNo, AgentState};
+use crate::facts::Facts;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use reputation::{Micros, Summary};
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher as _;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The registry. Entries are never removed; an [`AgentNo`] is an entry's place, in order of appearance.
+#[derive(Default)]
+pub(crate) struct Registry {
+    entries: Vec<Entry>,
+    by_name: HashTable<AgentNo>,
+    hasher: DefaultHashBuilder,
+    orgs: HashMap<OrgId, OrgAgents>,
+}
+
+/// One agent.
+pub(crate) struct Entry {
+    pub(crate) org: OrgId,
+    pub(crate) agent_id: Arc<str>,
+    pub(crate) facts: Facts,
+    /// The totals of its window; `None` after a crash until somebody loads the window.
+    pub(crate) summary: Option<Summary>,
+    /// The recorded time of the oldest slot of a full window: what lies before may need a look-up.
+    pub(crate) floor: Option<Micros>,
+    /// Where a copy of its window lies, if one was put aside.
+    pub(crate) spilled: Option<crate::spill::Place>,
+    /// Whether the owner has its state in memory. Written by the owner alone.
+    resident: AtomicBool,
+}
+
+/// The agents of one organisation, in the orders in which they are listed.
+#[derive(Default)]
+struct OrgAgents {
+    by_name: BTreeMap<Arc<str>, AgentNo>,
+    by_last_seen: BTreeSet<(Micros, AgentNo)>,
+    last_seq: u64,
+}
+
+/// What became of an agent in a group: its state after it.
+pub(crate) struct AgentUpdate {
+    pub(crate) no: AgentNo,
+    pub(crate) facts: Facts,
+    pub(crate) summary: Option<Summary>,
+    pub(crate) floor: Option<Micros>,
+}
+
+impl AgentUpdate {
+    pub(crate) fn of(no: AgentNo, state: &AgentState) -> Self {
+        Self {
+            no,
+            facts: state.facts,
+            summary: Some(state.window.summary()),
+            floor: state
+                .window
+                .oldest()
+                .filter(|_| state.window.is_full())
+                .map(|oldest| oldest.recorded_at),
+        }
+    }
+}
+
+impl Entry {
+    /// Whether the owner has the agent's state in memory, at this moment.
+    pub(crate) fn is_resident(&self) -> bool {
+        self.resident.load(Ordering::Relaxed)
+    }
+
+    /// Told by the owner.
+    pub(crate) fn set_resident(&self, resident: bool) {
+        self.resident.store(resident, Ordering::Relaxed);
+    }
+
+    /// The totals, as far as they are known without its window.
+    pub(crate) fn summary(&self) -> Option<Summary> {
+        if self.facts.count == 0 {
+            Some(Summary::default())
+        } else {
+            self.summary
+        }
+    }
+}
+
+impl Registry {
+    /// The number of agents of all organisations.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn find(&self, name: AgentName<'_>) -> Option<AgentNo> {
+        let is_it = |no: &AgentNo| {
+            let entry = self.entry(*no);
+            entry.org == name.org && *entry.agent_id == *name.agent_id
+        };
+        self.by_name.find(self.hasher.hash_one(name), is_it).copied()
+    }
+
+    /// The entry at this place. Places come from this registry, so there is one.
+    pub(crate) fn entry(&self, no: AgentNo) -> &Entry {
+        &self.entries[no.0 as usize]
+    }
+
+    pub(crate) fn entry_mut(&mut self, no: AgentNo) -> &mut Entry {
+        &mut self.entries[no.0 as usize]
+    }
+
+    /// The entries from this place on, with their places.
+    pub(crate) fn entries_from(&self, first: usize) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().skip(first)
+    }
+
+    /// Adds an agent, which must be new, at the next place.
+    pub(crate) fn add(&mut self, org: OrgId, agent_id: Arc<str>, facts: Facts) -> AgentNo {
+        let no = AgentNo(u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
+        let agents = self.orgs.entry(org).or_default();
+        agents.by_name.insert(Arc::clone(&agent_id), no);
+        agents.by_last_seen.insert((facts.last_seen, no));
+        agents.last_seq = agents.last_seq.max(facts.last_seq);
+        self.entries.push(Entry {
+            org,
+            agent_id,
+            facts,
+            summary: None,
+            floor: None,
+            spilled: None,
+            resident: AtomicBool::new(false),
+        });
+        let Self {
+            entries,
+            by_name,
+            hasher,
+            ..
+        } = self;
+        let hash = |no: &AgentNo| {
+            let entry = &entries[no.0 as usize];
+            hasher.hash_one(AgentName {
+                org: entry.org,
+                agent_id: &entry.agent_id,
+            })
+        };
+        by_name.insert_unique(hash(&no), no, hash);
+        no
+    }
+
+    /// Takes over what a group made of an agent.
+    pub(crate) fn update(&mut self, update: &AgentUpdate) {
+        let Self { entries, orgs, .. } = self;
+        let entry = &mut entries[update.no.0 as usize];
+        if let Some(agents) = orgs.get_mut(&entry.org) {
+            if entry.facts.last_seen != update.facts.last_seen {
+                agents.by_last_seen.remove(&(entry.facts.last_seen, update.no));
+                agents.by_last_seen.insert((update.facts.last_seen, update.no));
+            }
+            agents.last_seq = agents.last_seq.max(update.facts.last_seq);
+        }
+        entry.facts = update.facts;
+        entry.summary = update.summary;
+        entry.floor = update.floor;
+    }
+
+    /// How many agents the organisation has, and the sequence number of its newest event.
+    pub(crate) fn totals(&self, org: OrgId) -> (u64, u64) {
+        self.orgs
+            .get(&org)
+            .map_or((0, 0), |agents| (agents.by_name.len() as u64, agents.last_seq))
+    }
+
+    /// The organisations that have agents.
+    pub(crate) fn orgs(&self) -> impl Iterator<Item = OrgId> {
+        self.orgs.keys().copied()
+    }
+
+    /// Raises the newest sequence number of an organisation: a checkpoint may know of events whose agents
+    /// it does not list.
+    pub(crate) fn raise_last_seq(&mut self, org: OrgId, last_seq: u64) {
+        let agents = self.orgs.entry(org).or_default();
+        agents.last_seq = agents.last_seq.max(last_seq);
+    }
+
+    /// The organisation's agents, most recently seen first, from behind the given one.
+    pub(crate) fn by_last_seen(
+        &self,
+        org: OrgId,
+        after: Option<(Micros, &str)>,
+    ) -> impl Iterator<Item = AgentNo> {
+        let end = match after {
+            None => Bound::Unbounded,
+            Some((seen, agent_id)) => {
+                let no = self.find(AgentName { org, agent_id }).unwrap_or(AgentNo(0));
+                Bound::Excluded((seen, no))
+            }
+        };
+        let agents = self.orgs.get(&org);
+        agents.into_iter().flat_map(move |a| {
+            a.by_last_seen
+                .range((Bound::Unbounded, end))
+                .rev()
+                .map(|(_, no)| *no)
+        })
+    }
+
+    /// The organisation's agents by name, byte for byte, from behind the given one.
+    pub(crate) fn by_agent_id(&self, org: OrgId, after: Option<&str>) -> impl Iterator<Item = AgentNo> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let agents = self.orgs.get(&org);
+        agents.into_iter().flat_map(move |a| {
+            a.by_name
+                .range::<str, _>((start, Bound::Unbounded))
+                .map(|(_, no)| *no)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORG: OrgId = OrgId(1);
+
+    fn facts(last_seen: i64, last_seq: u64) -> Facts {
+        Facts {
+            count: 1,
+            last_seq,
+            ..Facts::new(Micros(last_seen))
+        }
+    }
+
+    fn names(registry: &Registry, numbers: impl Iterator<Item = AgentNo>) -> Vec<String> {
+        numbers
+            .map(|no| registry.entry(no).agent_id.to_string())
+            .collect()
+    }
+
+    fn three() -> Registry {
+        let mut registry = Registry::default();
+        registry.add(ORG, "b".into(), facts(20, 2));
+        registry.add(ORG, "a".into(), facts(30, 3));
+        registry.add(ORG, "c".into(), facts(20, 1));
+        registry.add(OrgId(2), "a".into(), facts(99, 7));
+        registry
+    }
+
+    #[test]
+    fn agents_are_found_by_organisation_and_name() {
+        let registry = three();
+        assert_eq!(
+            registry.find(AgentName {
+                org: ORG,
+                agent_id: "a"
+            }),
+            Some(AgentNo(1))
+        );
+        assert_eq!(
+            registry.find(AgentName {
+                org: OrgId(2),
+                agent_id: "a"
+            }),
+            Some(AgentNo(3))
+        );
+        assert_eq!(
+            registry.find(AgentName {
+                org: OrgId(2),
+                agent_id: "b"
+            }),
+            None
+        );
+        assert_eq!(registry.totals(ORG), (3, 3));
+    }
+
+    #[test]
+    fn both_orders_go_on_behind_a_given_agent() {
+        let registry = three();
+        assert_eq!(
+            names(&registry, registry.by_last_seen(ORG, None)),
+            ["a", "c", "b"]
+        );
+        assert_eq!(
+            names(&registry, registry.by_last_seen(ORG, Some((Micros(20), "c")))),
+            ["b"]
+        );
+        assert_eq!(names(&registry, registry.by_agent_id(ORG, None)), ["a", "b", "c"]);
+        assert_eq!(names(&registry, registry.by_agent_id(ORG, Some("a"))), ["b", "c"]);
+        assert_eq!(names(&registry, registry.by_agent_id(OrgId(9), None)), [""; 0]);
+    }
+
+    #[test]
+    fn an_update_moves_an_agent_in_the_order_of_last_seen() {
+        let mut registry = three();
+        registry.update(&AgentUpdate {
+            no: AgentNo(0),
+            facts: facts(40, 9),
+            summary: None,
+            floor: None,
+        });
+        assert_eq!(
+            names(&registry, registry.by_last_seen(ORG, None)),
+            ["b", "a", "c"]
+        );
+        assert_eq!(registry.totals(ORG), (3, 9));
+    }
+}

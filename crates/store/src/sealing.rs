@@ -1,0 +1,279 @@
+//! The background: index full segments, keep the registry's checkpoint young, put evicted windows aside.
+//!
+//! One thread does all of it, so that these never compete for the disk with each other.
+
+use crate::agent::{AgentName, AgentNo, AgentState};
+use crate::checkpoint::{self, Covered};
+use crate::shared::Shared;
+use crate::{Error, segments};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use parking_lot::{Condvar, Mutex, RwLockReadGuard};
+
+use std::time::Duration;
+
+/// Full segments without an index, beyond which writers wait: a start has to read all of them.
+const MAX_UNSEALED: usize = 3;
+/// Evicted windows that wait to be written; more are simply dropped, they can be rebuilt.
+const MAX_WAITING_COPIES: usize = 4_096;
+/// Log bytes after which a small registry gets a new checkpoint.
+const CHECKPOINT_EVERY_BYTES: u64 = 48 << 20;
+/// How long to wait before a failed attempt is repeated.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The background's inbox, and what writers must know of its backlog.
+pub(crate) struct Sealing {
+    jobs: (Sender<Job>, Receiver<Job>),
+    copies: (Sender<Copy>, Receiver<Copy>),
+    backlog: Mutex<Backlog>,
+    changed: Condvar,
+}
+
+enum Job {
+    Seal(u64),
+    Close,
+}
+
+type Copy = (AgentNo, AgentState);
+
+#[derive(Default)]
+struct Backlog {
+    unsealed: usize,
+    trouble: Option<String>,
+    closing: bool,
+}
+
+impl Sealing {
+    pub(crate) fn new() -> Self {
+        Self {
+            jobs: unbounded(), // bounded by MAX_UNSEALED, since writers wait
+            copies: bounded(MAX_WAITING_COPIES),
+            backlog: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Tells that this segment takes no more frames and is published whole.
+    pub(crate) fn seal(&self, number: u64) {
+        self.backlog.lock().unsealed += 1;
+        // Fails only once the background has ended; then the next start seals it.
+        let _ = self.jobs.0.send(Job::Seal(number));
+    }
+
+    /// Puts an evicted window aside when there is time.
+    pub(crate) fn put_aside(&self, no: AgentNo, state: AgentState) {
+        let _ = self.copies.0.try_send((no, state));
+    }
+
+    /// Lets the background finish what it has and end.
+    pub(crate) fn close(&self) {
+        self.backlog.lock().closing = true;
+        self.changed.notify_all();
+        let _ = self.jobs.0.send(Job::Close);
+    }
+
+    /// Waits before another attempt; true if there should be none, since the store is closing.
+    fn wait_to_retry(&self) -> bool {
+        let mut backlog = self.backlog.lock();
+        if !backlog.closing {
+            self.changed.wait_for(&mut backlog, RETRY);
+        }
+        backlog.closing
+    }
+
+    /// Waits while too many full segments have no index yet; says why if that can't be helped now.
+    pub(crate) fn wait_for_room(&self) -> Result<(), String> {
+        let mut backlog = self.backlog.lock();
+        self.changed.wait_while(&mut backlog, |b| {
+            b.unsealed >= MAX_UNSEALED && b.trouble.is_none() && !b.closing
+        });
+        match &backlog.trouble {
+            Some(trouble) if backlog.unsealed >= MAX_UNSEALED => Err(trouble.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// What keeps segments from being indexed, once writers have to wait for it.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let backlog = self.backlog.lock();
+        backlog
+            .trouble
+            .clone()
+            .filter(|_| backlog.unsealed >= MAX_UNSEALED)
+    }
+
+    fn sealed(&self) {
+        let mut backlog = self.backlog.lock();
+        backlog.unsealed -= 1;
+        backlog.trouble = None;
+        self.changed.notify_all();
+    }
+
+    fn fail(&self, error: &Error) {
+        let mut backlog = self.backlog.lock();
+        if backlog.trouble.is_none() {
+            tracing::warn!(%error, "a full segment cannot be indexed; trying again");
+        }
+        backlog.trouble = Some(error.to_string());
+        self.changed.notify_all();
+    }
+}
+
+/// The background thread.
+pub(crate) struct Background {
+    covered: Covered,
+    checkpoint_bytes: u64,
+    log_bytes_since: u64,
+}
+
+impl Background {
+    /// After a start that found this checkpoint.
+    pub(crate) fn new(covered: Covered) -> Self {
+        Self {
+            covered,
+            checkpoint_bytes: 0,
+            log_bytes_since: 0,
+        }
+    }
+
+    /// Runs until told to close; then writes the last checkpoint.
+    pub(crate) fn run(mut self, shared: &Shared) -> Self {
+        loop {
+            crossbeam_channel::select_biased! {
+                recv(shared.sealing.jobs.1) -> job => match job {
+                    Ok(Job::Seal(number)) => self.seal(shared, number),
+                    Ok(Job::Close) | Err(_) => return self,
+                },
+                recv(shared.sealing.copies.1) -> copy => {
+                    if let Ok((no, state)) = copy {
+                        put_aside(shared, no, &state);
+                    }
+                }
+            }
+        }
+    }
+
+    /// After all threads have ended: indexes the last segment, puts the windows in memory aside, and writes
+    /// the checkpoint, so that the next start reads little.
+    pub(crate) fn finish(&mut self, shared: &Shared, residents: &[Copy]) {
+        let last = shared.published.read().segments.unsealed();
+        for number in last {
+            if let Err(error) = segments::seal(shared, number) {
+                tracing::warn!(%error, "the last segment is not indexed; the next start does it");
+            }
+        }
+        for (no, state) in residents {
+            put_aside(shared, *no, state);
+        }
+        self.checkpoint(shared);
+    }
+
+    fn seal(&mut self, shared: &Shared, number: u64) {
+        loop {
+            match segments::seal(shared, number) {
+                Ok(bytes) => {
+                    self.log_bytes_since += bytes;
+                    shared.sealing.sealed();
+                    break;
+                }
+                Err(error) => shared.sealing.fail(&error),
+            }
+            if shared.sealing.wait_to_retry() {
+                return; // closing: the next start indexes it
+            }
+        }
+        if self.log_bytes_since >= CHECKPOINT_EVERY_BYTES.max(2 * self.checkpoint_bytes) {
+            self.checkpoint(shared);
+        }
+        if let Err(error) = move_copies(shared) {
+            tracing::warn!(%error, "copies of windows cannot be moved to a new file");
+        }
+    }
+
+    /// Writes what a start needs instead of the log so far.
+    pub(crate) fn checkpoint(&mut self, shared: &Shared) {
+        let next = Covered {
+            frame_seq: shared.published.read().frame_seq,
+            turn: self.covered.turn + 1,
+        };
+        let lock = || -> RwLockReadGuard<'_, _> { shared.published.read() };
+        match checkpoint::write(&*shared.disk, &shared.dir, next, lock, |published| {
+            &published.registry
+        }) {
+            Ok(bytes) => {
+                self.covered = next;
+                self.checkpoint_bytes = bytes;
+                self.log_bytes_since = 0;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the agents' checkpoint cannot be written; trying again later")
+            }
+        }
+    }
+}
+
+/// Writes a window's copy and tells the registry where it is.
+pub(crate) fn put_aside(shared: &Shared, no: AgentNo, state: &AgentState) {
+    let (org, agent_id) = {
+        let published = shared.published.read();
+        let entry = published.registry.entry(no);
+        (entry.org, std::sync::Arc::clone(&entry.agent_id))
+    };
+    match shared.spill.write(
+        AgentName {
+            org,
+            agent_id: &agent_id,
+        },
+        state,
+    ) {
+        Ok(place) => shared.published.write().registry.entry_mut(no).spilled = place,
+        Err(error) => tracing::debug!(%error, "a window's copy cannot be written"),
+    }
+}
+
+/// Moves the copies that still hold to a new file once most of the files' bytes are stale.
+fn move_copies(shared: &Shared) -> std::io::Result<()> {
+    let live: u64 = {
+        let published = shared.published.read();
+        published
+            .registry
+            .entries_from(0)
+            .filter_map(|entry| entry.spilled)
+            .map(|p| u64::from(p.bytes))
+            .sum()
+    };
+    if !shared.spill.wants_moving(live) {
+        return Ok(());
+    }
+    shared.spill.begin_file()?;
+    let newest = shared.spill.newest_file();
+    let agents = shared.published.read().registry.len();
+    for no in (0..agents).map(|no| AgentNo(u32::try_from(no).unwrap_or(u32::MAX))) {
+        let (org, agent_id, facts, place) = {
+            let published = shared.published.read();
+            let entry = published.registry.entry(no);
+            (
+                entry.org,
+                std::sync::Arc::clone(&entry.agent_id),
+                entry.facts,
+                entry.spilled,
+            )
+        };
+        let name = AgentName {
+            org,
+            agent_id: &agent_id,
+        };
+        let Some(old) = place.filter(|place| Some(place.file) != newest) else {
+            continue;
+        };
+        let moved = match shared.spill.read(old, name).filter(|state| state.facts == facts) {
+            Some(state) => shared.spill.write(name, &state)?,
+            None => None,
+        };
+        let mut published = shared.published.write();
+        let spilled = &mut published.registry.entry_mut(no).spilled;
+        if *spilled == Some(old) {
+            *spilled = moved;
+        }
+    }
+    shared.spill.drop_old_files()
+}

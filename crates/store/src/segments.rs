@@ -1,0 +1,209 @@
+//! The segments that readers see, each with its index, oldest first.
+
+use crate::codec::Malformed;
+use crate::index::{self, NewBatch, OpenIndex, SealedIndex, SegmentExtent, TimeSpan};
+use crate::query::{Snapshot, View};
+use crate::shared::Shared;
+use crate::{Error, OrgId, Stats};
+use hashbrown::HashSet;
+use journal::Segment;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// All published segments.
+#[derive(Default)]
+pub(crate) struct Segments {
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    segment: Segment,
+    index: SegmentIndex,
+}
+
+/// Where a segment's index is.
+#[derive(Clone)]
+pub(crate) enum SegmentIndex {
+    /// In memory: the segment is open, or its index file is not written yet.
+    Open(Arc<OpenIndex>),
+    /// In its file.
+    Sealed(Arc<SealedIndex>),
+}
+
+impl Segments {
+    /// Adds a segment, newer than all before.
+    pub(crate) fn push(&mut self, segment: Segment, index: SegmentIndex) {
+        self.entries.push(Entry { segment, index });
+    }
+
+    /// Shows a group's words and batches; says which segment is full, if this group began another.
+    pub(crate) fn publish(
+        &mut self,
+        segment: &Segment,
+        words: &[Vec<u8>],
+        batches: &[NewBatch],
+    ) -> Result<Option<u64>, Malformed> {
+        let before = self
+            .entries
+            .last()
+            .map(|entry| (entry.segment.number, &entry.index));
+        let full = match before {
+            Some((number, SegmentIndex::Open(_))) if number != segment.number => Some(number),
+            _ => None,
+        };
+        if before.is_none_or(|(number, _)| number != segment.number) {
+            self.push(segment.clone(), SegmentIndex::Open(Arc::default()));
+        }
+        if let Some(Entry {
+            index: SegmentIndex::Open(index),
+            ..
+        }) = self.entries.last()
+        {
+            words.iter().try_for_each(|words| index.add_words(words))?;
+            batches.iter().try_for_each(|batch| index.add_batch(batch))?;
+        }
+        Ok(full)
+    }
+
+    /// What is stored of an organisation, or of one of its agents, now.
+    pub(crate) fn snapshot(&self, org: OrgId, agent_id: Option<&str>) -> Snapshot {
+        let views = self
+            .entries
+            .iter()
+            .map(|entry| View::new(&entry.segment, &entry.index, org, agent_id));
+        Snapshot::new(org, agent_id, views.collect())
+    }
+
+    /// The segments whose indexes are in memory.
+    pub(crate) fn unsealed(&self) -> Vec<u64> {
+        let open = self
+            .entries
+            .iter()
+            .filter(|entry| matches!(entry.index, SegmentIndex::Open(_)));
+        open.map(|entry| entry.segment.number).collect()
+    }
+
+    /// The names of the index files that segments have or will have.
+    pub(crate) fn index_names(&self) -> HashSet<String> {
+        let name = |entry: &Entry| index_name(&SegmentExtent::of(&entry.segment));
+        self.entries.iter().map(name).collect()
+    }
+
+    fn find(&self, number: u64) -> Option<&Entry> {
+        let at = self
+            .entries
+            .binary_search_by_key(&number, |entry| entry.segment.number)
+            .ok()?;
+        self.entries.get(at)
+    }
+
+    fn set_index(&mut self, number: u64, index: SegmentIndex) {
+        if let Ok(at) = self
+            .entries
+            .binary_search_by_key(&number, |entry| entry.segment.number)
+        {
+            self.entries[at].index = index;
+        }
+    }
+
+    /// Figures of the segments.
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = Stats {
+            segments: self.entries.len() as u64,
+            ..Stats::default()
+        };
+        for entry in &self.entries {
+            stats.bytes += entry.segment.end();
+            let (rows, span) = match &entry.index {
+                SegmentIndex::Open(index) => {
+                    let inner = index.read();
+                    (inner.rows(), inner.time_span())
+                }
+                SegmentIndex::Sealed(index) => {
+                    stats.bytes += index.file_bytes;
+                    (index.rows, index.span)
+                }
+            };
+            stats.events += u64::from(rows);
+            if let Some(TimeSpan { min, max }) = span {
+                stats.oldest_event = Some(stats.oldest_event.map_or(min, |oldest| oldest.min(min)));
+                stats.newest_event = stats.newest_event.max(Some(max));
+            }
+        }
+        stats
+    }
+}
+
+/// Writes the index of a full segment, lets it take the place of the one in memory, and gives the segment
+/// its exact length. Says how many bytes of log that settles.
+pub(crate) fn seal(shared: &Shared, number: u64) -> Result<u64, Error> {
+    let Some(entry) = shared.published.read().segments.find(number).cloned() else {
+        return Ok(0);
+    };
+    let SegmentIndex::Open(open) = &entry.index else {
+        return Ok(0);
+    };
+    let sealed = write_index(shared, &entry.segment, open)?;
+    entry.segment.trim()?;
+    shared
+        .published
+        .write()
+        .segments
+        .set_index(number, SegmentIndex::Sealed(sealed));
+    Ok(entry.segment.end())
+}
+
+/// Writes the index file of a segment and opens it.
+pub(crate) fn write_index(
+    shared: &Shared,
+    segment: &Segment,
+    open: &OpenIndex,
+) -> Result<Arc<SealedIndex>, Error> {
+    let extent = SegmentExtent::of(segment);
+    let bytes = index::write(&extent, &open.read());
+    let path = index_path(&shared.dir, &extent);
+    let io = |source| Error::Io {
+        path: path.clone(),
+        source,
+    };
+    journal::write_atomically(&*shared.disk, &path, &bytes).map_err(io)?;
+    let opened = SealedIndex::open(&*shared.disk, &path, &extent, &shared.blocks);
+    opened.map(Arc::new).ok_or_else(|| Error::Index {
+        file: path,
+        offset: 0,
+        what: "it reads back different from what was written".to_owned(),
+    })
+}
+
+/// Builds the index of a segment anew from the segment itself, since its file turned out to be damaged.
+pub(crate) fn rebuild(shared: &Shared, file: &Path) -> Result<(), Error> {
+    let entry = {
+        let published = shared.published.read();
+        let is_it = |entry: &&Entry| index_path(&shared.dir, &SegmentExtent::of(&entry.segment)) == file;
+        published.segments.entries.iter().find(is_it).cloned()
+    };
+    let Some(entry) = entry else { return Ok(()) };
+    tracing::warn!(file = %file.display(), "an index is damaged: building it anew from its segment");
+    let open = OpenIndex::default();
+    for frame in entry.segment.frames() {
+        let frame = frame.map_err(journal::Error::from)?;
+        crate::recover::index_frame(&entry.segment, &frame, &open)?;
+    }
+    let sealed = write_index(shared, &entry.segment, &open)?;
+    shared
+        .published
+        .write()
+        .segments
+        .set_index(entry.segment.number, SegmentIndex::Sealed(sealed));
+    Ok(())
+}
+
+/// Where the index of a segment lies.
+pub(crate) fn index_path(dir: &Path, extent: &SegmentExtent) -> PathBuf {
+    dir.join(index_name(extent))
+}
+
+fn index_name(extent: &SegmentExtent) -> String {
+    format!("{:010}-{:03}.idx", extent.number, extent.generation)
+}

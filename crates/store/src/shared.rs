@@ -1,0 +1,128 @@
+//! What the threads of a store share: what is published, and the handles to everything beside the log.
+
+use crate::agent::{AgentName, AgentNo, AgentState};
+use crate::damage::Damage;
+use crate::facts::Facts;
+use crate::identity::Identities;
+use crate::index::BlockCache;
+use crate::loader;
+use crate::progress::Progress;
+use crate::query::Snapshot;
+use crate::registry::{AgentUpdate, Registry};
+use crate::sealing::Sealing;
+use crate::segments;
+use crate::segments::Segments;
+use crate::spill::Spill;
+use crate::{Error, Observer, Options, OrgId};
+use journal::Disk;
+use parking_lot::RwLock;
+use reputation::Summary;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What readers see: all of it on stable storage.
+#[derive(Default)]
+pub(crate) struct Published {
+    pub(crate) registry: Registry,
+    pub(crate) segments: Segments,
+    /// The last frame that is in.
+    pub(crate) frame_seq: u64,
+}
+
+pub(crate) struct Shared {
+    pub(crate) disk: Arc<dyn Disk>,
+    /// The directory of the log.
+    pub(crate) dir: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) identities: Identities,
+    pub(crate) published: RwLock<Published>,
+    pub(crate) progress: Progress,
+    pub(crate) spill: Spill,
+    pub(crate) sealing: Sealing,
+    pub(crate) blocks: Arc<BlockCache>,
+    pub(crate) damage: Damage,
+    pub(crate) resident_windows: AtomicUsize,
+    pub(crate) in_flight: Arc<AtomicUsize>,
+}
+
+impl Shared {
+    /// An agent's place and lifetime count.
+    pub(crate) fn find(&self, name: AgentName<'_>) -> Option<(AgentNo, u64)> {
+        let published = self.published.read();
+        let no = published.registry.find(name)?;
+        Some((no, published.registry.entry(no).facts.count))
+    }
+
+    pub(crate) fn facts(&self, no: AgentNo) -> Facts {
+        self.published.read().registry.entry(no).facts
+    }
+
+    pub(crate) fn is_resident(&self, no: AgentNo) -> bool {
+        self.published.read().registry.entry(no).is_resident()
+    }
+
+    pub(crate) fn set_resident(&self, no: AgentNo, resident: bool) {
+        self.published.read().registry.entry(no).set_resident(resident);
+    }
+
+    /// What is stored of an organisation, or of one of its agents, at this moment.
+    pub(crate) fn reader(&self, org: OrgId, agent_id: Option<&str>) -> Snapshot {
+        self.published.read().segments.snapshot(org, agent_id)
+    }
+
+    /// Reads; where an index turns out to be damaged, rebuilds it and reads again. Damage of the stored
+    /// events themselves is noted for the operator.
+    pub(crate) fn read<T>(&self, mut read: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+        let outcome = match read() {
+            Err(Error::Index { file, .. }) => segments::rebuild(self, &file).and_then(|()| read()),
+            outcome => outcome,
+        };
+        self.damage.note(outcome)
+    }
+
+    /// The totals of an agent's window; loads the window where only a crash knows them.
+    pub(crate) fn summary(&self, org: OrgId, agent_id: &str) -> Result<Summary, Error> {
+        let known = {
+            let published = self.published.read();
+            let Some(no) = published.registry.find(AgentName { org, agent_id }) else {
+                return Ok(Summary::default());
+            };
+            published.registry.entry(no).summary().ok_or(no)
+        };
+        known.or_else(|no| {
+            let state = loader::load(self, no, org, agent_id)?;
+            self.remember(no, &state);
+            Ok(state.window.summary())
+        })
+    }
+
+    /// Keeps what a loaded window says of its agent, if nothing was counted since.
+    fn remember(&self, no: AgentNo, state: &AgentState) {
+        let mut published = self.published.write();
+        if published.registry.entry(no).facts == state.facts {
+            published.registry.update(&AgentUpdate::of(no, state));
+        }
+    }
+}
+
+/// The right to be in flight: one submission between hand-over and answer.
+pub(crate) struct Permit(Arc<AtomicUsize>);
+
+impl Permit {
+    /// A permit, if fewer than `limit` are out.
+    pub(crate) fn take(in_flight: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        let add = |now: usize| (now < limit).then_some(now + 1);
+        in_flight
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
+            .ok()?;
+        Some(Self(Arc::clone(in_flight)))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,164 @@
+//! A store in a temporary directory with a clock of the test's own.
+
+use journal::OsDisk;
+use reputation::{Evaluation, GateResult, Micros};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc;
+use store::{
+    EventQuery, KeyId, Options, OrgId, Receipt, Refused, Source, Start, Store, StoredEvent, Submission,
+    Unobserved,
+};
+
+/// 2026-11-24T00:00:00Z.
+pub(crate) const NOW: i64 = 1_795_478_400_000_000;
+pub(crate) const SECOND: i64 = 1_000_000;
+pub(crate) const ORG: OrgId = OrgId(1);
+pub(crate) const KEY: KeyId = KeyId(7);
+
+pub(crate) struct Lab {
+    dir: tempfile::TempDir,
+    clock: Arc<AtomicI64>,
+    options: Options,
+    store: Option<Store>,
+}
+
+impl Lab {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut Options)) -> Self {
+        let clock = Arc::new(AtomicI64::new(NOW));
+        let read = Arc::clone(&clock);
+        let mut options = Options {
+            clock: Arc::new(move || Micros(read.load(Ordering::Relaxed))),
+            ..Options::default()
+        };
+        change(&mut options);
+        let mut lab = Self {
+            dir: tempfile::tempdir().unwrap(),
+            clock,
+            options,
+            store: None,
+        };
+        lab.start();
+        lab
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn start(&mut self) {
+        let store = Store::open(
+            Arc::new(OsDisk),
+            self.dir.path(),
+            self.options.clone(),
+            Arc::new(Unobserved),
+        );
+        self.store = Some(store.unwrap());
+    }
+
+    /// Stops as an operator does.
+    pub(crate) fn stop(&mut self) {
+        self.store().close();
+        self.store = None;
+    }
+
+    pub(crate) fn restart(&mut self) {
+        self.stop();
+        self.start();
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+
+    pub(crate) fn set_clock(&self, at: i64) {
+        self.clock.store(at, Ordering::Relaxed);
+    }
+
+    pub(crate) fn send(&self, evaluations: &[Evaluation<'_>]) -> Receipt {
+        self.send_as(Source::Ingest, evaluations)
+    }
+
+    pub(crate) fn send_as(&self, source: Source, evaluations: &[Evaluation<'_>]) -> Receipt {
+        self.try_send(&Submission {
+            org: ORG,
+            key: KEY,
+            signed: false,
+            source,
+            max_agents: 1_000_000,
+            lenient: false,
+            evaluations,
+        })
+        .unwrap()
+    }
+
+    pub(crate) fn try_send(&self, submission: &Submission<'_>) -> Result<Receipt, Refused> {
+        let (answer, answers) = mpsc::channel();
+        self.store()
+            .submit(submission, Box::new(move |outcome| drop(answer.send(outcome))));
+        answers.recv().unwrap()
+    }
+
+    pub(crate) fn register(&self, agent_id: &str, max_agents: u64) -> Result<(), Refused> {
+        let (answer, answers) = mpsc::channel();
+        let reply = Box::new(move |outcome| drop(answer.send(outcome)));
+        self.store().register(ORG, KEY, agent_id, max_agents, reply);
+        answers.recv().unwrap()
+    }
+
+    /// All events of the organisation, newest first, page by page.
+    pub(crate) fn all(&self, org: OrgId) -> Vec<StoredEvent> {
+        let mut all = Vec::new();
+        let mut query = EventQuery {
+            limit: 100,
+            ..everything()
+        };
+        loop {
+            let page = self.store().events(org, &query).unwrap();
+            all.extend(page.events);
+            match page.next {
+                Some(key) => query.start = Start::After(key),
+                None => return all,
+            }
+        }
+    }
+}
+
+pub(crate) fn everything() -> EventQuery {
+    EventQuery {
+        agent_id: None,
+        passed: None,
+        from: None,
+        to: None,
+        tool: None,
+        failed_gate: None,
+        evaluation_id: None,
+        start: Start::Offset(0),
+        limit: 100,
+    }
+}
+
+/// An event of the agent, sent at this time.
+pub(crate) fn event<'a>(agent_id: &'a str, id: Option<&'a str>, sent_at: Option<i64>) -> Evaluation<'a> {
+    Evaluation {
+        agent_id: agent_id.into(),
+        tool: Some("submit_bid".into()),
+        passed: true,
+        gates: vec![GateResult {
+            name: "pii".into(),
+            passed: true,
+            latency_ms: 1.5,
+            reason: None,
+            skipped: None,
+        }],
+        total_latency_us: 4_000,
+        sent_at: sent_at.map(Micros),
+        evaluation_id: id.map(Into::into),
+        agent_latency_us: None,
+    }
+}

@@ -1,0 +1,221 @@
+//! What was taken is there after a restart, whatever is left of the derived files.
+
+use crate::kit::{KEY, Lab, NOW, ORG, SECOND, event};
+use reputation::{Micros, Status};
+use store::{Agent, AgentOrder, Options, OrgId, Refused, Source, Submission};
+
+/// Segments so small that a few batches fill one.
+fn small_segments(options: &mut Options) {
+    options.journal.first_segment_bytes = 16 << 10;
+    options.journal.max_segment_bytes = 16 << 10;
+}
+
+fn agents(lab: &Lab) -> Vec<Agent> {
+    lab.store().agents(ORG, &AgentOrder::AgentId(None), 500).unwrap()
+}
+
+/// 40 batches of 50 events of ten agents, a tenth of them failed.
+fn send_much(lab: &Lab) {
+    for batch in 0..40 {
+        let names: Vec<String> = (0..50)
+            .map(|i| format!("agent-{}", (i * 7 + batch) % 10))
+            .collect();
+        let ids: Vec<String> = (0..50).map(|i| format!("id-{batch}-{i}")).collect();
+        let events: Vec<_> = (0..50)
+            .map(|i| {
+                let mut one = event(
+                    &names[i],
+                    Some(&ids[i]),
+                    Some(NOW + ((i * 977 + batch * 31) % 5_000) as i64),
+                );
+                one.passed = (i + batch) % 10 != 0;
+                one
+            })
+            .collect();
+        assert_eq!(lab.send(&events).duplicates, 0);
+    }
+}
+
+fn remove(lab: &Lab, matching: impl Fn(&str) -> bool) -> usize {
+    let log = lab.path().join("log/0");
+    let files = std::fs::read_dir(log).unwrap().map(|file| file.unwrap());
+    let doomed: Vec<_> = files
+        .filter(|file| matching(&file.file_name().to_string_lossy()))
+        .collect();
+    doomed
+        .iter()
+        .for_each(|file| std::fs::remove_file(file.path()).unwrap());
+    doomed.len()
+}
+
+#[test]
+fn everything_is_there_after_a_restart() {
+    let mut lab = Lab::with(small_segments);
+    send_much(&lab);
+    let before = (lab.all(ORG), agents(&lab));
+    assert_eq!(before.0.len(), 2_000);
+    lab.restart();
+    assert_eq!((lab.all(ORG), agents(&lab)), before);
+    let more = lab.send(&[event("agent-3", Some("more"), Some(NOW + 9_000))]);
+    assert_eq!(
+        (more.accepted, more.updates[0].summary.status()),
+        (1, Status::Active)
+    );
+    assert_eq!(lab.all(ORG)[0].seq, 2_001);
+}
+
+#[test]
+fn derived_files_can_all_be_rebuilt_from_the_log() {
+    let mut lab = Lab::with(small_segments);
+    send_much(&lab);
+    let before = (lab.all(ORG), agents(&lab));
+    for kind in ["registry-", "windows-", ".idx"] {
+        lab.stop();
+        assert!(
+            remove(&lab, |name| name.contains(kind)) > 0,
+            "no {kind} file to lose"
+        );
+        lab.start();
+        assert_eq!(
+            (lab.all(ORG), agents(&lab)),
+            before,
+            "after losing every {kind} file"
+        );
+    }
+    lab.stop();
+    remove(&lab, |name| !name.ends_with(".seg"));
+    lab.start();
+    assert_eq!((lab.all(ORG), agents(&lab)), before);
+}
+
+#[test]
+fn a_damaged_derived_file_is_rebuilt() {
+    let mut lab = Lab::with(small_segments);
+    send_much(&lab);
+    let before = (lab.all(ORG), agents(&lab));
+    lab.stop();
+    for file in std::fs::read_dir(lab.path().join("log/0")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "seg") {
+            let mut bytes = std::fs::read(&path).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle..].iter_mut().for_each(|byte| *byte ^= 0x5a);
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+    lab.start();
+    assert_eq!(agents(&lab), before.1);
+}
+
+#[test]
+fn a_window_that_left_memory_counts_on_as_if_it_had_stayed() {
+    let small_cache = |options: &mut Options| {
+        small_segments(options);
+        options.window_cache = 1;
+    };
+    let (mut tight, roomy) = (Lab::with(small_cache), Lab::with(small_segments));
+    for lab in [&tight, &roomy] {
+        send_much(lab);
+    }
+    assert_eq!(tight.all(ORG), roomy.all(ORG));
+    tight.restart();
+    assert_eq!(agents(&tight), agents(&roomy));
+}
+
+#[test]
+fn a_registration_stays_until_the_first_event_replaces_its_times() {
+    let mut lab = Lab::new();
+    lab.register("a", 10).unwrap();
+    lab.register("a", 10).unwrap();
+    let times = |lab: &Lab| {
+        agents(lab)
+            .iter()
+            .map(|a| (a.first_seen.0, a.last_seen.0, a.eval_count))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(times(&lab), [(NOW, NOW, 0)]);
+    lab.restart();
+    assert_eq!(times(&lab), [(NOW, NOW, 0)]);
+    lab.send(&[event("a", None, Some(NOW - 5 * SECOND))]);
+    assert_eq!(times(&lab), [(NOW - 5 * SECOND, NOW - 5 * SECOND, 1)]);
+}
+
+#[test]
+fn an_agent_beyond_the_limit_is_refused_before_anything_is_counted() {
+    let mut lab = Lab::new();
+    let events = [
+        event("a", None, None),
+        event("b", None, None),
+        event("c", None, None),
+        event("b", None, None),
+    ];
+    let submission = Submission {
+        org: ORG,
+        key: KEY,
+        signed: true,
+        source: Source::Ingest,
+        max_agents: 1,
+        lenient: false,
+        evaluations: &events,
+    };
+    assert_eq!(
+        lab.try_send(&submission),
+        Err(Refused::AgentLimit {
+            limit: 1,
+            events: vec![1, 2, 3]
+        })
+    );
+    assert_eq!(lab.all(ORG), []);
+    let receipt = lab
+        .try_send(&Submission {
+            lenient: true,
+            ..submission
+        })
+        .unwrap();
+    assert_eq!((receipt.accepted, receipt.rejected), (1, vec![1, 2, 3]));
+    lab.restart();
+    assert_eq!(
+        lab.register("z", 1),
+        Err(Refused::AgentLimit {
+            limit: 1,
+            events: vec![]
+        })
+    );
+    assert_eq!(lab.register("a", 1), Ok(()));
+    assert_eq!(lab.all(ORG).len(), 1);
+}
+
+#[test]
+fn organisations_share_nothing() {
+    let mut lab = Lab::new();
+    lab.send(&[
+        event("a", Some("x"), Some(NOW)),
+        event("a", Some("y"), Some(NOW + 1)),
+    ]);
+    let other = [event("a", Some("x"), Some(NOW))];
+    let submission = Submission {
+        org: OrgId(2),
+        key: KEY,
+        signed: false,
+        source: Source::Ingest,
+        max_agents: 10,
+        lenient: false,
+        evaluations: &other,
+    };
+    assert_eq!(lab.try_send(&submission).unwrap().duplicates, 0);
+    lab.restart();
+    let stored = lab.all(OrgId(2));
+    assert_eq!(stored.iter().map(|e| e.seq).collect::<Vec<_>>(), [1]);
+    assert_eq!(lab.all(ORG).len(), 2);
+    assert_eq!(lab.store().event(OrgId(2), 2).unwrap(), None);
+    assert_eq!(
+        lab.store().event(ORG, 2).unwrap().map(|e| e.recorded_at),
+        Some(Micros(NOW + 1))
+    );
+    assert_eq!(
+        lab.store()
+            .agents(OrgId(3), &AgentOrder::LastSeen(None), 5)
+            .unwrap(),
+        []
+    );
+}
