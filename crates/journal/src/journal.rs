@@ -133,15 +133,17 @@ impl Journal {
         if payload_bytes > MAX_PAYLOAD_BYTES {
             return Err(Refused::TooLarge { payload_bytes });
         }
-        let stay = |current: &Current| !(self.roll && current.has_frames());
-        let end = self
+        let here = self
             .current
             .as_ref()
-            .filter(|c| stay(c))
             .and_then(|current| current.place(payload_bytes));
-        self.reserved = match end {
+        let may_stay = !self.roll || self.current.as_ref().is_some_and(|current| !current.has_frames());
+        self.reserved = match here.filter(|_| may_stay) {
             Some(end) => end,
-            None => self.begin_segment(payload_bytes)?,
+            // Rolling can wait for room on the disk, where there is room in the segment.
+            None => self
+                .begin_segment(payload_bytes)
+                .or_else(|refused| here.ok_or(refused))?,
         };
         self.state.clear_full();
         match &self.current {
@@ -180,7 +182,10 @@ impl Journal {
         // Soon enough for the next one to be there in time, and late enough for small logs to stay small.
         if !current.asked_ahead && current.offset >= current.capacity / 4 {
             current.asked_ahead = true;
-            self.next_bytes = (self.next_bytes * GROWTH).min(self.options.max_segment_bytes);
+            self.next_bytes = self
+                .next_bytes
+                .saturating_mul(GROWTH)
+                .min(self.options.max_segment_bytes);
             self.preparer.want(self.next_number, self.next_bytes);
         }
         let segment = current.segment.clone();

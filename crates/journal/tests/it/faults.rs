@@ -163,27 +163,42 @@ fn an_error_while_preparing_is_not_an_error_of_the_log() {
     // Create, fill, sync, sync the directory.
     for nth in 1..=4 {
         let disk = SimDisk::new(nth);
-        let options = Options {
-            first_segment_bytes: 8192,
-            ..small()
-        };
-        let mut journal = open(&disk, options).expect("it opens").journal;
-        commit(&mut journal, 1, 100).expect("committed");
-        journal.roll();
+        let mut journal = open(&disk, small()).expect("it opens").journal;
+        disk.fail_nth(1, Fault::Error);
+        commit(&mut journal, 1, 3000).expect("committed, though the next segment could not be prepared");
         disk.fail_nth(nth, Fault::Error);
         let reason = "segment 2 of 8192 bytes: the simulated disk failed".to_owned();
         assert_eq!(
-            journal.reserve(100).map(|room| room.segment.number),
+            journal.reserve(3000).map(|room| room.segment.number),
             Err(Refused::Full(reason)),
             "at {nth}"
         );
         assert_eq!(
-            commit(&mut journal, 2, 100).map(|c| (c.seq, c.segment)),
+            commit(&mut journal, 2, 3000).map(|c| (c.seq, c.segment)),
             Ok((2, 2))
         );
         drop(journal);
         assert_eq!(reread(&disk.crash()), [(1, 1), (2, 2)], "at {nth}");
     }
+}
+
+#[test]
+fn a_segment_with_room_is_not_left_while_the_disk_is_full() {
+    let disk = SimDisk::new(1);
+    let options = Options {
+        first_segment_bytes: 8192,
+        ..small()
+    };
+    let mut journal = open(&disk, options).expect("it opens").journal;
+    commit(&mut journal, 1, 100).expect("committed");
+    journal.roll();
+    disk.set_capacity(Some(disk.used()));
+    assert_eq!(commit(&mut journal, 2, 100).map(|c| c.segment), Ok(1));
+    assert_eq!(journal.state().get(), State::Writable);
+    disk.set_capacity(None);
+    assert_eq!(commit(&mut journal, 3, 100).map(|c| c.segment), Ok(2));
+    drop(journal);
+    assert_eq!(reread(&disk.crash()), [(1, 1), (2, 2), (3, 3)]);
 }
 
 #[test]

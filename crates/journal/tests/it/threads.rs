@@ -72,7 +72,12 @@ fn frames_are_answered_in_order_from_the_commit_thread() {
 #[test]
 fn one_frame_is_in_flight_one_waits_and_a_third_blocks() {
     let disk = SimDisk::new(1);
-    let mut journal = open(&disk, threaded()).expect("it opens").journal;
+    // Large enough for no segment to be prepared meanwhile.
+    let options = Options {
+        first_segment_bytes: 1 << 16,
+        ..threaded()
+    };
+    let mut journal = open(&disk, options).expect("it opens").journal;
     commit(&mut journal, 1, 10).expect("committed");
     disk.hold_syncs(true);
     let operations = disk.operations();
