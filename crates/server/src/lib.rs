@@ -1,1 +1,23 @@
-//! To be described.
+//! The HTTP API: who may ask, what is asked, and every error as an answer.
+//!
+//! It owns organisations and keys ([`accounts`]), limits, metrics and the routes. Events are the store's;
+//! the formats are `wire`'s. It does not read the command line and makes no process-wide settings.
+//!
+//! Invariants:
+//! - The checks of a request come in one order: route, key, scope, rate limit, size, signature, encoding,
+//!   JSON, schema, store. The first that fails answers.
+//! - Every error is answered with the same shape of body, made in one place.
+//! - No key, body, query string, or name of an agent, tool or organisation reaches a log or a metric.
+//! - Bytes of bodies in memory are counted, and bounded by a setting.
+
+pub mod accounts;
+mod config;
+mod http;
+mod metrics;
+mod openapi;
+pub mod rate_limit;
+
+pub use config::Config;
+pub use http::Server;
+pub use metrics::Metrics;
+pub use openapi::openapi_json;

@@ -1,0 +1,122 @@
+//! Around every request: its id, the browser's headers, the metrics, and one line in the log.
+
+use super::app::App;
+use super::error::{Cause, Refusal};
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, HeaderName, ORIGIN, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use axum::middleware::Next;
+use std::any::Any;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The most that a request's headers may have.
+const MAX_HEADER_BYTES: usize = 32 << 10;
+const MAX_HEADERS: usize = 100;
+/// The longest id of its own that a caller may give a request.
+const MAX_REQUEST_ID: usize = 64;
+
+/// The outermost layer.
+pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response<Body> {
+    let started = Instant::now();
+    let id = request_id(request.headers());
+    let method = request.method().clone();
+    let origin = request.headers().get(ORIGIN).cloned();
+    let is_api = request.uri().path().starts_with("/v1/");
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let mut response = if headers_too_large(request.headers()) {
+        Refusal::HeadersTooLarge.into_response()
+    } else if is_api && method == Method::OPTIONS {
+        preflight()
+    } else {
+        next.run(request).await
+    };
+    if is_api {
+        allow_origin(&app, origin.as_ref(), response.headers_mut());
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(value) = HeaderValue::try_from(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+    let route = route.as_deref().unwrap_or("none");
+    app.metrics.request(&method, route, status, elapsed);
+    let duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+    let cause = response.extensions().get::<Cause>().map(|cause| cause.0.as_str());
+    match status {
+        500 => tracing::error!(request_id = id, %method, route, status, duration_us, cause, "request"),
+        501.. => tracing::warn!(request_id = id, %method, route, status, duration_us, "request"),
+        400.. => tracing::info!(request_id = id, %method, route, status, duration_us, "request"),
+        _ => tracing::debug!(request_id = id, %method, route, status, duration_us, "request"),
+    }
+    response
+}
+
+/// The answer where a route panicked: the cause goes to the log alone.
+pub(crate) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response<Body> {
+    let cause = panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
+        .unwrap_or_else(|| "a panic without words".to_owned());
+    Refusal::Internal(format!("panic: {cause}")).into_response()
+}
+
+/// The caller's own id where it is one, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    static PREFIX: LazyLock<u64> = LazyLock::new(|| getrandom::u64().unwrap_or_default());
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let is_id = |id: &&str| {
+        (1..=MAX_REQUEST_ID).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    };
+    given.filter(is_id).map_or_else(
+        || format!("{:016x}-{:x}", *PREFIX, NEXT.fetch_add(1, Ordering::Relaxed)),
+        str::to_owned,
+    )
+}
+
+fn headers_too_large(headers: &HeaderMap) -> bool {
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    bytes > MAX_HEADER_BYTES || headers.len() > MAX_HEADERS
+}
+
+fn preflight() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS"));
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static(
+            "Authorization, Content-Type, Content-Encoding, Prefer, X-Request-Id, X-Pecta-Signature, X-Repute-Signature",
+        ),
+    );
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    response
+}
+
+fn allow_origin(app: &App, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+    headers.insert(
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("Retry-After, RateLimit, RateLimit-Policy, X-Request-Id"),
+    );
+    let allowed = &app.config.cors_origins;
+    if allowed.is_empty() {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        return;
+    }
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+    if let Some(origin) = origin.filter(|origin| allowed.iter().any(|one| one.as_bytes() == origin.as_bytes())) {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    }
+}

@@ -1,0 +1,73 @@
+//! All routes on one page.
+
+pub(crate) mod agents;
+pub(crate) mod events;
+pub(crate) mod ingest;
+pub(crate) mod keys;
+pub(crate) mod reputation;
+pub(crate) mod status;
+
+use super::app::App;
+use super::error::Refusal;
+use super::guard::{Call, Needs, guard};
+use super::observe::{observe, panicked};
+use crate::rate_limit::Class;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::Response;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, get};
+use std::future::Future;
+use std::sync::Arc;
+use tower_http::catch_panic::CatchPanicLayer;
+use wire::Scope;
+
+/// Every route, and around all of them, from the outside in: observation, panics.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let read = Needs { scope: Some(Scope::Read), class: Class::Other };
+    let admin = Needs { scope: Some(Scope::Admin), class: Class::Other };
+    let ingest = Needs { scope: Some(Scope::Ingest), class: Class::Ingest };
+    let register = Needs { scope: Some(Scope::Ingest), class: Class::Other };
+    let any = Needs { scope: None, class: Class::Other };
+    Router::new()
+        .route("/v1/ingest", on(MethodFilter::POST, ingest, ingest::ingest))
+        .route("/v1/reputation", on(MethodFilter::GET, read, reputation::many))
+        .route("/v1/reputation/{agent_id}", on(MethodFilter::GET, read, reputation::one))
+        .route("/v1/events", on(MethodFilter::GET, read, events::page))
+        .route("/v1/events/{id}", on(MethodFilter::GET, read, events::one))
+        .route("/v1/agents", on(MethodFilter::GET, read, agents::list).merge(on(MethodFilter::POST, register, agents::register)))
+        .route("/v1/keys", on(MethodFilter::GET, admin, keys::list).merge(on(MethodFilter::POST, admin, keys::create)))
+        .route("/v1/keys/{id}", on(MethodFilter::DELETE, admin, keys::revoke))
+        .route("/v1/whoami", on(MethodFilter::GET, any, keys::whoami))
+        .route("/health", get(status::health))
+        .route("/ready", get(status::ready))
+        .route("/metrics", get(status::metrics))
+        .route("/openapi.json", get(status::openapi))
+        .fallback(not_found)
+        .method_not_allowed_fallback(async || Refusal::MethodNotAllowed.into_response())
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(Arc::clone(&app), observe))
+        .with_state(app)
+}
+
+/// A route behind the guard, for one method.
+fn on<F, Fut>(method: MethodFilter, needs: Needs, route: F) -> MethodRouter<Arc<App>>
+where
+    F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<Response<Body>, Refusal>> + Send + 'static,
+{
+    axum::routing::on(method, async move |State(app): State<Arc<App>>, request: Request| {
+        guard(app, request, needs, route).await
+    })
+}
+
+/// No route. Says how to write an id with a slash, since that is how most get here.
+async fn not_found(State(_app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let sentence = if request.uri().path().starts_with("/v1/reputation/") {
+        "no such route: an agent_id is one path segment; write a slash in it as %2F"
+    } else {
+        "no such route"
+    };
+    Refusal::NotFound(sentence.to_owned()).into_response()
+}

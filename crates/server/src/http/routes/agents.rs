@@ -1,0 +1,70 @@
+//! `GET /v1/agents` and `POST /v1/agents`.
+
+use super::ingest::store_refusal;
+use crate::http::body;
+use crate::http::error::{Refusal, json};
+use crate::http::guard::Call;
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
+use store::AgentOrder;
+use tokio::sync::oneshot;
+use wire::AgentPlace;
+use wire::answers::{AgentEntry, AgentsPage, Registration};
+use wire::query::{AgentsOrder, AgentsParams, no_parameters};
+
+/// A page of the organisation's agents.
+pub(crate) async fn list(call: Call) -> Result<Response<Body>, Refusal> {
+    let Call { app, caller, request } = call;
+    let params = AgentsParams::parse(request.uri().query())?;
+    let filters = params.filters();
+    let place = match &params.cursor {
+        Some(cursor) => Some(app.cursors.agent_place(caller.org.0, &filters, cursor)?),
+        None => None,
+    };
+    let order = match (params.order, place) {
+        (AgentsOrder::LastSeen, Some(AgentPlace::LastSeen(last_seen, agent_id))) => {
+            AgentOrder::LastSeen(Some((last_seen, agent_id)))
+        }
+        (AgentsOrder::AgentId, Some(AgentPlace::AgentId(agent_id))) => AgentOrder::AgentId(Some(agent_id)),
+        (AgentsOrder::LastSeen, _) => AgentOrder::LastSeen(None),
+        (AgentsOrder::AgentId, _) => AgentOrder::AgentId(None),
+    };
+    let limit = usize::try_from(params.limit).unwrap_or(500);
+    // One more than asked for tells whether there is a next page.
+    let mut agents = app.read(move |store| store.agents(caller.org, &order, limit + 1)).await?;
+    let has_more = agents.len() > limit;
+    agents.truncate(limit);
+    let next_cursor = agents.last().filter(|_| has_more).map(|last| {
+        let agent_id = last.agent_id.clone();
+        let place = match params.order {
+            AgentsOrder::LastSeen => AgentPlace::LastSeen(last.last_seen, agent_id),
+            AgentsOrder::AgentId => AgentPlace::AgentId(agent_id),
+        };
+        app.cursors.after_agent(caller.org.0, &filters, &place)
+    });
+    let entry = |agent: store::Agent| {
+        let summary = params.include_reputation.then_some(&agent.summary);
+        AgentEntry::new(agent.agent_id.clone(), agent.first_seen, agent.last_seen, agent.eval_count, summary)
+    };
+    Ok(json(StatusCode::OK, &AgentsPage { agents: agents.into_iter().map(entry).collect(), next_cursor }))
+}
+
+/// Makes an agent known.
+pub(crate) async fn register(call: Call) -> Result<Response<Body>, Refusal> {
+    let Call { app, caller, request } = call;
+    app.writable()?;
+    let (parts, body) = request.into_parts();
+    no_parameters(parts.uri.query())?;
+    let received = body::receive(&app, &parts.headers, body).await?;
+    let encoding = body::encoding(&parts.headers)?;
+    let received = body::decode(&app, encoding, received).await?;
+    let agent_id = wire::registration(&received.bytes)?.into_owned();
+    let (answer, outcome) = oneshot::channel();
+    let reply = Box::new(move |outcome| drop(answer.send(outcome)));
+    app.store.register(caller.org, caller.key, &agent_id, app.max_agents(&caller.settings), reply);
+    match outcome.await {
+        Ok(Ok(())) => Ok(json(StatusCode::CREATED, &Registration::new(agent_id))),
+        Ok(Err(refused)) => Err(store_refusal(refused, &[]).1),
+        Err(_) => Err(Refusal::Internal("the store gave no answer".to_owned())),
+    }
+}

@@ -1,0 +1,172 @@
+//! `POST /v1/ingest`.
+
+use crate::http::app::App;
+use crate::http::body::{self, Received};
+use crate::http::error::{Refusal, json};
+use crate::http::guard::Call;
+use crate::accounts::Principal;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use std::sync::Arc;
+use store::{NotKept, Receipt, Refused, Source, Submission};
+use tokio::sync::oneshot;
+use wire::answers::{IngestAnswer, ReputationUpdate};
+use wire::{Invalid, Signatures, ingest};
+
+/// A larger body is parsed off the threads that serve connections.
+const LARGE_BODY_BYTES: usize = 256 << 10;
+const PREFER: &str = "prefer";
+const PREFERENCE_APPLIED: &str = "preference-applied";
+
+/// A batch handed to the store, and what the answer needs beside its receipt.
+struct Submitted {
+    receipt: oneshot::Receiver<Result<Receipt, Refused>>,
+    /// The original index of each event that was handed over.
+    positions: Vec<usize>,
+    invalid: Vec<Invalid>,
+    max_agents: u64,
+}
+
+pub(crate) async fn ingest(call: Call) -> Result<Response<Body>, Refusal> {
+    let Call { app, caller, request } = call;
+    app.writable()?;
+    let (parts, body) = request.into_parts();
+    let lenient = is_lenient(&parts.headers);
+    let received = body::receive(&app, &parts.headers, body).await?;
+    let signed = check_signature(&app, &caller, &parts.headers, &received.bytes)?;
+    let encoding = body::encoding(&parts.headers)?;
+    let received = body::decode(&app, encoding, received).await?;
+    let submitted = if received.bytes.len() <= LARGE_BODY_BYTES {
+        submit(&app, &caller, &received, signed, lenient)?
+    } else {
+        submit_large(&app, caller, received, signed, lenient).await?
+    };
+    // From here on the store answers whether or not the client still listens.
+    let outcome = submitted.receipt.await;
+    let receipt = outcome.map_err(|_| Refusal::Internal("the store gave no answer".to_owned()))?;
+    let receipt = receipt.map_err(|refused| refusal(&app, refused, &submitted.positions))?;
+    Ok(answer(receipt, submitted.positions, submitted.invalid, submitted.max_agents, lenient))
+}
+
+/// Whether the client wants the good events taken where others are bad (RFC 7240).
+fn is_lenient(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    let mut preferences = values.flat_map(|value| value.split([',', ';']));
+    preferences.any(|one| one.replace([' ', '"'], "").eq_ignore_ascii_case("handling=lenient"))
+}
+
+/// Checks the signature over the bytes as sent; whether there is one.
+fn check_signature(app: &App, caller: &Principal, headers: &HeaderMap, bytes: &[u8]) -> Result<bool, Refusal> {
+    let header = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    let now = app.now();
+    let no_secret = || !app.accounts.has_live_secret_key(caller.org, now);
+    let pecta = header("x-pecta-signature");
+    let repute = header("x-repute-signature");
+    if (pecta.is_some() || repute.is_some()) && no_secret() {
+        return Err(Refusal::HmacNoSecret);
+    }
+    match Signatures::parse(pecta, repute)? {
+        None if caller.settings.require_signature => Err(Refusal::HmacMissing),
+        None => Ok(false),
+        Some(signatures) => {
+            let keys = app.accounts.signing_keys(caller.org, now);
+            if signatures.verify(keys.iter(), bytes) { Ok(true) } else { Err(Refusal::HmacInvalid) }
+        }
+    }
+}
+
+/// Parses the batch and hands it to the store.
+fn submit(
+    app: &App,
+    caller: &Principal,
+    received: &Received,
+    signed: bool,
+    lenient: bool,
+) -> Result<Submitted, Refusal> {
+    let parsed = ingest::parse(&received.bytes)?;
+    let refused = u64::try_from(parsed.invalid.len()).unwrap_or(u64::MAX);
+    if !parsed.invalid.is_empty() && (!lenient || parsed.evaluations.is_empty()) {
+        app.metrics.refused(if lenient { refused } else { parsed.total() as u64 }, "invalid");
+        return Err(Refusal::Invalid(parsed.invalid));
+    }
+    app.metrics.refused(refused, "invalid");
+    let max_agents = app.max_agents(&caller.settings);
+    let (answer, receipt) = oneshot::channel();
+    let submission = Submission {
+        org: caller.org,
+        key: caller.key,
+        signed,
+        source: Source::Ingest,
+        max_agents,
+        lenient,
+        evaluations: &parsed.evaluations,
+    };
+    app.store.submit(&submission, Box::new(move |outcome| drop(answer.send(outcome))));
+    Ok(Submitted { receipt, positions: parsed.positions, invalid: parsed.invalid, max_agents })
+}
+
+async fn submit_large(
+    app: &Arc<App>,
+    caller: Principal,
+    received: Received,
+    signed: bool,
+    lenient: bool,
+) -> Result<Submitted, Refusal> {
+    let _turn = app.large_bodies.acquire().await.map_err(|_| Refusal::Overloaded)?;
+    let app = Arc::clone(app);
+    let submitted = tokio::task::spawn_blocking(move || submit(&app, &caller, &received, signed, lenient));
+    submitted.await.map_err(|panic| Refusal::Internal(panic.to_string()))?
+}
+
+/// What the store refuses, as the client is told.
+fn refusal(app: &App, refused: Refused, positions: &[usize]) -> Refusal {
+    let (reason, refusal) = store_refusal(refused, positions);
+    app.metrics.refused(positions.len() as u64, reason);
+    refusal
+}
+
+/// What the store refuses, and the metric's word for it.
+pub(crate) fn store_refusal(refused: Refused, positions: &[usize]) -> (&'static str, Refusal) {
+    match refused {
+        Refused::AgentLimit { limit, events } => {
+            let original = |event: u32| positions.get(event as usize).copied().unwrap_or(event as usize);
+            ("agent_limit", Refusal::AgentLimit { limit, events: events.into_iter().map(original).collect() })
+        }
+        Refused::NotKept(NotKept::Overloaded) => ("overloaded", Refusal::Overloaded),
+        Refused::NotKept(NotKept::Full(_)) => {
+            ("full", Refusal::NotKept("there is no room on the server's disk".to_owned()))
+        }
+        Refused::NotKept(NotKept::Draining) => {
+            ("draining", Refusal::NotKept("the server is stopping".to_owned()))
+        }
+        Refused::OutcomeUnknown(_) => ("outcome_unknown", Refusal::OutcomeUnknown),
+        Refused::Internal(cause) => ("internal", Refusal::Internal(cause)),
+    }
+}
+
+fn answer(
+    receipt: Receipt,
+    positions: Vec<usize>,
+    mut rejected: Vec<Invalid>,
+    max_agents: u64,
+    lenient: bool,
+) -> Response<Body> {
+    let beyond = receipt.rejected.iter().filter_map(|event| positions.get(*event as usize));
+    rejected.extend(beyond.map(|event| Invalid::agent_limit(*event, max_agents)));
+    rejected.sort_by_key(|invalid| invalid.event);
+    let updates = receipt.updates.into_iter();
+    let body = IngestAnswer {
+        accepted: receipt.accepted,
+        reputation_updates: updates.map(|one| ReputationUpdate::new(one.agent_id, &one.summary)).collect(),
+        duplicates: receipt.duplicates,
+        late: receipt.late,
+        clamped: receipt.clamped,
+        rejected,
+    };
+    let mut response = json(StatusCode::ACCEPTED, &body);
+    if lenient {
+        let applied = HeaderValue::from_static("handling=lenient");
+        response.headers_mut().insert(PREFERENCE_APPLIED, applied);
+    }
+    response
+}

@@ -1,0 +1,222 @@
+//! What an operator watches, in the Prometheus text format. No label names an agent, a tool, a key or an
+//! organisation.
+
+use axum::http::Method;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use reputation::Micros;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use store::{Observer, Stats};
+
+/// Upper bounds of time histograms, in seconds: a disk's sync to a stalled client.
+const SECONDS: [f64; 14] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+/// Upper bounds of the number of submissions that share one sync.
+const GROUP_SIZES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, 1_024.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    method: MethodLabel,
+    code: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum MethodLabel {
+    Get,
+    Post,
+    Delete,
+    Other,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabel {
+    route: String,
+}
+
+/// The server's metrics; also hears what the store does.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Family<RouteLabel, Histogram, fn() -> Histogram>,
+    recorded: Counter,
+    duplicates: Counter,
+    late: Counter,
+    clamped: Counter,
+    refused: Family<ReasonLabel, Counter>,
+    commit_seconds: Histogram,
+    group_size: Histogram,
+    group_bytes: Counter,
+    connections: Gauge,
+    gauges: StoreGauges,
+}
+
+/// Set from the store's figures when somebody asks.
+#[derive(Default)]
+struct StoreGauges {
+    in_flight: Gauge,
+    bytes_in_flight: Gauge,
+    segments: Gauge,
+    bytes: Gauge,
+    events: Gauge,
+    agents: Gauge,
+    resident_windows: Gauge,
+    oldest_event: Gauge,
+    newest_event: Gauge,
+    damage: Gauge,
+}
+
+/// An open connection, counted until it's dropped.
+pub(crate) struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            registry: Registry::with_prefix("repute"),
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(seconds),
+            recorded: Counter::default(),
+            duplicates: Counter::default(),
+            late: Counter::default(),
+            clamped: Counter::default(),
+            refused: Family::default(),
+            commit_seconds: seconds(),
+            group_size: Histogram::new(GROUP_SIZES),
+            group_bytes: Counter::default(),
+            connections: Gauge::default(),
+            gauges: StoreGauges::default(),
+        }
+    }
+}
+
+fn seconds() -> Histogram {
+    Histogram::new(SECONDS)
+}
+
+impl Metrics {
+    /// Metrics that have counted nothing yet.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        let mut metrics = Self::default();
+        metrics.register();
+        Arc::new(metrics)
+    }
+
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("requests", "Requests answered, by route, method and status", self.requests.clone());
+        r.register("request_seconds", "Time from a request's headers to its answer", self.request_seconds.clone());
+        r.register("events_recorded", "Events recorded anew", self.recorded.clone());
+        r.register("events_duplicate", "Events that were recorded before", self.duplicates.clone());
+        r.register("events_late", "Events recorded too late to count in a window", self.late.clone());
+        r.register("events_clamped", "Events too far ahead, recorded at their receipt", self.clamped.clone());
+        r.register("events_refused", "Events refused, by reason", self.refused.clone());
+        r.register("commit_seconds", "Time from a group's last event to its publication", self.commit_seconds.clone());
+        r.register("group_submissions", "Submissions that shared one sync", self.group_size.clone());
+        r.register("log_written_bytes", "Bytes of batch records written to the log", self.group_bytes.clone());
+        r.register("connections", "Open connections", self.connections.clone());
+        let g = &self.gauges;
+        r.register("submissions_in_flight", "Submissions between hand-over and answer", g.in_flight.clone());
+        r.register("body_bytes_in_flight", "Bytes of bodies in memory", g.bytes_in_flight.clone());
+        r.register("segments", "Segments of the log", g.segments.clone());
+        r.register("stored_bytes", "Bytes of segments and indexes", g.bytes.clone());
+        r.register("stored_events", "Events stored", g.events.clone());
+        r.register("agents", "Agents known", g.agents.clone());
+        r.register("resident_windows", "Windows in memory", g.resident_windows.clone());
+        r.register("oldest_event_timestamp_seconds", "Recorded time of the earliest event", g.oldest_event.clone());
+        r.register("newest_event_timestamp_seconds", "Recorded time of the latest event", g.newest_event.clone());
+        r.register("damaged_places", "Places where stored events were found damaged", g.damage.clone());
+        let started = Gauge::<i64>::default();
+        started.set(unix_seconds());
+        r.register("start_timestamp_seconds", "When the process started", started);
+        r.register("build", "The version that runs", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+    }
+
+    /// A request was answered. `route` is its template, or `none`.
+    pub(crate) fn request(&self, method: &Method, route: &str, code: u16, elapsed: Duration) {
+        let method = match *method {
+            Method::GET | Method::HEAD => MethodLabel::Get,
+            Method::POST => MethodLabel::Post,
+            Method::DELETE => MethodLabel::Delete,
+            _ => MethodLabel::Other,
+        };
+        self.requests.get_or_create(&RequestLabels { route: route.to_owned(), method, code }).inc();
+        let route = RouteLabel { route: route.to_owned() };
+        self.request_seconds.get_or_create(&route).observe(elapsed.as_secs_f64());
+    }
+
+    /// Events were refused for this reason.
+    pub(crate) fn refused(&self, events: u64, reason: &'static str) {
+        if events > 0 {
+            self.refused.get_or_create(&ReasonLabel { reason }).inc_by(events);
+        }
+    }
+
+    /// A connection was opened.
+    pub(crate) fn connection(&self) -> OpenConnection {
+        self.connections.inc();
+        OpenConnection(self.connections.clone())
+    }
+
+    /// All metrics as text.
+    pub(crate) fn encode(&self, stats: &Stats, bytes_in_flight: usize) -> Result<String, fmt::Error> {
+        let set = |gauge: &Gauge, value: u64| {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        let g = &self.gauges;
+        set(&g.in_flight, stats.in_flight);
+        set(&g.bytes_in_flight, bytes_in_flight as u64);
+        set(&g.segments, stats.segments);
+        set(&g.bytes, stats.bytes);
+        set(&g.events, stats.events);
+        set(&g.agents, stats.agents);
+        set(&g.resident_windows, stats.resident_windows);
+        set(&g.damage, stats.damage.len() as u64);
+        let whole_seconds = |time: Option<Micros>| time.map_or(0, |time| time.0 / Micros::PER_SECOND);
+        g.oldest_event.set(whole_seconds(stats.oldest_event));
+        g.newest_event.set(whole_seconds(stats.newest_event));
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Observer for Metrics {
+    fn committed(&self, latency: Duration, submissions: usize, _events: usize, bytes: usize) {
+        self.commit_seconds.observe(latency.as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "a group has at most 1,024 submissions")]
+        self.group_size.observe(submissions as f64);
+        self.group_bytes.inc_by(bytes as u64);
+    }
+
+    fn recorded(&self, recorded: u32, duplicates: u32, late: u32, clamped: u32) {
+        self.recorded.inc_by(recorded.into());
+        self.duplicates.inc_by(duplicates.into());
+        self.late.inc_by(late.into());
+        self.clamped.inc_by(clamped.into());
+    }
+}
+
+fn unix_seconds() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or_default()
+}
