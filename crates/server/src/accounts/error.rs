@@ -1,0 +1,66 @@
+//! What administration can be refused for.
+
+use std::path::PathBuf;
+
+/// Why organisations or keys could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database refused.
+    #[error("repute.db: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The database was written by a newer version of the program.
+    #[error("repute.db has schema version {found}, and this version reads up to {supported}; use a newer version of repute")]
+    NewerSchema {
+        /// Its version.
+        found: u32,
+        /// The newest that this program reads.
+        supported: u32,
+    },
+    /// A row of the database is not what this program writes.
+    #[error("repute.db: {0}")]
+    BadRow(&'static str),
+    /// What should be the master key is none.
+    #[error("the master key must be 32 bytes, written as 64 hexadecimal digits or as base64")]
+    BadMasterKey,
+    /// The name of an organisation breaks its rule.
+    #[error("the name of an organisation is 1 to 100 of A-Z, a-z, 0-9, `.`, `_` and `-`")]
+    BadName,
+    /// The name is taken.
+    #[error("there is an organisation `{0}` already")]
+    OrgExists(String),
+    /// There is no such organisation.
+    #[error("no such organisation")]
+    UnknownOrg,
+    /// The organisation has no such key.
+    #[error("no such key")]
+    UnknownKey,
+    /// The text is a key already.
+    #[error("there is such a key already")]
+    KeyExists,
+    /// Signatures are required, and nothing could make one any more.
+    #[error("this is the last live secret key, and the organisation requires signatures")]
+    LastSecretKey,
+    /// Signatures cannot be required where nothing can make one.
+    #[error("the organisation has no live secret key, so it cannot require signatures")]
+    NoSecretKey,
+    /// The organisation has as many live secret keys as it may.
+    #[error("the organisation has 5 live secret keys; revoke one first")]
+    TooManySecretKeys,
+    /// A publishable key cannot administer.
+    #[error("the scope `admin` is for secret keys alone")]
+    AdminNeedsSecret,
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes: {0}")]
+    Random(String),
+    /// A secret could not be sealed.
+    #[error("a secret key could not be sealed")]
+    Seal,
+}
