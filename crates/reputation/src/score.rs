@@ -77,7 +77,11 @@ impl Summary {
     /// The share of evaluations that passed, 0–1; 0 without evaluations.
     #[must_use]
     pub fn pass_rate(&self) -> f64 {
-        if self.evaluations == 0 { 0.0 } else { f64::from(self.passed) / f64::from(self.evaluations) }
+        if self.evaluations == 0 {
+            0.0
+        } else {
+            f64::from(self.passed) / f64::from(self.evaluations)
+        }
     }
 
     /// The mean `total_latency_ms`; 0 without evaluations.
@@ -98,30 +102,55 @@ mod tests {
 
     #[test]
     fn the_documented_example_scores_440() {
-        let summary = Summary { evaluations: 2, passed: 1, latency_sum_us: 8_000, streak: 0 };
+        let summary = Summary {
+            evaluations: 2,
+            passed: 1,
+            latency_sum_us: 8_000,
+            streak: 0,
+        };
         assert_eq!((summary.score(), summary.status()), (440, Status::Calibrating));
     }
 
     #[test]
     fn nothing_scores_nothing() {
-        assert_eq!((Summary::default().score(), Summary::default().status()), (0, Status::New));
+        assert_eq!(
+            (Summary::default().score(), Summary::default().status()),
+            (0, Status::New)
+        );
     }
 
     #[test]
     fn the_best_window_scores_1000() {
-        let summary = Summary { evaluations: 500, passed: 500, latency_sum_us: 0, streak: 500 };
+        let summary = Summary {
+            evaluations: 500,
+            passed: 500,
+            latency_sum_us: 0,
+            streak: 500,
+        };
         assert_eq!((summary.score(), summary.status()), (1_000, Status::Mature));
     }
 
     #[test]
     fn a_slow_window_loses_its_speed_but_no_more() {
-        let summary = Summary { evaluations: 1, passed: 1, latency_sum_us: 60_000_000, streak: 1 };
+        let summary = Summary {
+            evaluations: 1,
+            passed: 1,
+            latency_sum_us: 60_000_000,
+            streak: 1,
+        };
         assert_eq!(summary.score(), 404); // 400 + 0 + 4 + 0.3
     }
 
     #[test]
     fn status_changes_at_its_borders() {
-        let at = |evaluations| Summary { evaluations, ..Summary::default() }.status().as_str();
+        let at = |evaluations| {
+            Summary {
+                evaluations,
+                ..Summary::default()
+            }
+            .status()
+            .as_str()
+        };
         assert_eq!(
             [at(0), at(1), at(49), at(50), at(499), at(500)],
             ["new", "calibrating", "calibrating", "active", "active", "mature"]

@@ -94,7 +94,9 @@ impl Window {
     /// The slots recorded at exactly this time, in order of arrival.
     pub fn at(&self, time: Micros) -> impl Iterator<Item = &Slot> {
         let first = self.slots.partition_point(|slot| slot.recorded_at < time);
-        self.slots.range(first..).take_while(move |slot| slot.recorded_at == time)
+        self.slots
+            .range(first..)
+            .take_while(move |slot| slot.recorded_at == time)
     }
 
     /// The index that the slot has once it is in.

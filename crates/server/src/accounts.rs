@@ -162,7 +162,11 @@ impl Accounts {
                  cannot be checked. Start with the master key they were made under, or make new secret keys"
             );
         }
-        Ok(Self { database: Mutex::new(database), directory: RwLock::new(directory), master })
+        Ok(Self {
+            database: Mutex::new(database),
+            directory: RwLock::new(directory),
+            master,
+        })
     }
 
     /// Who presents this key. Answers from memory, and remembers that the key was used.
@@ -209,7 +213,9 @@ impl Accounts {
     /// Where the name is taken or no name, or signatures are required, which no key could make yet.
     pub fn create_org(&self, name: &str, settings: OrgSettings, actor: Actor) -> Result<Org, Error> {
         let is_name = (1..=MAX_ORG_NAME).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
         if !is_name {
             return Err(Error::BadName);
         }
@@ -231,7 +237,11 @@ impl Accounts {
     /// Where there is no such organisation, or it would require signatures without a live secret key.
     pub fn set_org(&self, id: OrgId, settings: OrgSettings, actor: Actor) -> Result<Org, Error> {
         let mut database = self.database.lock();
-        let org = self.orgs().into_iter().find(|org| org.id == id).ok_or(Error::UnknownOrg)?;
+        let org = self
+            .orgs()
+            .into_iter()
+            .find(|org| org.id == id)
+            .ok_or(Error::UnknownOrg)?;
         let now = (store::system_clock())();
         if settings.require_signature && !self.has_live_secret_key(id, now) {
             return Err(Error::NoSecretKey);
@@ -247,7 +257,13 @@ impl Accounts {
     /// # Errors
     /// Where there is no such organisation, it has [`MAX_SECRET_KEYS`] live secret keys already, a publishable
     /// key would get `admin`, or the chosen text is a key already.
-    pub fn create_key(&self, org: OrgId, new: NewKey, now: Micros, actor: Actor) -> Result<CreatedKey, Error> {
+    pub fn create_key(
+        &self,
+        org: OrgId,
+        new: NewKey,
+        now: Micros,
+        actor: Actor,
+    ) -> Result<CreatedKey, Error> {
         let mut database = self.database.lock();
         if !self.orgs().iter().any(|one| one.id == org) {
             return Err(Error::UnknownOrg);
@@ -283,7 +299,9 @@ impl Accounts {
         };
         let info = database.insert_key(org, info, &key.digest(), seal, actor)?;
         let signing = (key.kind() == KeyKind::Secret).then(|| SigningKey::new(key.as_str()));
-        self.directory.write().put_key(org, key.digest(), info.clone(), signing);
+        self.directory
+            .write()
+            .put_key(org, key.digest(), info.clone(), signing);
         Ok(CreatedKey { info, key })
     }
 
@@ -305,7 +323,10 @@ impl Accounts {
         if key.revoked_at.is_some() {
             return Ok(());
         }
-        let requires = self.orgs().iter().any(|one| one.id == org && one.settings.require_signature);
+        let requires = self
+            .orgs()
+            .iter()
+            .any(|one| one.id == org && one.settings.require_signature);
         let is_last = key.kind == KeyKind::Secret
             && key.is_live(now)
             && self.directory.read().live_secret_keys(org, now) == 1;

@@ -27,7 +27,9 @@ impl Server {
     /// A server of these organisations and this store.
     #[must_use]
     pub fn new(config: Config, accounts: Arc<Accounts>, store: Arc<Store>, metrics: Arc<Metrics>) -> Self {
-        Self { app: Arc::new(App::new(config, accounts, store, metrics)) }
+        Self {
+            app: Arc::new(App::new(config, accounts, store, metrics)),
+        }
     }
 
     /// Serves until `shutdown` completes, then lets the running requests finish, for as long as the
@@ -35,7 +37,11 @@ impl Server {
     ///
     /// # Errors
     /// Where the listener fails for good.
-    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> io::Result<()> {
         connection::serve(self.app, listener, shutdown).await
     }
 }

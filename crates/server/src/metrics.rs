@@ -17,8 +17,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use store::{Observer, Stats};
 
 /// Upper bounds of time histograms, in seconds: a disk's sync to a stalled client.
-const SECONDS: [f64; 14] =
-    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+const SECONDS: [f64; 14] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
+];
 /// Upper bounds of the number of submissions that share one sync.
 const GROUP_SIZES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, 1_024.0];
 
@@ -123,32 +124,96 @@ impl Metrics {
 
     fn register(&mut self) {
         let r = &mut self.registry;
-        r.register("requests", "Requests answered, by route, method and status", self.requests.clone());
-        r.register("request_seconds", "Time from a request's headers to its answer", self.request_seconds.clone());
+        r.register(
+            "requests",
+            "Requests answered, by route, method and status",
+            self.requests.clone(),
+        );
+        r.register(
+            "request_seconds",
+            "Time from a request's headers to its answer",
+            self.request_seconds.clone(),
+        );
         r.register("events_recorded", "Events recorded anew", self.recorded.clone());
-        r.register("events_duplicate", "Events that were recorded before", self.duplicates.clone());
-        r.register("events_late", "Events recorded too late to count in a window", self.late.clone());
-        r.register("events_clamped", "Events too far ahead, recorded at their receipt", self.clamped.clone());
-        r.register("events_refused", "Events refused, by reason", self.refused.clone());
-        r.register("commit_seconds", "Time from a group's last event to its publication", self.commit_seconds.clone());
-        r.register("group_submissions", "Submissions that shared one sync", self.group_size.clone());
-        r.register("log_written_bytes", "Bytes of batch records written to the log", self.group_bytes.clone());
+        r.register(
+            "events_duplicate",
+            "Events that were recorded before",
+            self.duplicates.clone(),
+        );
+        r.register(
+            "events_late",
+            "Events recorded too late to count in a window",
+            self.late.clone(),
+        );
+        r.register(
+            "events_clamped",
+            "Events too far ahead, recorded at their receipt",
+            self.clamped.clone(),
+        );
+        r.register(
+            "events_refused",
+            "Events refused, by reason",
+            self.refused.clone(),
+        );
+        r.register(
+            "commit_seconds",
+            "Time from a group's last event to its publication",
+            self.commit_seconds.clone(),
+        );
+        r.register(
+            "group_submissions",
+            "Submissions that shared one sync",
+            self.group_size.clone(),
+        );
+        r.register(
+            "log_written_bytes",
+            "Bytes of batch records written to the log",
+            self.group_bytes.clone(),
+        );
         r.register("connections", "Open connections", self.connections.clone());
         let g = &self.gauges;
-        r.register("submissions_in_flight", "Submissions between hand-over and answer", g.in_flight.clone());
-        r.register("body_bytes_in_flight", "Bytes of bodies in memory", g.bytes_in_flight.clone());
+        r.register(
+            "submissions_in_flight",
+            "Submissions between hand-over and answer",
+            g.in_flight.clone(),
+        );
+        r.register(
+            "body_bytes_in_flight",
+            "Bytes of bodies in memory",
+            g.bytes_in_flight.clone(),
+        );
         r.register("segments", "Segments of the log", g.segments.clone());
         r.register("stored_bytes", "Bytes of segments and indexes", g.bytes.clone());
         r.register("stored_events", "Events stored", g.events.clone());
         r.register("agents", "Agents known", g.agents.clone());
-        r.register("resident_windows", "Windows in memory", g.resident_windows.clone());
-        r.register("oldest_event_timestamp_seconds", "Recorded time of the earliest event", g.oldest_event.clone());
-        r.register("newest_event_timestamp_seconds", "Recorded time of the latest event", g.newest_event.clone());
-        r.register("damaged_places", "Places where stored events were found damaged", g.damage.clone());
+        r.register(
+            "resident_windows",
+            "Windows in memory",
+            g.resident_windows.clone(),
+        );
+        r.register(
+            "oldest_event_timestamp_seconds",
+            "Recorded time of the earliest event",
+            g.oldest_event.clone(),
+        );
+        r.register(
+            "newest_event_timestamp_seconds",
+            "Recorded time of the latest event",
+            g.newest_event.clone(),
+        );
+        r.register(
+            "damaged_places",
+            "Places where stored events were found damaged",
+            g.damage.clone(),
+        );
         let started = Gauge::<i64>::default();
         started.set(unix_seconds());
         r.register("start_timestamp_seconds", "When the process started", started);
-        r.register("build", "The version that runs", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+        r.register(
+            "build",
+            "The version that runs",
+            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+        );
     }
 
     /// A request was answered. `route` is its template, or `none`.
@@ -159,9 +224,19 @@ impl Metrics {
             Method::DELETE => MethodLabel::Delete,
             _ => MethodLabel::Other,
         };
-        self.requests.get_or_create(&RequestLabels { route: route.to_owned(), method, code }).inc();
-        let route = RouteLabel { route: route.to_owned() };
-        self.request_seconds.get_or_create(&route).observe(elapsed.as_secs_f64());
+        self.requests
+            .get_or_create(&RequestLabels {
+                route: route.to_owned(),
+                method,
+                code,
+            })
+            .inc();
+        let route = RouteLabel {
+            route: route.to_owned(),
+        };
+        self.request_seconds
+            .get_or_create(&route)
+            .observe(elapsed.as_secs_f64());
     }
 
     /// Events were refused for this reason.

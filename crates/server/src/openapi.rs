@@ -43,7 +43,10 @@ impl Modify for BearerKey {
 /// The description as JSON, ending with a line break.
 #[must_use]
 pub fn openapi_json() -> String {
-    Description::openapi().to_pretty_json().map(|json| json + "\n").unwrap_or_default()
+    Description::openapi()
+        .to_pretty_json()
+        .map(|json| json + "\n")
+        .unwrap_or_default()
 }
 
 /// One empty function a route, to carry its description.
@@ -292,6 +295,9 @@ mod tests {
             std::fs::write(&path, openapi_json()).unwrap();
         }
         let checked_in = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(checked_in == openapi_json(), "docs/openapi.json is not what the code says: UPDATE_OPENAPI=1 writes it anew");
+        assert!(
+            checked_in == openapi_json(),
+            "docs/openapi.json is not what the code says: UPDATE_OPENAPI=1 writes it anew"
+        );
     }
 }

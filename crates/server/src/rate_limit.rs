@@ -72,14 +72,24 @@ impl RateLimits {
         while times.front().is_some_and(|at| now.saturating_sub(*at) >= SPAN) {
             times.pop_front();
         }
-        let reset = times.front().map_or(SPAN, |oldest| (*oldest + SPAN).saturating_sub(now));
+        let reset = times
+            .front()
+            .map_or(SPAN, |oldest| (*oldest + SPAN).saturating_sub(now));
         let reset_s = (reset.as_secs() + u64::from(reset.subsec_nanos() > 0)).max(1);
         let count = times.len() as u64;
         if count >= limit {
-            return Admission::Refused { limit, retry_after_s: reset_s };
+            return Admission::Refused {
+                limit,
+                retry_after_s: reset_s,
+            };
         }
         times.push_back(now);
-        Admission::Admitted { limit, remaining: limit - count - 1, reset_s, ticket: Ticket { org, class, at: now } }
+        Admission::Admitted {
+            limit,
+            remaining: limit - count - 1,
+            reset_s,
+            ticket: Ticket { org, class, at: now },
+        }
     }
 
     /// Takes an admission back: the request doesn't count.
@@ -132,13 +142,22 @@ mod tests {
         let limits = RateLimits::new();
         limits.admit(ORG, Class::Other, 1, Duration::ZERO);
         let refused = limits.admit(ORG, Class::Other, 1, Duration::from_millis(58_500));
-        assert_eq!(refused, Admission::Refused { limit: 1, retry_after_s: 2 });
+        assert_eq!(
+            refused,
+            Admission::Refused {
+                limit: 1,
+                retry_after_s: 2
+            }
+        );
     }
 
     #[test]
     fn what_is_given_back_does_not_count() {
         let limits = RateLimits::new();
-        let Admission::Admitted { ticket, remaining, .. } = limits.admit(ORG, Class::Ingest, 1, Duration::ZERO) else {
+        let Admission::Admitted {
+            ticket, remaining, ..
+        } = limits.admit(ORG, Class::Ingest, 1, Duration::ZERO)
+        else {
             panic!("not admitted");
         };
         assert_eq!(remaining, 0);
@@ -152,7 +171,10 @@ mod tests {
         assert!(passes(&limits, 1, 0));
         let admit = |org, class, limit| limits.admit(org, class, limit, Duration::ZERO);
         assert!(matches!(admit(ORG, Class::Other, 1), Admission::Admitted { .. }));
-        assert!(matches!(admit(OrgId(2), Class::Ingest, 1), Admission::Admitted { .. }));
+        assert!(matches!(
+            admit(OrgId(2), Class::Ingest, 1),
+            Admission::Admitted { .. }
+        ));
         assert_eq!(admit(ORG, Class::Ingest, 0), Admission::Unlimited);
     }
 }

@@ -58,8 +58,12 @@ pub(super) struct StoredKey {
 impl Database {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let mut connection = Connection::open(path)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
-            .map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(|source| {
+            Error::Io {
+                path: path.to_owned(),
+                source,
+            }
+        })?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
@@ -72,7 +76,12 @@ impl Database {
                 transaction.commit()?;
             }
             SCHEMA_VERSION => {}
-            _ => return Err(Error::NewerSchema { found, supported: SCHEMA_VERSION }),
+            _ => {
+                return Err(Error::NewerSchema {
+                    found,
+                    supported: SCHEMA_VERSION,
+                });
+            }
         }
         Ok(Self { connection })
     }
@@ -109,7 +118,12 @@ impl Database {
         Ok(keys)
     }
 
-    pub(super) fn insert_org(&mut self, name: &str, settings: OrgSettings, actor: Actor) -> Result<Org, Error> {
+    pub(super) fn insert_org(
+        &mut self,
+        name: &str,
+        settings: OrgSettings,
+        actor: Actor,
+    ) -> Result<Org, Error> {
         let transaction = self.connection.transaction()?;
         transaction.execute(
             "INSERT INTO org (name, max_agents, ingest_rate_limit, rate_limit, require_signature) VALUES (?, ?, ?, ?, ?)",
@@ -124,7 +138,11 @@ impl Database {
         let id = OrgId(number(transaction.last_insert_rowid())?);
         audit(&transaction, actor, id, "org.create", None)?;
         transaction.commit()?;
-        Ok(Org { id, name: name.to_owned(), settings })
+        Ok(Org {
+            id,
+            name: name.to_owned(),
+            settings,
+        })
     }
 
     pub(super) fn update_org(&mut self, org: &Org, actor: Actor) -> Result<(), Error> {
@@ -174,7 +192,13 @@ impl Database {
         Ok(KeyInfo { id, ..info })
     }
 
-    pub(super) fn revoke_key(&mut self, org: OrgId, id: KeyId, now: Micros, actor: Actor) -> Result<(), Error> {
+    pub(super) fn revoke_key(
+        &mut self,
+        org: OrgId,
+        id: KeyId,
+        now: Micros,
+        actor: Actor,
+    ) -> Result<(), Error> {
         let transaction = self.connection.transaction()?;
         transaction.execute("UPDATE key SET revoked_at = ? WHERE id = ?", params![now.0, id.0])?;
         audit(&transaction, actor, org, "key.revoke", Some(id))?;
@@ -187,7 +211,10 @@ impl Database {
         }
         let transaction = self.connection.transaction()?;
         for (id, at) in used {
-            transaction.execute("UPDATE key SET last_used_at = ? WHERE id = ?", params![at.0, id.0])?;
+            transaction.execute(
+                "UPDATE key SET last_used_at = ? WHERE id = ?",
+                params![at.0, id.0],
+            )?;
         }
         Ok(transaction.commit()?)
     }
@@ -216,7 +243,8 @@ fn audit(
 fn stored_key(row: &Row<'_>) -> Result<StoredKey, Error> {
     let kind: String = row.get(2)?;
     let scopes: String = row.get(4)?;
-    let time = |at: usize| -> Result<Option<Micros>, Error> { Ok(row.get::<_, Option<i64>>(at)?.map(Micros)) };
+    let time =
+        |at: usize| -> Result<Option<Micros>, Error> { Ok(row.get::<_, Option<i64>>(at)?.map(Micros)) };
     Ok(StoredKey {
         org: OrgId(row.get(1)?),
         info: KeyInfo {

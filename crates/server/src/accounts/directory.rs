@@ -40,7 +40,10 @@ impl Directory {
             directory.put_org(org);
         }
         for key in database.keys()? {
-            let text = key.sealed.as_deref().and_then(|sealed| master.unseal(key.org, key.info.id, sealed));
+            let text = key
+                .sealed
+                .as_deref()
+                .and_then(|sealed| master.unseal(key.org, key.info.id, sealed));
             let signing = text.map(|text| SigningKey::new(&text));
             directory.put_key(key.org, key.digest, key.info, signing);
         }
@@ -55,7 +58,15 @@ impl Directory {
     pub(super) fn put_key(&mut self, org: OrgId, digest: Digest, info: KeyInfo, signing: Option<SigningKey>) {
         self.by_digest.insert(digest, info.id);
         let used = AtomicI64::new(info.last_used_at.map_or(0, |at| at.0));
-        self.keys.insert(info.id, Entry { org, info, signing, used });
+        self.keys.insert(
+            info.id,
+            Entry {
+                org,
+                info,
+                signing,
+                used,
+            },
+        );
     }
 
     pub(super) fn revoke(&mut self, id: KeyId, now: Micros) {
@@ -65,7 +76,11 @@ impl Directory {
     }
 
     pub(super) fn authenticate(&self, digest: &Digest, now: Micros) -> Result<Principal, AuthFailure> {
-        let entry = self.by_digest.get(digest).and_then(|id| self.keys.get(id)).ok_or(AuthFailure::Unknown)?;
+        let entry = self
+            .by_digest
+            .get(digest)
+            .and_then(|id| self.keys.get(id))
+            .ok_or(AuthFailure::Unknown)?;
         if !entry.info.is_live(now) {
             return Err(AuthFailure::Revoked);
         }
@@ -97,7 +112,9 @@ impl Directory {
     }
 
     pub(super) fn signing_keys(&self, org: OrgId, now: Micros) -> Arc<[SigningKey]> {
-        self.live_secrets(org, now).filter_map(|entry| entry.signing.clone()).collect()
+        self.live_secrets(org, now)
+            .filter_map(|entry| entry.signing.clone())
+            .collect()
     }
 
     pub(super) fn unreadable_secrets(&self) -> usize {
@@ -113,11 +130,19 @@ impl Directory {
 
     pub(super) fn keys(&self, org: OrgId) -> Vec<KeyInfo> {
         let of_org = self.keys.values().filter(|entry| entry.org == org);
-        of_org.map(|entry| KeyInfo { last_used_at: entry.last_used(), ..entry.info.clone() }).collect()
+        of_org
+            .map(|entry| KeyInfo {
+                last_used_at: entry.last_used(),
+                ..entry.info.clone()
+            })
+            .collect()
     }
 
     /// When each key that was used was used last.
     pub(super) fn used(&self) -> Vec<(KeyId, Micros)> {
-        self.keys.iter().filter_map(|(id, entry)| Some((*id, entry.last_used()?))).collect()
+        self.keys
+            .iter()
+            .filter_map(|(id, entry)| Some((*id, entry.last_used()?)))
+            .collect()
     }
 }

@@ -17,7 +17,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The database was written by a newer version of the program.
-    #[error("repute.db has schema version {found}, and this version reads up to {supported}; use a newer version of repute")]
+    #[error(
+        "repute.db has schema version {found}, and this version reads up to {supported}; use a newer version of repute"
+    )]
     NewerSchema {
         /// Its version.
         found: u32,

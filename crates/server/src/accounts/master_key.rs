@@ -30,7 +30,9 @@ impl MasterKey {
             .or_else(|_| URL_SAFE_NO_PAD.decode(text))
             .map(Zeroizing::new)
             .map_err(|_| Error::BadMasterKey)?;
-        ChaCha20Poly1305::new_from_slice(&bytes).map(Self).map_err(|_| Error::BadMasterKey)
+        ChaCha20Poly1305::new_from_slice(&bytes)
+            .map(Self)
+            .map_err(|_| Error::BadMasterKey)
     }
 
     /// From the file, which is made with a random key at the first start, readable by its owner alone.
@@ -38,7 +40,10 @@ impl MasterKey {
     /// # Errors
     /// Where the file can be neither read nor made, or holds no key.
     pub fn load_or_create(path: &Path) -> Result<Self, Error> {
-        let io = |source| Error::Io { path: path.to_owned(), source };
+        let io = |source| Error::Io {
+            path: path.to_owned(),
+            source,
+        };
         match fs::read_to_string(path) {
             Ok(text) => return Self::parse(&Zeroizing::new(text)),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -47,8 +52,15 @@ impl MasterKey {
         let mut key = Zeroizing::new([0; KEY_BYTES]);
         getrandom::fill(&mut *key).map_err(|why| Error::Random(why.to_string()))?;
         let text = Zeroizing::new(hex::encode(*key) + "\n");
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(io)?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(io)?;
         if let Some(dir) = path.parent() {
             fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
         }
@@ -60,7 +72,10 @@ impl MasterKey {
         let mut sealed = vec![0; NONCE_BYTES];
         getrandom::fill(&mut sealed).map_err(|why| Error::Random(why.to_string()))?;
         let nonce = Nonce::try_from(&sealed[..]).map_err(|_| Error::Seal)?;
-        let payload = Payload { msg: text.as_bytes(), aad: &bound_to(org, id) };
+        let payload = Payload {
+            msg: text.as_bytes(),
+            aad: &bound_to(org, id),
+        };
         sealed.extend(self.0.encrypt(&nonce, payload).map_err(|_| Error::Seal)?);
         Ok(sealed)
     }
@@ -69,7 +84,10 @@ impl MasterKey {
     pub(super) fn unseal(&self, org: OrgId, id: KeyId, sealed: &[u8]) -> Option<Zeroizing<String>> {
         let (nonce, sealed) = sealed.split_at_checked(NONCE_BYTES)?;
         let nonce = Nonce::try_from(nonce).ok()?;
-        let payload = Payload { msg: sealed, aad: &bound_to(org, id) };
+        let payload = Payload {
+            msg: sealed,
+            aad: &bound_to(org, id),
+        };
         let text = self.0.decrypt(&nonce, payload).ok()?;
         String::from_utf8(text).ok().map(Zeroizing::new)
     }

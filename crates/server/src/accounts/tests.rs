@@ -15,7 +15,13 @@ fn open(dir: &Path) -> Accounts {
 }
 
 fn new(kind: KeyKind) -> NewKey {
-    NewKey { kind, name: None, scopes: Scopes::default_of(kind), expires_at: None, text: None }
+    NewKey {
+        kind,
+        name: None,
+        scopes: Scopes::default_of(kind),
+        expires_at: None,
+        text: None,
+    }
 }
 
 fn make(accounts: &Accounts, org: OrgId, kind: KeyKind) -> CreatedKey {
@@ -23,7 +29,10 @@ fn make(accounts: &Accounts, org: OrgId, kind: KeyKind) -> CreatedKey {
 }
 
 fn org(accounts: &Accounts) -> OrgId {
-    accounts.create_org("default", OrgSettings::default(), Actor::Operator).unwrap().id
+    accounts
+        .create_org("default", OrgSettings::default(), Actor::Operator)
+        .unwrap()
+        .id
 }
 
 #[test]
@@ -33,13 +42,26 @@ fn a_key_authenticates_its_organisation_until_it_is_revoked() {
     let org = org(&accounts);
     let made = make(&accounts, org, KeyKind::Publishable);
     let principal = accounts.authenticate(&made.key, NOW).unwrap();
-    assert_eq!((principal.org, principal.key, &*principal.org_name), (org, made.info.id, "default"));
-    accounts.revoke_key(org, made.info.id, NOW, Actor::Operator).unwrap();
-    accounts.revoke_key(org, made.info.id, LATER, Actor::Operator).unwrap();
-    assert_eq!(accounts.authenticate(&made.key, NOW).err(), Some(AuthFailure::Revoked));
+    assert_eq!(
+        (principal.org, principal.key, &*principal.org_name),
+        (org, made.info.id, "default")
+    );
+    accounts
+        .revoke_key(org, made.info.id, NOW, Actor::Operator)
+        .unwrap();
+    accounts
+        .revoke_key(org, made.info.id, LATER, Actor::Operator)
+        .unwrap();
+    assert_eq!(
+        accounts.authenticate(&made.key, NOW).err(),
+        Some(AuthFailure::Revoked)
+    );
     assert_eq!(accounts.keys(org)[0].revoked_at, Some(NOW));
     let unknown = Key::parse(b"pk_live_00000000000000000000000000000000").unwrap();
-    assert_eq!(accounts.authenticate(&unknown, NOW).err(), Some(AuthFailure::Unknown));
+    assert_eq!(
+        accounts.authenticate(&unknown, NOW).err(),
+        Some(AuthFailure::Unknown)
+    );
 }
 
 #[test]
@@ -47,11 +69,23 @@ fn a_key_expires() {
     let dir = tempfile::tempdir().unwrap();
     let accounts = open(dir.path());
     let org = org(&accounts);
-    let short = NewKey { expires_at: Some(LATER), ..new(KeyKind::Secret) };
+    let short = NewKey {
+        expires_at: Some(LATER),
+        ..new(KeyKind::Secret)
+    };
     let made = accounts.create_key(org, short, NOW, Actor::Operator).unwrap();
     assert!(accounts.authenticate(&made.key, NOW).is_ok());
-    assert_eq!(accounts.authenticate(&made.key, LATER).err(), Some(AuthFailure::Revoked));
-    assert_eq!((accounts.signing_keys(org, NOW).len(), accounts.signing_keys(org, LATER).len()), (1, 0));
+    assert_eq!(
+        accounts.authenticate(&made.key, LATER).err(),
+        Some(AuthFailure::Revoked)
+    );
+    assert_eq!(
+        (
+            accounts.signing_keys(org, NOW).len(),
+            accounts.signing_keys(org, LATER).len()
+        ),
+        (1, 0)
+    );
 }
 
 #[test]
@@ -60,7 +94,11 @@ fn everything_is_there_after_a_restart() {
     let accounts = open(dir.path());
     let org = org(&accounts);
     let secret = make(&accounts, org, KeyKind::Secret);
-    let settings = OrgSettings { max_agents: Some(5), require_signature: true, ..OrgSettings::default() };
+    let settings = OrgSettings {
+        max_agents: Some(5),
+        require_signature: true,
+        ..OrgSettings::default()
+    };
     accounts.set_org(org, settings.clone(), Actor::Operator).unwrap();
     accounts.authenticate(&secret.key, LATER).unwrap();
     accounts.flush().unwrap();
@@ -69,7 +107,10 @@ fn everything_is_there_after_a_restart() {
     let accounts = open(dir.path());
     assert_eq!((accounts.orgs(), accounts.keys(org)), before);
     assert_eq!(before.1[0].last_used_at, Some(LATER));
-    assert_eq!(accounts.authenticate(&secret.key, NOW).unwrap().settings, settings);
+    assert_eq!(
+        accounts.authenticate(&secret.key, NOW).unwrap().settings,
+        settings
+    );
     let signature = SigningKey::new(secret.key.as_str()).sign(b"body");
     assert_eq!(accounts.signing_keys(org, NOW)[0].sign(b"body"), signature);
 }
@@ -79,7 +120,10 @@ fn no_key_text_lies_in_the_database() {
     let dir = tempfile::tempdir().unwrap();
     let accounts = open(dir.path());
     let org = org(&accounts);
-    let keys = [make(&accounts, org, KeyKind::Publishable), make(&accounts, org, KeyKind::Secret)];
+    let keys = [
+        make(&accounts, org, KeyKind::Publishable),
+        make(&accounts, org, KeyKind::Secret),
+    ];
     drop(accounts);
     for file in std::fs::read_dir(dir.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
@@ -88,7 +132,10 @@ fn no_key_text_lies_in_the_database() {
             assert!(!bytes.windows(text.len()).any(|window| window == text));
         }
     }
-    let mode = std::fs::metadata(dir.path().join("repute.db")).unwrap().permissions().mode();
+    let mode = std::fs::metadata(dir.path().join("repute.db"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 
@@ -100,7 +147,13 @@ fn under_another_master_key_secrets_authenticate_but_check_no_signature() {
     let made = make(&accounts, org, KeyKind::Secret);
     drop(accounts);
     let accounts = Accounts::open(dir.path(), master(2)).unwrap();
-    assert_eq!((accounts.unreadable_secrets(), accounts.signing_keys(org, NOW).len()), (1, 0));
+    assert_eq!(
+        (
+            accounts.unreadable_secrets(),
+            accounts.signing_keys(org, NOW).len()
+        ),
+        (1, 0)
+    );
     assert!(accounts.authenticate(&made.key, NOW).is_ok());
     assert!(accounts.has_live_secret_key(org, NOW));
 }
@@ -114,7 +167,9 @@ fn a_sixth_live_secret_key_is_refused() {
     (1..MAX_SECRET_KEYS).for_each(|_| drop(make(&accounts, org, KeyKind::Secret)));
     let sixth = accounts.create_key(org, new(KeyKind::Secret), NOW, Actor::Operator);
     assert!(matches!(sixth, Err(Error::TooManySecretKeys)));
-    accounts.revoke_key(org, first.info.id, NOW, Actor::Operator).unwrap();
+    accounts
+        .revoke_key(org, first.info.id, NOW, Actor::Operator)
+        .unwrap();
     make(&accounts, org, KeyKind::Secret);
 }
 
@@ -123,7 +178,10 @@ fn the_last_secret_key_stays_while_signatures_are_required() {
     let dir = tempfile::tempdir().unwrap();
     let accounts = open(dir.path());
     let org = org(&accounts);
-    let required = OrgSettings { require_signature: true, ..OrgSettings::default() };
+    let required = OrgSettings {
+        require_signature: true,
+        ..OrgSettings::default()
+    };
     let without = accounts.set_org(org, required.clone(), Actor::Operator);
     assert!(matches!(without, Err(Error::NoSecretKey)));
     let one = make(&accounts, org, KeyKind::Secret);
@@ -131,7 +189,9 @@ fn the_last_secret_key_stays_while_signatures_are_required() {
     let last = accounts.revoke_key(org, one.info.id, NOW, Actor::Operator);
     assert!(matches!(last, Err(Error::LastSecretKey)));
     make(&accounts, org, KeyKind::Secret);
-    accounts.revoke_key(org, one.info.id, NOW, Actor::Operator).unwrap();
+    accounts
+        .revoke_key(org, one.info.id, NOW, Actor::Operator)
+        .unwrap();
 }
 
 #[test]
@@ -139,7 +199,10 @@ fn keys_of_another_organisation_are_unknown() {
     let dir = tempfile::tempdir().unwrap();
     let accounts = open(dir.path());
     let one = org(&accounts);
-    let two = accounts.create_org("two", OrgSettings::default(), Actor::Operator).unwrap().id;
+    let two = accounts
+        .create_org("two", OrgSettings::default(), Actor::Operator)
+        .unwrap()
+        .id;
     let made = make(&accounts, one, KeyKind::Secret);
     let revoked = accounts.revoke_key(two, made.info.id, NOW, Actor::Key(made.info.id));
     assert!(matches!(revoked, Err(Error::UnknownKey)));
@@ -164,7 +227,15 @@ fn a_publishable_key_cannot_administer() {
     let accounts = open(dir.path());
     let org = org(&accounts);
     let scopes = Scopes::default_of(KeyKind::Secret);
-    let refused = accounts.create_key(org, NewKey { scopes, ..new(KeyKind::Publishable) }, NOW, Actor::Operator);
+    let refused = accounts.create_key(
+        org,
+        NewKey {
+            scopes,
+            ..new(KeyKind::Publishable)
+        },
+        NOW,
+        Actor::Operator,
+    );
     assert!(matches!(refused, Err(Error::AdminNeedsSecret)));
 }
 
@@ -190,7 +261,10 @@ fn the_master_key_is_made_once_and_read_by_its_owner_alone() {
     let text = std::fs::read_to_string(&path).unwrap();
     MasterKey::load_or_create(&path).unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     for wrong in ["", "short", &"0".repeat(63)] {
         assert!(matches!(MasterKey::parse(wrong), Err(Error::BadMasterKey)));
     }

@@ -35,7 +35,12 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(config: Config, accounts: Arc<Accounts>, store: Arc<Store>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        accounts: Arc<Accounts>,
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             limits: RateLimits::new(),
             budget: Budget::new(config.bytes_in_flight),
@@ -80,7 +85,9 @@ impl App {
             Health::Writable => Ok(()),
             Health::Full(why) => {
                 tracing::debug!(why, "refusing: no room");
-                Err(Refusal::NotKept("there is no room on the server's disk".to_owned()))
+                Err(Refusal::NotKept(
+                    "there is no room on the server's disk".to_owned(),
+                ))
             }
             Health::Poisoned(_) => Err(Refusal::OutcomeUnknown),
         }

@@ -34,7 +34,9 @@ pub(crate) enum Encoding {
 pub(crate) async fn receive(app: &App, headers: &HeaderMap, mut body: Body) -> Result<Received, Refusal> {
     let limit = app.config.max_body_bytes;
     let mut share = app.budget.share();
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if let Some(announced) = announced {
         let announced = usize::try_from(announced).unwrap_or(usize::MAX);
         if announced > limit {
@@ -49,7 +51,9 @@ pub(crate) async fn receive(app: &App, headers: &HeaderMap, mut body: Body) -> R
     let mut all: Vec<u8> = Vec::new();
     loop {
         let idle = (Instant::now() + app.config.body_idle_timeout).min(deadline);
-        let Ok(frame) = timeout_at(idle, body.frame()).await else { return Err(Refusal::RequestTimeout) };
+        let Ok(frame) = timeout_at(idle, body.frame()).await else {
+            return Err(Refusal::RequestTimeout);
+        };
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|_| Refusal::RequestTimeout)?; // the client went away
         let Ok(data) = frame.into_data() else { continue };
@@ -77,7 +81,9 @@ pub(crate) async fn receive(app: &App, headers: &HeaderMap, mut body: Body) -> R
 pub(crate) fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     let mut values = headers.get_all(CONTENT_ENCODING).iter();
     let (first, second) = (values.next(), values.next());
-    let Some(value) = first else { return Ok(Encoding::Identity) };
+    let Some(value) = first else {
+        return Ok(Encoding::Identity);
+    };
     let name = value.to_str().unwrap_or_default().trim();
     match (second, name.to_ascii_lowercase().as_str()) {
         (None, "identity" | "") => Ok(Encoding::Identity),
@@ -88,7 +94,11 @@ pub(crate) fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
 }
 
 /// The body as meant. Decompresses on a thread of its own, since a small body may become a large one.
-pub(crate) async fn decode(app: &Arc<App>, encoding: Encoding, received: Received) -> Result<Received, Refusal> {
+pub(crate) async fn decode(
+    app: &Arc<App>,
+    encoding: Encoding,
+    received: Received,
+) -> Result<Received, Refusal> {
     if encoding == Encoding::Identity {
         return Ok(received);
     }
@@ -97,7 +107,12 @@ pub(crate) async fn decode(app: &Arc<App>, encoding: Encoding, received: Receive
         let Received { bytes, mut share } = received;
         let limit = app.config.max_body_bytes;
         let (decoded, more) = match encoding {
-            Encoding::Gzip => decompress(&app, limit, "gzip", flate2::bufread::MultiGzDecoder::new(&bytes[..])),
+            Encoding::Gzip => decompress(
+                &app,
+                limit,
+                "gzip",
+                flate2::bufread::MultiGzDecoder::new(&bytes[..]),
+            ),
             _ => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(&bytes[..])
                     .map_err(|error| Refusal::Internal(error.to_string()))?;
@@ -108,9 +123,14 @@ pub(crate) async fn decode(app: &Arc<App>, encoding: Encoding, received: Receive
             }
         }?;
         share.add(more);
-        Ok(Received { bytes: Bytes::from(decoded), share })
+        Ok(Received {
+            bytes: Bytes::from(decoded),
+            share,
+        })
     });
-    decoded.await.map_err(|panic| Refusal::Internal(panic.to_string()))?
+    decoded
+        .await
+        .map_err(|panic| Refusal::Internal(panic.to_string()))?
 }
 
 fn decompress(

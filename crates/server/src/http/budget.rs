@@ -18,12 +18,18 @@ pub(crate) struct Share {
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Self {
-        Self { left: Arc::new(AtomicUsize::new(bytes)), all: bytes }
+        Self {
+            left: Arc::new(AtomicUsize::new(bytes)),
+            all: bytes,
+        }
     }
 
     /// An empty share.
     pub(crate) fn share(&self) -> Share {
-        Share { left: Arc::clone(&self.left), bytes: 0 }
+        Share {
+            left: Arc::clone(&self.left),
+            bytes: 0,
+        }
     }
 
     /// Bytes taken now.
@@ -37,7 +43,11 @@ impl Share {
     #[must_use]
     pub(crate) fn grow_to(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(more));
+        let taken = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(more)
+            });
         if taken.is_ok() {
             self.bytes += more;
         }

@@ -74,45 +74,76 @@ impl Refusal {
             Self::Fault(fault) => (fault.into(), None),
             Self::Validation(sentence) => once(Code::ValidationError, sentence),
             Self::Invalid(events) => (ErrorBody::invalid(events.clone()), None),
-            Self::BrokenEncoding(encoding) => {
-                (ErrorBody::new(Code::BadJson, format!("the body is not whole {encoding} data")), None)
-            }
+            Self::BrokenEncoding(encoding) => (
+                ErrorBody::new(Code::BadJson, format!("the body is not whole {encoding} data")),
+                None,
+            ),
             Self::AuthInvalid => once(Code::AuthInvalid, "Authorization: no such key"),
-            Self::AuthRevoked => once(Code::AuthRevoked, "Authorization: the key is revoked or has expired"),
-            Self::HmacNoSecret => {
-                once(Code::HmacNoSecret, "a signature was sent, but the organisation has no live secret key to check it with")
-            }
-            Self::HmacInvalid => {
-                once(Code::HmacInvalid, "the signature matches the body under no live secret key of the organisation")
-            }
-            Self::HmacMissing => once(Code::HmacMissing, "the organisation requires X-Pecta-Signature or X-Repute-Signature"),
-            Self::ScopeMissing(scope) => {
-                (ErrorBody::new(Code::ScopeMissing, format!("this key lacks the scope `{}`", scope.as_str())), None)
-            }
+            Self::AuthRevoked => once(
+                Code::AuthRevoked,
+                "Authorization: the key is revoked or has expired",
+            ),
+            Self::HmacNoSecret => once(
+                Code::HmacNoSecret,
+                "a signature was sent, but the organisation has no live secret key to check it with",
+            ),
+            Self::HmacInvalid => once(
+                Code::HmacInvalid,
+                "the signature matches the body under no live secret key of the organisation",
+            ),
+            Self::HmacMissing => once(
+                Code::HmacMissing,
+                "the organisation requires X-Pecta-Signature or X-Repute-Signature",
+            ),
+            Self::ScopeMissing(scope) => (
+                ErrorBody::new(
+                    Code::ScopeMissing,
+                    format!("this key lacks the scope `{}`", scope.as_str()),
+                ),
+                None,
+            ),
             Self::AgentLimit { limit, events } => (ErrorBody::agent_limit(*limit, events), None),
-            Self::LastSecretKey => {
-                once(Code::LastSecretKey, "this is the last live secret key, and the organisation requires signatures")
-            }
+            Self::LastSecretKey => once(
+                Code::LastSecretKey,
+                "this is the last live secret key, and the organisation requires signatures",
+            ),
             Self::NotFound(sentence) => once(Code::NotFound, sentence),
             Self::MethodNotAllowed => once(Code::MethodNotAllowed, "this route does not take that method"),
             Self::RequestTimeout => once(Code::RequestTimeout, "the body did not arrive in time"),
-            Self::HeadersTooLarge => once(Code::HeadersTooLarge, "the headers are larger than 32 KiB or more than 100"),
-            Self::BodyTooLarge { limit } => {
-                (ErrorBody::new(Code::BodyTooLarge, format!("the body is larger than {limit} bytes: send fewer events")), None)
-            }
-            Self::UnsupportedEncoding => {
-                once(Code::UnsupportedEncoding, "Content-Encoding: only identity, gzip or zstd, and only one")
-            }
+            Self::HeadersTooLarge => once(
+                Code::HeadersTooLarge,
+                "the headers are larger than 32 KiB or more than 100",
+            ),
+            Self::BodyTooLarge { limit } => (
+                ErrorBody::new(
+                    Code::BodyTooLarge,
+                    format!("the body is larger than {limit} bytes: send fewer events"),
+                ),
+                None,
+            ),
+            Self::UnsupportedEncoding => once(
+                Code::UnsupportedEncoding,
+                "Content-Encoding: only identity, gzip or zstd, and only one",
+            ),
             Self::RateLimited { retry_after_s } => (
-                ErrorBody::new(Code::RateLimited, format!("too many requests: try again in {retry_after_s} s")),
+                ErrorBody::new(
+                    Code::RateLimited,
+                    format!("too many requests: try again in {retry_after_s} s"),
+                ),
                 Some((*retry_after_s).max(1)),
             ),
             Self::Overloaded => (
-                ErrorBody::new(Code::Unavailable, "not kept: the server has too much in flight; send the same bytes again"),
+                ErrorBody::new(
+                    Code::Unavailable,
+                    "not kept: the server has too much in flight; send the same bytes again",
+                ),
                 Some(RETRY_AFTER_S),
             ),
             Self::NotKept(why) => (
-                ErrorBody::new(Code::Unavailable, format!("not kept: {why}; send the same bytes again")),
+                ErrorBody::new(
+                    Code::Unavailable,
+                    format!("not kept: {why}; send the same bytes again"),
+                ),
                 Some(RETRY_AFTER_S),
             ),
             Self::OutcomeUnknown => (
@@ -123,7 +154,10 @@ impl Refusal {
                 ),
                 Some(RETRY_AFTER_RESTART_S),
             ),
-            Self::Internal(_) => once(Code::Internal, "an internal error; the server's log names its cause under the X-Request-Id"),
+            Self::Internal(_) => once(
+                Code::Internal,
+                "an internal error; the server's log names its cause under the X-Request-Id",
+            ),
         }
     }
 
@@ -153,7 +187,9 @@ pub(crate) fn json(status: StatusCode, body: &impl serde::Serialize) -> Response
     };
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -165,7 +201,11 @@ mod tests {
     fn every_refusal_has_its_status_code_and_sentence() {
         let all = [
             Refusal::Validation("field: rule".to_owned()),
-            Refusal::Invalid(vec![Invalid { event: 3, field: "agent_id".to_owned(), rule: "missing".to_owned() }]),
+            Refusal::Invalid(vec![Invalid {
+                event: 3,
+                field: "agent_id".to_owned(),
+                rule: "missing".to_owned(),
+            }]),
             Refusal::BrokenEncoding("gzip"),
             Refusal::Fault(Fault::AuthMissing),
             Refusal::Fault(Fault::AuthFormat),
@@ -175,7 +215,10 @@ mod tests {
             Refusal::HmacInvalid,
             Refusal::HmacMissing,
             Refusal::ScopeMissing(Scope::Admin),
-            Refusal::AgentLimit { limit: 5, events: vec![1] },
+            Refusal::AgentLimit {
+                limit: 5,
+                events: vec![1],
+            },
             Refusal::LastSecretKey,
             Refusal::NotFound("no such route".to_owned()),
             Refusal::MethodNotAllowed,
@@ -193,9 +236,16 @@ mod tests {
             let (body, retry) = refusal.body();
             let response = refusal.into_response();
             assert_eq!(response.status().as_u16(), body.status);
-            assert_eq!(response.headers().contains_key(WWW_AUTHENTICATE), body.status == 401);
+            assert_eq!(
+                response.headers().contains_key(WWW_AUTHENTICATE),
+                body.status == 401
+            );
             assert_eq!(response.headers().contains_key(RETRY_AFTER), retry.is_some());
-            format!("{}{}", serde_json::to_string(&body).unwrap(), retry.map_or(String::new(), |s| format!(" retry {s}")))
+            format!(
+                "{}{}",
+                serde_json::to_string(&body).unwrap(),
+                retry.map_or(String::new(), |s| format!(" retry {s}"))
+            )
         });
         insta::assert_snapshot!(lines.join("\n"));
     }

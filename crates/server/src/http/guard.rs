@@ -41,15 +41,21 @@ where
         return Refusal::ScopeMissing(scope).into_response();
     }
     let limit = match needs.class {
-        Class::Ingest => caller.settings.ingest_rate_limit.unwrap_or(app.config.ingest_rate_limit),
+        Class::Ingest => caller
+            .settings
+            .ingest_rate_limit
+            .unwrap_or(app.config.ingest_rate_limit),
         Class::Other => caller.settings.rate_limit.unwrap_or(app.config.rate_limit),
     };
     let admission = app.limits.admit(caller.org, needs.class, limit, app.uptime());
     let (fields, ticket) = match admission {
         Admission::Unlimited => (None, None),
-        Admission::Admitted { limit, remaining, reset_s, ticket } => {
-            (Some((limit, remaining, reset_s)), Some(ticket))
-        }
+        Admission::Admitted {
+            limit,
+            remaining,
+            reset_s,
+            ticket,
+        } => (Some((limit, remaining, reset_s)), Some(ticket)),
         Admission::Refused { limit, retry_after_s } => {
             let mut response = Refusal::RateLimited { retry_after_s }.into_response();
             rate_limit_fields(&mut response, limit, 0, retry_after_s);
@@ -75,10 +81,12 @@ fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, Refusal> {
         return Err(Refusal::Fault(Fault::AuthMissing)); // two answers to "who asks" are none
     }
     let key = wire::key_of(first.map(HeaderValue::as_bytes))?;
-    app.accounts.authenticate(&key, app.now()).map_err(|failure| match failure {
-        AuthFailure::Unknown => Refusal::AuthInvalid,
-        AuthFailure::Revoked => Refusal::AuthRevoked,
-    })
+    app.accounts
+        .authenticate(&key, app.now())
+        .map_err(|failure| match failure {
+            AuthFailure::Unknown => Refusal::AuthInvalid,
+            AuthFailure::Revoked => Refusal::AuthRevoked,
+        })
 }
 
 /// The fields of the IETF draft (draft-ietf-httpapi-ratelimit-headers): quota `q` per window `w` seconds;

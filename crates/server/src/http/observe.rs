@@ -30,7 +30,10 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     let method = request.method().clone();
     let origin = request.headers().get(ORIGIN).cloned();
     let is_api = request.uri().path().starts_with("/v1/");
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
     let mut response = if headers_too_large(request.headers()) {
         Refusal::HeadersTooLarge.into_response()
     } else if is_api && method == Method::OPTIONS {
@@ -40,9 +43,13 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     };
     if is_api {
         allow_origin(&app, origin.as_ref(), response.headers_mut());
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+            .headers_mut()
+            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+        .headers_mut()
+        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(value) = HeaderValue::try_from(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -77,7 +84,9 @@ fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
     let is_id = |id: &&str| {
         (1..=MAX_REQUEST_ID).contains(&id.len())
-            && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+            && id
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
     };
     given.filter(is_id).map_or_else(
         || format!("{:016x}-{:x}", *PREFIX, NEXT.fetch_add(1, Ordering::Relaxed)),
@@ -86,7 +95,10 @@ fn request_id(headers: &HeaderMap) -> String {
 }
 
 fn headers_too_large(headers: &HeaderMap) -> bool {
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
     bytes > MAX_HEADER_BYTES || headers.len() > MAX_HEADERS
 }
 
@@ -94,7 +106,10 @@ fn preflight() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS"));
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS"),
+    );
     headers.insert(
         ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static(
@@ -116,7 +131,9 @@ fn allow_origin(app: &App, origin: Option<&HeaderValue>, headers: &mut HeaderMap
         return;
     }
     headers.append(VARY, HeaderValue::from_static("Origin"));
-    if let Some(origin) = origin.filter(|origin| allowed.iter().any(|one| one.as_bytes() == origin.as_bytes())) {
+    if let Some(origin) =
+        origin.filter(|origin| allowed.iter().any(|one| one.as_bytes() == origin.as_bytes()))
+    {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     }
 }

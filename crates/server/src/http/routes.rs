@@ -25,19 +25,47 @@ use wire::Scope;
 
 /// Every route, and around all of them, from the outside in: observation, panics.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let read = Needs { scope: Some(Scope::Read), class: Class::Other };
-    let admin = Needs { scope: Some(Scope::Admin), class: Class::Other };
-    let ingest = Needs { scope: Some(Scope::Ingest), class: Class::Ingest };
-    let register = Needs { scope: Some(Scope::Ingest), class: Class::Other };
-    let any = Needs { scope: None, class: Class::Other };
+    let read = Needs {
+        scope: Some(Scope::Read),
+        class: Class::Other,
+    };
+    let admin = Needs {
+        scope: Some(Scope::Admin),
+        class: Class::Other,
+    };
+    let ingest = Needs {
+        scope: Some(Scope::Ingest),
+        class: Class::Ingest,
+    };
+    let register = Needs {
+        scope: Some(Scope::Ingest),
+        class: Class::Other,
+    };
+    let any = Needs {
+        scope: None,
+        class: Class::Other,
+    };
     Router::new()
         .route("/v1/ingest", on(MethodFilter::POST, ingest, ingest::ingest))
         .route("/v1/reputation", on(MethodFilter::GET, read, reputation::many))
-        .route("/v1/reputation/{agent_id}", on(MethodFilter::GET, read, reputation::one))
+        .route(
+            "/v1/reputation/{agent_id}",
+            on(MethodFilter::GET, read, reputation::one),
+        )
         .route("/v1/events", on(MethodFilter::GET, read, events::page))
         .route("/v1/events/{id}", on(MethodFilter::GET, read, events::one))
-        .route("/v1/agents", on(MethodFilter::GET, read, agents::list).merge(on(MethodFilter::POST, register, agents::register)))
-        .route("/v1/keys", on(MethodFilter::GET, admin, keys::list).merge(on(MethodFilter::POST, admin, keys::create)))
+        .route(
+            "/v1/agents",
+            on(MethodFilter::GET, read, agents::list).merge(on(
+                MethodFilter::POST,
+                register,
+                agents::register,
+            )),
+        )
+        .route(
+            "/v1/keys",
+            on(MethodFilter::GET, admin, keys::list).merge(on(MethodFilter::POST, admin, keys::create)),
+        )
         .route("/v1/keys/{id}", on(MethodFilter::DELETE, admin, keys::revoke))
         .route("/v1/whoami", on(MethodFilter::GET, any, keys::whoami))
         .route("/health", get(status::health))
@@ -57,9 +85,10 @@ where
     F: Fn(Call) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<Response<Body>, Refusal>> + Send + 'static,
 {
-    axum::routing::on(method, async move |State(app): State<Arc<App>>, request: Request| {
-        guard(app, request, needs, route).await
-    })
+    axum::routing::on(
+        method,
+        async move |State(app): State<Arc<App>>, request: Request| guard(app, request, needs, route).await,
+    )
 }
 
 /// No route. Says how to write an id with a slash, since that is how most get here.

@@ -31,7 +31,9 @@ pub(crate) async fn list(call: Call) -> Result<Response<Body>, Refusal> {
     };
     let limit = usize::try_from(params.limit).unwrap_or(500);
     // One more than asked for tells whether there is a next page.
-    let mut agents = app.read(move |store| store.agents(caller.org, &order, limit + 1)).await?;
+    let mut agents = app
+        .read(move |store| store.agents(caller.org, &order, limit + 1))
+        .await?;
     let has_more = agents.len() > limit;
     agents.truncate(limit);
     let next_cursor = agents.last().filter(|_| has_more).map(|last| {
@@ -44,9 +46,21 @@ pub(crate) async fn list(call: Call) -> Result<Response<Body>, Refusal> {
     });
     let entry = |agent: store::Agent| {
         let summary = params.include_reputation.then_some(&agent.summary);
-        AgentEntry::new(agent.agent_id.clone(), agent.first_seen, agent.last_seen, agent.eval_count, summary)
+        AgentEntry::new(
+            agent.agent_id.clone(),
+            agent.first_seen,
+            agent.last_seen,
+            agent.eval_count,
+            summary,
+        )
     };
-    Ok(json(StatusCode::OK, &AgentsPage { agents: agents.into_iter().map(entry).collect(), next_cursor }))
+    Ok(json(
+        StatusCode::OK,
+        &AgentsPage {
+            agents: agents.into_iter().map(entry).collect(),
+            next_cursor,
+        },
+    ))
 }
 
 /// Makes an agent known.
@@ -61,7 +75,13 @@ pub(crate) async fn register(call: Call) -> Result<Response<Body>, Refusal> {
     let agent_id = wire::registration(&received.bytes)?.into_owned();
     let (answer, outcome) = oneshot::channel();
     let reply = Box::new(move |outcome| drop(answer.send(outcome)));
-    app.store.register(caller.org, caller.key, &agent_id, app.max_agents(&caller.settings), reply);
+    app.store.register(
+        caller.org,
+        caller.key,
+        &agent_id,
+        app.max_agents(&caller.settings),
+        reply,
+    );
     match outcome.await {
         Ok(Ok(())) => Ok(json(StatusCode::CREATED, &Registration::new(agent_id))),
         Ok(Err(refused)) => Err(store_refusal(refused, &[]).1),

@@ -34,17 +34,25 @@ pub(crate) async fn page(call: Call) -> Result<Response<Body>, Refusal> {
     };
     let page = app.read(move |store| store.events(caller.org, &query)).await?;
     let next = page.next.map(|EventKey { recorded_at, seq }| {
-        app.cursors.after_event(caller.org.0, &filters, EventPlace { recorded_at, seq })
+        app.cursors
+            .after_event(caller.org.0, &filters, EventPlace { recorded_at, seq })
     });
     let events = page.events.into_iter().map(event).collect();
-    Ok(json(StatusCode::OK, &EventsPage::new(events, params.limit, params.offset, next)))
+    Ok(json(
+        StatusCode::OK,
+        &EventsPage::new(events, params.limit, params.offset, next),
+    ))
 }
 
 /// One event.
 pub(crate) async fn one(call: Call) -> Result<Response<Body>, Refusal> {
     let Call { app, caller, request } = call;
     no_parameters(request.uri().query())?;
-    let id = request.uri().path().strip_prefix("/v1/events/").unwrap_or_default();
+    let id = request
+        .uri()
+        .path()
+        .strip_prefix("/v1/events/")
+        .unwrap_or_default();
     let found = match seq_of_id(id) {
         Some(seq) => app.read(move |store| store.event(caller.org, seq)).await?,
         None => None,

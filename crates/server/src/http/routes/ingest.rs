@@ -1,10 +1,10 @@
 //! `POST /v1/ingest`.
 
+use crate::accounts::Principal;
 use crate::http::app::App;
 use crate::http::body::{self, Received};
 use crate::http::error::{Refusal, json};
 use crate::http::guard::Call;
-use crate::accounts::Principal;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use std::sync::Arc;
@@ -45,18 +45,35 @@ pub(crate) async fn ingest(call: Call) -> Result<Response<Body>, Refusal> {
     let outcome = submitted.receipt.await;
     let receipt = outcome.map_err(|_| Refusal::Internal("the store gave no answer".to_owned()))?;
     let receipt = receipt.map_err(|refused| refusal(&app, refused, &submitted.positions))?;
-    Ok(answer(receipt, submitted.positions, submitted.invalid, submitted.max_agents, lenient))
+    Ok(answer(
+        receipt,
+        submitted.positions,
+        submitted.invalid,
+        submitted.max_agents,
+        lenient,
+    ))
 }
 
 /// Whether the client wants the good events taken where others are bad (RFC 7240).
 fn is_lenient(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    let values = headers
+        .get_all(PREFER)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     let mut preferences = values.flat_map(|value| value.split([',', ';']));
-    preferences.any(|one| one.replace([' ', '"'], "").eq_ignore_ascii_case("handling=lenient"))
+    preferences.any(|one| {
+        one.replace([' ', '"'], "")
+            .eq_ignore_ascii_case("handling=lenient")
+    })
 }
 
 /// Checks the signature over the bytes as sent; whether there is one.
-fn check_signature(app: &App, caller: &Principal, headers: &HeaderMap, bytes: &[u8]) -> Result<bool, Refusal> {
+fn check_signature(
+    app: &App,
+    caller: &Principal,
+    headers: &HeaderMap,
+    bytes: &[u8],
+) -> Result<bool, Refusal> {
     let header = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
     let now = app.now();
     let no_secret = || !app.accounts.has_live_secret_key(caller.org, now);
@@ -70,7 +87,11 @@ fn check_signature(app: &App, caller: &Principal, headers: &HeaderMap, bytes: &[
         None => Ok(false),
         Some(signatures) => {
             let keys = app.accounts.signing_keys(caller.org, now);
-            if signatures.verify(keys.iter(), bytes) { Ok(true) } else { Err(Refusal::HmacInvalid) }
+            if signatures.verify(keys.iter(), bytes) {
+                Ok(true)
+            } else {
+                Err(Refusal::HmacInvalid)
+            }
         }
     }
 }
@@ -86,7 +107,8 @@ fn submit(
     let parsed = ingest::parse(&received.bytes)?;
     let refused = u64::try_from(parsed.invalid.len()).unwrap_or(u64::MAX);
     if !parsed.invalid.is_empty() && (!lenient || parsed.evaluations.is_empty()) {
-        app.metrics.refused(if lenient { refused } else { parsed.total() as u64 }, "invalid");
+        app.metrics
+            .refused(if lenient { refused } else { parsed.total() as u64 }, "invalid");
         return Err(Refusal::Invalid(parsed.invalid));
     }
     app.metrics.refused(refused, "invalid");
@@ -101,8 +123,14 @@ fn submit(
         lenient,
         evaluations: &parsed.evaluations,
     };
-    app.store.submit(&submission, Box::new(move |outcome| drop(answer.send(outcome))));
-    Ok(Submitted { receipt, positions: parsed.positions, invalid: parsed.invalid, max_agents })
+    app.store
+        .submit(&submission, Box::new(move |outcome| drop(answer.send(outcome))));
+    Ok(Submitted {
+        receipt,
+        positions: parsed.positions,
+        invalid: parsed.invalid,
+        max_agents,
+    })
 }
 
 async fn submit_large(
@@ -112,10 +140,16 @@ async fn submit_large(
     signed: bool,
     lenient: bool,
 ) -> Result<Submitted, Refusal> {
-    let _turn = app.large_bodies.acquire().await.map_err(|_| Refusal::Overloaded)?;
+    let _turn = app
+        .large_bodies
+        .acquire()
+        .await
+        .map_err(|_| Refusal::Overloaded)?;
     let app = Arc::clone(app);
     let submitted = tokio::task::spawn_blocking(move || submit(&app, &caller, &received, signed, lenient));
-    submitted.await.map_err(|panic| Refusal::Internal(panic.to_string()))?
+    submitted
+        .await
+        .map_err(|panic| Refusal::Internal(panic.to_string()))?
 }
 
 /// What the store refuses, as the client is told.
@@ -130,12 +164,19 @@ pub(crate) fn store_refusal(refused: Refused, positions: &[usize]) -> (&'static 
     match refused {
         Refused::AgentLimit { limit, events } => {
             let original = |event: u32| positions.get(event as usize).copied().unwrap_or(event as usize);
-            ("agent_limit", Refusal::AgentLimit { limit, events: events.into_iter().map(original).collect() })
+            (
+                "agent_limit",
+                Refusal::AgentLimit {
+                    limit,
+                    events: events.into_iter().map(original).collect(),
+                },
+            )
         }
         Refused::NotKept(NotKept::Overloaded) => ("overloaded", Refusal::Overloaded),
-        Refused::NotKept(NotKept::Full(_)) => {
-            ("full", Refusal::NotKept("there is no room on the server's disk".to_owned()))
-        }
+        Refused::NotKept(NotKept::Full(_)) => (
+            "full",
+            Refusal::NotKept("there is no room on the server's disk".to_owned()),
+        ),
         Refused::NotKept(NotKept::Draining) => {
             ("draining", Refusal::NotKept("the server is stopping".to_owned()))
         }
@@ -151,13 +192,18 @@ fn answer(
     max_agents: u64,
     lenient: bool,
 ) -> Response<Body> {
-    let beyond = receipt.rejected.iter().filter_map(|event| positions.get(*event as usize));
+    let beyond = receipt
+        .rejected
+        .iter()
+        .filter_map(|event| positions.get(*event as usize));
     rejected.extend(beyond.map(|event| Invalid::agent_limit(*event, max_agents)));
     rejected.sort_by_key(|invalid| invalid.event);
     let updates = receipt.updates.into_iter();
     let body = IngestAnswer {
         accepted: receipt.accepted,
-        reputation_updates: updates.map(|one| ReputationUpdate::new(one.agent_id, &one.summary)).collect(),
+        reputation_updates: updates
+            .map(|one| ReputationUpdate::new(one.agent_id, &one.summary))
+            .collect(),
         duplicates: receipt.duplicates,
         late: receipt.late,
         clamped: receipt.clamped,

@@ -52,14 +52,28 @@ pub(crate) async fn create(call: Call) -> Result<Response<Body>, Refusal> {
     let received = body::receive(&app, &parts.headers, body).await?;
     let encoding = body::encoding(&parts.headers)?;
     let received = body::decode(&app, encoding, received).await?;
-    let KeyRequest { kind, name, scopes, expires_at } = KeyRequest::parse(&received.bytes)?;
+    let KeyRequest {
+        kind,
+        name,
+        scopes,
+        expires_at,
+    } = KeyRequest::parse(&received.bytes)?;
     let now = app.now();
     if expires_at.is_some_and(|at| at <= now) {
         return Err(Refusal::Validation("expires_at: not in the future".to_owned()));
     }
-    let new = NewKey { kind, name, scopes, expires_at, text: None };
+    let new = NewKey {
+        kind,
+        name,
+        scopes,
+        expires_at,
+        text: None,
+    };
     let actor = Actor::Key(caller.key);
-    let made = change(&app, move |accounts| accounts.create_key(caller.org, new, now, actor)).await?;
+    let made = change(&app, move |accounts| {
+        accounts.create_key(caller.org, new, now, actor)
+    })
+    .await?;
     let info = made.info;
     let answer = answers::NewKey::new(
         info.id.0.to_string(),
@@ -81,7 +95,10 @@ pub(crate) async fn revoke(call: Call) -> Result<Response<Body>, Refusal> {
     let id = KeyId(id.ok_or_else(no_such_key)?);
     let now = app.now();
     let actor = Actor::Key(caller.key);
-    change(&app, move |accounts| accounts.revoke_key(caller.org, id, now, actor)).await?;
+    change(&app, move |accounts| {
+        accounts.revoke_key(caller.org, id, now, actor)
+    })
+    .await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)
@@ -94,17 +111,19 @@ async fn change<T: Send + 'static>(
 ) -> Result<T, Refusal> {
     let accounts = Arc::clone(&app.accounts);
     let outcome = tokio::task::spawn_blocking(move || change(&accounts)).await;
-    outcome.map_err(|panic| Refusal::Internal(panic.to_string()))?.map_err(|error| match error {
-        accounts::Error::UnknownKey => no_such_key(),
-        accounts::Error::LastSecretKey => Refusal::LastSecretKey,
-        accounts::Error::TooManySecretKeys => {
-            Refusal::Validation("kind: the organisation has 5 live secret keys; revoke one first".to_owned())
-        }
-        accounts::Error::AdminNeedsSecret => {
-            Refusal::Validation("scopes: `admin` is for secret keys alone".to_owned())
-        }
-        error => Refusal::Internal(error.to_string()),
-    })
+    outcome
+        .map_err(|panic| Refusal::Internal(panic.to_string()))?
+        .map_err(|error| match error {
+            accounts::Error::UnknownKey => no_such_key(),
+            accounts::Error::LastSecretKey => Refusal::LastSecretKey,
+            accounts::Error::TooManySecretKeys => Refusal::Validation(
+                "kind: the organisation has 5 live secret keys; revoke one first".to_owned(),
+            ),
+            accounts::Error::AdminNeedsSecret => {
+                Refusal::Validation("scopes: `admin` is for secret keys alone".to_owned())
+            }
+            error => Refusal::Internal(error.to_string()),
+        })
 }
 
 fn no_such_key() -> Refusal {

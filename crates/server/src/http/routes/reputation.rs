@@ -12,13 +12,19 @@ pub(crate) async fn one(call: Call) -> Result<Response<Body>, Refusal> {
     let Call { app, caller, request } = call;
     no_parameters(request.uri().query())?;
     // The path is taken as it came, since a slash in an id comes as %2F.
-    let segment = request.uri().path().strip_prefix("/v1/reputation/").unwrap_or_default();
+    let segment = request
+        .uri()
+        .path()
+        .strip_prefix("/v1/reputation/")
+        .unwrap_or_default();
     let agent_id = agent_id_of_segment(segment)?;
     let summary = match app.store.warm_summary(caller.org, &agent_id) {
         Some(summary) => summary,
         None => {
             let id = agent_id.clone();
-            let read = app.read(move |store| store.reputations(caller.org, &[&id])).await?;
+            let read = app
+                .read(move |store| store.reputations(caller.org, &[&id]))
+                .await?;
             read.into_iter().next().unwrap_or_default()
         }
     };
@@ -36,6 +42,14 @@ pub(crate) async fn many(call: Call) -> Result<Response<Body>, Refusal> {
             store.reputations(caller.org, &ids)
         })
         .await?;
-    let reputations = agent_ids.into_iter().zip(&summaries).map(|(id, summary)| Reputation::new(id, summary));
-    Ok(json(StatusCode::OK, &Reputations { reputations: reputations.collect() }))
+    let reputations = agent_ids
+        .into_iter()
+        .zip(&summaries)
+        .map(|(id, summary)| Reputation::new(id, summary));
+    Ok(json(
+        StatusCode::OK,
+        &Reputations {
+            reputations: reputations.collect(),
+        },
+    ))
 }

@@ -38,6 +38,8 @@ pub(crate) async fn openapi() -> Response<Body> {
 
 fn text_response(text: String, content_type: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

@@ -1,0 +1,208 @@
+//! `repute org` and `repute key`: on a running server through its socket, on a stopped one directly.
+
+mod execute;
+mod print;
+mod socket;
+
+pub(crate) use socket::listen;
+
+use crate::data_dir::DataDir;
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+use server::accounts::{Accounts, MasterKey};
+use std::path::{Path, PathBuf};
+
+/// What both commands take.
+#[derive(Args)]
+struct Place {
+    /// Where the server keeps everything.
+    #[arg(
+        long,
+        env = "REPUTE_DATA_DIR",
+        default_value = "./repute-data",
+        value_name = "DIR",
+        global = true
+    )]
+    data_dir: PathBuf,
+    /// Answer as JSON, for scripts.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// `repute org`.
+#[derive(Args)]
+pub(crate) struct OrgArguments {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: OrgCommand,
+}
+
+/// `repute key`.
+#[derive(Args)]
+pub(crate) struct KeyArguments {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: KeyCommand,
+}
+
+#[derive(Subcommand)]
+enum OrgCommand {
+    /// Make an organisation. It gets its keys with `repute key create`.
+    Create {
+        /// Its name: 1 to 100 of A-Z, a-z, 0-9, `.`, `_` and `-`.
+        name: String,
+        #[command(flatten)]
+        changes: OrgChanges,
+    },
+    /// List all organisations.
+    List,
+    /// Change an organisation's settings.
+    Set {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        changes: OrgChanges,
+    },
+}
+
+/// Settings of an organisation that are given; the others stay.
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct OrgChanges {
+    /// How many agents it may have.
+    #[arg(long, value_name = "N")]
+    max_agents: Option<u64>,
+    /// `POST /v1/ingest` requests per rolling 60 seconds; 0 is no limit.
+    #[arg(long, value_name = "N")]
+    ingest_rate_limit: Option<u64>,
+    /// All other requests per rolling 60 seconds; 0 is no limit.
+    #[arg(long, value_name = "N")]
+    rate_limit: Option<u64>,
+    /// Whether bodies must be signed.
+    #[arg(long, value_name = "BOOL")]
+    require_signature: Option<bool>,
+}
+
+#[derive(Subcommand)]
+enum KeyCommand {
+    /// Make a key and show it, this once.
+    Create {
+        /// The organisation's name.
+        org: String,
+        /// What kind of key.
+        #[arg(long, default_value = "publishable")]
+        kind: Kind,
+        /// What to call it.
+        #[arg(long)]
+        name: Option<String>,
+        /// What it may do, separated by commas: ingest, evaluate, read, admin.
+        #[arg(long)]
+        scopes: Option<String>,
+        /// When it stops working, as an ISO 8601 time.
+        #[arg(long, value_name = "TIME")]
+        expires_at: Option<String>,
+    },
+    /// List an organisation's keys.
+    List {
+        /// The organisation's name.
+        org: String,
+    },
+    /// Revoke a key, at once.
+    Revoke {
+        /// The organisation's name.
+        org: String,
+        /// The key's id, as `repute key list` shows it.
+        id: u32,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum Kind {
+    Publishable,
+    Secret,
+}
+
+/// What is asked of the server, or of its files.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    CreateOrg {
+        name: String,
+        changes: OrgChanges,
+    },
+    ListOrgs,
+    SetOrg {
+        name: String,
+        changes: OrgChanges,
+    },
+    CreateKey {
+        org: String,
+        kind: Kind,
+        name: Option<String>,
+        scopes: Option<String>,
+        expires_at: Option<String>,
+    },
+    ListKeys {
+        org: String,
+    },
+    RevokeKey {
+        org: String,
+        id: u32,
+    },
+}
+
+/// Runs `repute org`.
+pub(crate) fn org(arguments: OrgArguments) -> Result<()> {
+    let request = match arguments.command {
+        OrgCommand::Create { name, changes } => Request::CreateOrg { name, changes },
+        OrgCommand::List => Request::ListOrgs,
+        OrgCommand::Set { name, changes } => Request::SetOrg { name, changes },
+    };
+    run(&arguments.place, &request)
+}
+
+/// Runs `repute key`.
+pub(crate) fn key(arguments: KeyArguments) -> Result<()> {
+    let request = match arguments.command {
+        KeyCommand::Create {
+            org,
+            kind,
+            name,
+            scopes,
+            expires_at,
+        } => Request::CreateKey {
+            org,
+            kind,
+            name,
+            scopes,
+            expires_at,
+        },
+        KeyCommand::List { org } => Request::ListKeys { org },
+        KeyCommand::Revoke { org, id } => Request::RevokeKey { org, id },
+    };
+    run(&arguments.place, &request)
+}
+
+fn run(place: &Place, request: &Request) -> Result<()> {
+    if !place.data_dir.is_dir() {
+        bail!(
+            "there is no data directory {}: start the server first, or name it with --data-dir",
+            place.data_dir.display()
+        );
+    }
+    let answer = match DataDir::try_take(&place.data_dir)? {
+        Some(dir) => execute::execute(&open(dir.path())?, request)?,
+        None => socket::ask(&place.data_dir, request)?,
+    };
+    print::print(&answer, place.json)
+}
+
+/// The organisations and keys of a stopped server.
+fn open(dir: &Path) -> Result<Accounts> {
+    let master = match std::env::var("REPUTE_MASTER_KEY") {
+        Ok(text) => MasterKey::parse(&text).context("REPUTE_MASTER_KEY")?,
+        Err(_) => MasterKey::load_or_create(&dir.join("master.key"))?,
+    };
+    Ok(Accounts::open(dir, master)?)
+}

@@ -1,0 +1,123 @@
+//! Does what is asked, and says what came of it as JSON.
+
+use super::{Kind, OrgChanges, Request};
+use anyhow::{Result, anyhow, bail};
+use serde_json::{Value, json};
+use server::accounts::{Accounts, Actor, KeyInfo, NewKey, Org, OrgSettings};
+use store::KeyId;
+use wire::{KeyKind, Scopes, timestamp};
+
+/// Does it.
+pub(super) fn execute(accounts: &Accounts, request: &Request) -> Result<Value> {
+    let now = (store::system_clock())();
+    match request {
+        Request::CreateOrg { name, changes } => {
+            let settings = changed(OrgSettings::default(), changes);
+            Ok(org(&accounts.create_org(name, settings, Actor::Operator)?))
+        }
+        Request::ListOrgs => {
+            Ok(json!({ "organisations": accounts.orgs().iter().map(org).collect::<Vec<_>>() }))
+        }
+        Request::SetOrg { name, changes } => {
+            let found = find(accounts, name)?;
+            let settings = changed(found.settings, changes);
+            Ok(org(&accounts.set_org(found.id, settings, Actor::Operator)?))
+        }
+        Request::CreateKey {
+            org,
+            kind,
+            name,
+            scopes,
+            expires_at,
+        } => {
+            let org = find(accounts, org)?;
+            let kind = match kind {
+                Kind::Publishable => KeyKind::Publishable,
+                Kind::Secret => KeyKind::Secret,
+            };
+            if name
+                .as_ref()
+                .is_some_and(|name| name.chars().count() > wire::MAX_KEY_NAME)
+            {
+                bail!("--name: longer than {} characters", wire::MAX_KEY_NAME);
+            }
+            let scopes = match scopes {
+                None => Scopes::default_of(kind),
+                Some(words) => Scopes::from_words(&words.replace(',', " "))
+                    .map_err(|word| anyhow!("--scopes: `{word}` is none of ingest, evaluate, read, admin"))?,
+            };
+            if scopes.is_empty() {
+                bail!("--scopes: name at least one of ingest, evaluate, read, admin");
+            }
+            let expires_at = match expires_at {
+                None => None,
+                Some(text) => {
+                    Some(timestamp::parse(text).map_err(|wrong| anyhow!("--expires-at: {}", wrong.rule()))?)
+                }
+            };
+            if expires_at.is_some_and(|at| at <= now) {
+                bail!("--expires-at: not in the future");
+            }
+            let new = NewKey {
+                kind,
+                name: name.clone(),
+                scopes,
+                expires_at,
+                text: None,
+            };
+            let made = accounts.create_key(org.id, new, now, Actor::Operator)?;
+            let mut answer = key(&made.info);
+            answer["key"] = json!(made.key.as_str());
+            Ok(answer)
+        }
+        Request::ListKeys { org } => {
+            let keys = accounts.keys(find(accounts, org)?.id);
+            Ok(json!({ "keys": keys.iter().map(key).collect::<Vec<_>>() }))
+        }
+        Request::RevokeKey { org, id } => {
+            let org = find(accounts, org)?;
+            accounts.revoke_key(org.id, KeyId(*id), now, Actor::Operator)?;
+            Ok(json!({ "id": id.to_string(), "revoked": true }))
+        }
+    }
+}
+
+fn find(accounts: &Accounts, name: &str) -> Result<Org> {
+    accounts
+        .org_named(name)
+        .ok_or_else(|| anyhow!("there is no organisation `{name}`"))
+}
+
+fn changed(settings: OrgSettings, changes: &OrgChanges) -> OrgSettings {
+    OrgSettings {
+        max_agents: changes.max_agents.or(settings.max_agents),
+        ingest_rate_limit: changes.ingest_rate_limit.or(settings.ingest_rate_limit),
+        rate_limit: changes.rate_limit.or(settings.rate_limit),
+        require_signature: changes.require_signature.unwrap_or(settings.require_signature),
+    }
+}
+
+fn org(org: &Org) -> Value {
+    json!({
+        "id": org.id.0.to_string(),
+        "name": org.name,
+        "max_agents": org.settings.max_agents,
+        "ingest_rate_limit": org.settings.ingest_rate_limit,
+        "rate_limit": org.settings.rate_limit,
+        "require_signature": org.settings.require_signature,
+    })
+}
+
+fn key(info: &KeyInfo) -> Value {
+    json!({
+        "id": info.id.0.to_string(),
+        "kind": info.kind.as_str(),
+        "name": info.name,
+        "scopes": info.scopes.to_string(),
+        "last4": info.last4,
+        "created_at": timestamp::format(info.created_at),
+        "last_used_at": info.last_used_at.map(timestamp::format),
+        "expires_at": info.expires_at.map(timestamp::format),
+        "revoked_at": info.revoked_at.map(timestamp::format),
+    })
+}

@@ -1,0 +1,39 @@
+//! Log lines: on standard error, for people on a terminal, as JSON elsewhere.
+
+use clap::ValueEnum;
+use std::io::{IsTerminal as _, Write as _, stderr};
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// `human` on a terminal, else `json`.
+    Auto,
+    /// For people.
+    Human,
+    /// A JSON object a line.
+    Json,
+}
+
+/// Starts logging.
+pub(crate) fn start(format: LogFormat, level: tracing::Level) {
+    let is_human = match format {
+        LogFormat::Auto => stderr().is_terminal(),
+        LogFormat::Human => true,
+        LogFormat::Json => false,
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_writer(stderr)
+        .with_max_level(level)
+        .with_target(false);
+    if is_human {
+        builder.with_ansi(stderr().is_terminal()).init();
+    } else {
+        builder.json().flatten_event(true).init();
+    }
+}
+
+/// Says why the program ends, in one line.
+pub(crate) fn failure(error: &anyhow::Error) {
+    // Where standard error is gone there is nobody left to tell.
+    let _ = writeln!(stderr(), "repute: {error:#}");
+}

@@ -1,0 +1,149 @@
+//! `repute serve`: check the settings, open, listen, serve, drain, leave everything on disk.
+
+use crate::admin;
+use crate::data_dir::DataDir;
+use crate::first_start;
+use crate::logging;
+use crate::settings::{Secrets, ServeSettings};
+use anyhow::{Context as _, Result};
+use server::accounts::{Accounts, MasterKey};
+use server::{Config, Metrics, Server};
+use std::io::{Write as _, stdout};
+use std::sync::Arc;
+use std::time::Duration;
+use store::Store;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How often the times of last use are written down.
+const FLUSH_EVERY: Duration = Duration::from_secs(60);
+
+/// Runs the server until it's told to stop.
+pub(crate) fn serve(settings: &ServeSettings) -> Result<()> {
+    settings.check()?;
+    let secrets = Secrets::from_environment()?;
+    logging::start(settings.log_format, settings.log_level);
+    log_settings(settings, &secrets);
+    let dir = DataDir::take(&settings.data_dir)?;
+    let master = match &secrets.master_key {
+        Some(text) => MasterKey::parse(text)?,
+        None => MasterKey::load_or_create(&dir.path().join("master.key"))?,
+    };
+    let accounts = Arc::new(Accounts::open(dir.path(), master)?);
+    let metrics = Metrics::new();
+    let store = Arc::new(open_store(settings, &dir, &metrics)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(run(settings, &secrets, &dir, &accounts, &store, metrics));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    store.close();
+    accounts.flush()?;
+    tracing::info!("stopped; everything is on disk");
+    outcome
+}
+
+async fn run(
+    settings: &ServeSettings,
+    secrets: &Secrets,
+    dir: &DataDir,
+    accounts: &Arc<Accounts>,
+    store: &Arc<Store>,
+    metrics: Arc<Metrics>,
+) -> Result<()> {
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("--listen (REPUTE_LISTEN): cannot listen on {}", settings.listen))?;
+    let address = listener.local_addr()?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    first_start::greet(accounts, secrets, dir.path(), &address)?;
+    let socket = admin::listen(dir.path(), Arc::clone(accounts))?;
+    let flusher = tokio::spawn(flush_now_and_then(Arc::clone(accounts)));
+    let server = Server::new(config(settings), Arc::clone(accounts), Arc::clone(store), metrics);
+    writeln!(stdout(), "listening on http://{address}")?;
+    stdout().flush()?;
+    let shutdown = async {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: finishing what runs"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: finishing what runs"),
+        }
+    };
+    let outcome = server.run(listener, shutdown).await;
+    flusher.abort();
+    drop(socket);
+    outcome.context("serving")
+}
+
+async fn flush_now_and_then(accounts: Arc<Accounts>) {
+    loop {
+        tokio::time::sleep(FLUSH_EVERY).await;
+        let accounts = Arc::clone(&accounts);
+        let flushed = tokio::task::spawn_blocking(move || accounts.flush()).await;
+        if let Ok(Err(error)) = flushed {
+            tracing::warn!(%error, "the times of last use cannot be written");
+        }
+    }
+}
+
+fn open_store(settings: &ServeSettings, dir: &DataDir, metrics: &Arc<Metrics>) -> Result<Store> {
+    let mut options = store::Options {
+        max_clock_ahead: settings.max_clock_ahead,
+        window_cache: settings.window_cache,
+        cache_bytes: settings.cache_bytes,
+        ..store::Options::default()
+    };
+    options.journal.sync = !settings.no_sync;
+    options.journal.max_segment_bytes = settings.max_segment;
+    options.journal.first_segment_bytes = options.journal.first_segment_bytes.min(settings.max_segment);
+    let observer: Arc<dyn store::Observer> = Arc::clone(metrics) as Arc<dyn store::Observer>;
+    Ok(Store::open(
+        Arc::new(journal::OsDisk),
+        dir.path(),
+        options,
+        observer,
+    )?)
+}
+
+fn config(settings: &ServeSettings) -> Config {
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    Config {
+        max_body_bytes: size(settings.max_body),
+        ingest_rate_limit: settings.ingest_rate_limit,
+        rate_limit: settings.rate_limit,
+        max_agents: settings.max_agents,
+        cors_origins: settings.cors_origin.clone(),
+        bytes_in_flight: size(settings.bytes_in_flight),
+        max_connections: settings.max_connections,
+        drain_timeout: settings.drain_timeout,
+        ..Config::default()
+    }
+}
+
+/// One line with everything that is in force; of secrets only whether they are set.
+fn log_settings(settings: &ServeSettings, secrets: &Secrets) {
+    let is_set = |set: bool| if set { "set" } else { "not set" };
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        data_dir = %settings.data_dir.display(),
+        listen = %settings.listen,
+        ingest_rate_limit = settings.ingest_rate_limit,
+        rate_limit = settings.rate_limit,
+        max_body_bytes = settings.max_body,
+        max_clock_ahead_s = settings.max_clock_ahead.as_secs(),
+        max_agents = settings.max_agents,
+        cors_origin = settings.cors_origin.join(","),
+        window_cache = settings.window_cache,
+        cache_bytes = settings.cache_bytes,
+        bytes_in_flight = settings.bytes_in_flight,
+        max_connections = settings.max_connections,
+        drain_timeout_s = settings.drain_timeout.as_secs(),
+        log_level = %settings.log_level,
+        sync = !settings.no_sync,
+        master_key = is_set(secrets.master_key.is_some()),
+        bootstrap_publishable_key = is_set(secrets.bootstrap_publishable.is_some()),
+        bootstrap_secret_key = is_set(secrets.bootstrap_secret.is_some()),
+        "starting"
+    );
+    if settings.no_sync {
+        tracing::warn!("--no-sync: a power cut loses acknowledged events");
+    }
+}
