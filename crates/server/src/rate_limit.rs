@@ -93,8 +93,8 @@ impl RateLimits {
     }
 
     /// Takes an admission back: the request doesn't count.
-    pub fn give_back(&self, ticket: Ticket) {
-        let Ticket { org, class, at } = ticket;
+    pub fn give_back(&self, ticket: &Ticket) {
+        let Ticket { org, class, at } = *ticket;
         if let Some(times) = self.admitted.lock().get_mut(&(org, class))
             && let Some(place) = times.iter().rposition(|time| *time == at)
         {
@@ -161,7 +161,7 @@ mod tests {
             panic!("not admitted");
         };
         assert_eq!(remaining, 0);
-        limits.give_back(ticket);
+        limits.give_back(&ticket);
         assert!(passes(&limits, 1, 1));
     }
 

@@ -39,7 +39,7 @@ impl ReceiptClock {
     pub(crate) fn now(&mut self) -> Micros {
         let read = (self.clock)();
         let back = self.last.0.saturating_sub(read.0);
-        if back < 0 || back >= LARGE_STEP_US {
+        if !(0..LARGE_STEP_US).contains(&back) {
             if back >= LARGE_STEP_US && self.last.0 != i64::MIN {
                 tracing::warn!(
                     seconds = back / Micros::PER_SECOND,

@@ -205,7 +205,7 @@ impl Background {
                 self.log_bytes_since = 0;
             }
             Err(error) => {
-                tracing::warn!(%error, "the agents' checkpoint cannot be written; trying again later")
+                tracing::warn!(%error, "the agents' checkpoint cannot be written; trying again later");
             }
         }
     }

@@ -12,7 +12,7 @@ pub(super) fn execute(accounts: &Accounts, request: &Request) -> Result<Value> {
     let now = (store::system_clock())();
     match request {
         Request::CreateOrg { name, changes } => {
-            let settings = changed(OrgSettings::default(), changes);
+            let settings = changed(&OrgSettings::default(), changes);
             Ok(org(&accounts.create_org(name, settings, Actor::Operator)?))
         }
         Request::ListOrgs => {
@@ -20,7 +20,7 @@ pub(super) fn execute(accounts: &Accounts, request: &Request) -> Result<Value> {
         }
         Request::SetOrg { name, changes } => {
             let found = find(accounts, name)?;
-            let settings = changed(found.settings, changes);
+            let settings = changed(&found.settings, changes);
             Ok(org(&accounts.set_org(found.id, settings, Actor::Operator)?))
         }
         Request::CreateKey {
@@ -88,7 +88,7 @@ fn find(accounts: &Accounts, name: &str) -> Result<Org> {
         .ok_or_else(|| anyhow!("there is no organisation `{name}`"))
 }
 
-fn changed(settings: OrgSettings, changes: &OrgChanges) -> OrgSettings {
+fn changed(settings: &OrgSettings, changes: &OrgChanges) -> OrgSettings {
     OrgSettings {
         max_agents: changes.max_agents.or(settings.max_agents),
         ingest_rate_limit: changes.ingest_rate_limit.or(settings.ingest_rate_limit),

@@ -66,7 +66,7 @@ where
     let outcome = route(Call { app, caller, request }).await;
     let mut response = outcome.unwrap_or_else(Refusal::into_response);
     if let Some(ticket) = ticket.filter(|_| matches!(response.status().as_u16(), 429 | 503)) {
-        shared.limits.give_back(ticket);
+        shared.limits.give_back(&ticket);
     }
     if let Some((limit, remaining, reset_s)) = fields {
         rate_limit_fields(&mut response, limit, remaining, reset_s);

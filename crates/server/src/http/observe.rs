@@ -68,6 +68,7 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next:
 }
 
 /// The answer where a route panicked: the cause goes to the log alone.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
 pub(crate) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response<Body> {
     let cause = panic
         .downcast_ref::<String>()

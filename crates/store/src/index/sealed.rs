@@ -132,9 +132,9 @@ impl SealedIndex {
         while low < high {
             let middle = low + (high - low) / 2;
             if before(middle)? {
-                low = middle + 1
+                low = middle + 1;
             } else {
-                high = middle
+                high = middle;
             }
         }
         Ok(low)

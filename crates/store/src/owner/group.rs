@@ -341,7 +341,7 @@ impl Publication {
             Ok(Some(full)) => shared.sealing.seal(full),
             Ok(None) => {}
             Err(what) => {
-                tracing::error!(%what, "a group's index is not as it should be; a restart rebuilds it")
+                tracing::error!(%what, "a group's index is not as it should be; a restart rebuilds it");
             }
         }
         shared

@@ -94,9 +94,9 @@ pub(super) fn skip_newest(
     while low < high {
         let middle = Micros(low.0 + (high.0 - low.0) / 2 + 1);
         if newer(middle)? >= skip {
-            low = middle
+            low = middle;
         } else {
-            high = Micros(middle.0 - 1)
+            high = Micros(middle.0 - 1);
         }
     }
     // All rows after that time are skipped, and of those at it the latest arrivals: the newer segments'.

@@ -1,5 +1,7 @@
 //! The store as a whole, on a real directory.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod kit;
 mod once;
 mod restart;

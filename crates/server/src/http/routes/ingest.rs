@@ -47,7 +47,7 @@ pub(crate) async fn ingest(call: Call) -> Result<Response<Body>, Refusal> {
     let receipt = receipt.map_err(|refused| refusal(&app, refused, &submitted.positions))?;
     Ok(answer(
         receipt,
-        submitted.positions,
+        &submitted.positions,
         submitted.invalid,
         submitted.max_agents,
         lenient,
@@ -187,7 +187,7 @@ pub(crate) fn store_refusal(refused: Refused, positions: &[usize]) -> (&'static 
 
 fn answer(
     receipt: Receipt,
-    positions: Vec<usize>,
+    positions: &[usize],
     mut rejected: Vec<Invalid>,
     max_agents: u64,
     lenient: bool,
