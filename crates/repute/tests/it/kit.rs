@@ -1,0 +1,237 @@
+//! Starts, stops and kills the real program, and speaks HTTP with it.
+
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_repute");
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The program with these arguments, and nothing of the tester's own settings.
+pub(crate) fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.env_clear().args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    program(arguments).output().unwrap()
+}
+
+/// What it said on standard error.
+pub(crate) fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A server on a directory that outlives it.
+pub(crate) struct Server {
+    pub(crate) dir: tempfile::TempDir,
+    child: Option<Child>,
+    pub(crate) address: String,
+    pub(crate) publishable: String,
+    pub(crate) secret: String,
+}
+
+impl Server {
+    /// A first start.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut server = Self {
+            dir,
+            child: None,
+            address: String::new(),
+            publishable: String::new(),
+            secret: String::new(),
+        };
+        server.start_again(arguments);
+        let keys = std::fs::read_to_string(server.dir.path().join("first-keys.txt")).unwrap_or_default();
+        let key = |prefix: &str| {
+            let at = keys.find(prefix)?;
+            keys.get(at..at + 40).map(str::to_owned)
+        };
+        server.publishable = key("pk_live_").unwrap_or_default();
+        server.secret = key("sk_live_").unwrap_or_default();
+        server
+    }
+
+    /// Starts on the same directory; returns once it listens.
+    pub(crate) fn start_again(&mut self, arguments: &[&str]) {
+        self.start_with(&mut program(arguments));
+    }
+
+    /// The same with a prepared command, whose arguments come after `serve`'s own.
+    pub(crate) fn start_with(&mut self, command: &mut Command) {
+        let arguments: Vec<_> = command.get_args().map(std::borrow::ToOwned::to_owned).collect();
+        let mut serve = Command::new(BINARY);
+        serve.env_clear().envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        serve
+            .arg("serve")
+            .arg("--data-dir")
+            .arg(self.dir.path())
+            .args(["--listen", "127.0.0.1:0"])
+            .args(arguments);
+        let log = std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(self.log())
+            .unwrap();
+        let mut child = serve
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let address = line.trim().strip_prefix("listening on http://");
+        self.address = address
+            .unwrap_or_else(|| panic!("it did not start: {}", self.logged()))
+            .to_owned();
+        self.child = Some(child);
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.path().with_extension("log")
+    }
+
+    /// All that it logged so far.
+    pub(crate) fn logged(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Ends it as a power failure of the process would.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Ends it as an operator does; gives its exit code.
+    pub(crate) fn stop(&mut self) -> Option<i32> {
+        let mut child = self.child.take().unwrap();
+        let process = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+        child.wait().unwrap().code()
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&self.address, &self.publishable)
+    }
+
+    /// GET with the publishable key.
+    pub(crate) fn get(&self, path: &str) -> (u16, Value) {
+        self.client().get(path).unwrap()
+    }
+
+    /// Waits until `/ready` says so; gives how long that took.
+    pub(crate) fn wait_until_ready(&self) -> Duration {
+        let started = Instant::now();
+        while self.client().get("/ready").map(|(status, _)| status).ok() != Some(200) {
+            assert!(started.elapsed() < PATIENCE, "never ready: {}", self.logged());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        started.elapsed()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = std::fs::remove_file(self.log());
+    }
+}
+
+/// One connection, kept open.
+pub(crate) struct Client {
+    address: String,
+    key: String,
+    stream: Option<BufReader<TcpStream>>,
+}
+
+impl Client {
+    pub(crate) fn new(address: &str, key: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            key: key.to_owned(),
+            stream: None,
+        }
+    }
+
+    pub(crate) fn get(&mut self, path: &str) -> std::io::Result<(u16, Value)> {
+        self.request("GET", path, b"")
+    }
+
+    pub(crate) fn post(&mut self, path: &str, body: &[u8]) -> std::io::Result<(u16, Value)> {
+        self.request("POST", path, body)
+    }
+
+    fn request(&mut self, method: &str, path: &str, body: &[u8]) -> std::io::Result<(u16, Value)> {
+        let outcome = self.exchange(method, path, body);
+        if outcome.is_err() {
+            self.stream = None;
+        }
+        outcome
+    }
+
+    fn exchange(&mut self, method: &str, path: &str, body: &[u8]) -> std::io::Result<(u16, Value)> {
+        let Self { address, key, stream } = self;
+        let stream = match stream {
+            Some(stream) => stream,
+            None => {
+                let connection = TcpStream::connect(&*address)?;
+                connection.set_nodelay(true)?;
+                connection.set_read_timeout(Some(PATIENCE))?;
+                stream.insert(BufReader::new(connection))
+            }
+        };
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut request = head.into_bytes();
+        request.extend_from_slice(body);
+        stream.get_mut().write_all(&request)?;
+        let mut status = None;
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if stream.read_line(&mut line)? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            let line = line.trim_end();
+            if line.is_empty() {
+                break;
+            }
+            match line.split_once(": ") {
+                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                    length = value.parse().unwrap_or(0);
+                }
+                None => status = line.split(' ').nth(1).and_then(|code| code.parse().ok()),
+                Some(_) => {}
+            }
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body)?;
+        let value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        status
+            .map(|status| (status, value))
+            .ok_or_else(|| std::io::ErrorKind::InvalidData.into())
+    }
+}
