@@ -154,7 +154,8 @@ impl Owner {
         for message in self.messages.try_iter() {
             message.refuse(&Refused::NotKept(NotKept::Draining));
         }
-        self.residents.into_states().collect()
+        let published = self.shared.progress.published();
+        self.residents.into_published(published).collect()
     }
 
     /// All that waits, up to a group's bounds.

@@ -86,9 +86,13 @@ impl Residents {
         self.states.len()
     }
 
-    /// All states, when counting has ended.
-    pub(crate) fn into_states(self) -> impl Iterator<Item = (AgentNo, AgentState)> {
-        self.states.into_iter().map(|(no, resident)| (no, resident.state))
+    /// All states that hold nothing but what is published, when counting has ended.
+    pub(crate) fn into_published(self, published: u64) -> impl Iterator<Item = (AgentNo, AgentState)> {
+        let states = self
+            .states
+            .into_iter()
+            .filter(move |(_, resident)| resident.last_group <= published);
+        states.map(|(no, resident)| (no, resident.state))
     }
 }
 
@@ -117,6 +121,18 @@ mod tests {
         assert_eq!(residents.evict(3).map(|(no, _)| no), Some(AgentNo(1)));
         assert_eq!(residents.evict(9), None);
         assert!(residents.contains(AgentNo(3)));
+    }
+
+    #[test]
+    fn what_was_counted_but_never_published_is_not_handed_out() {
+        let mut residents = Residents::new(10);
+        for (no, group) in [(1, 1), (2, 2), (3, 3)] {
+            residents.insert(AgentNo(no), state());
+            residents.touch(AgentNo(no), group);
+        }
+        let mut published: Vec<u32> = residents.into_published(2).map(|(no, _)| no.0).collect();
+        published.sort_unstable();
+        assert_eq!(published, [1, 2]);
     }
 
     #[test]
