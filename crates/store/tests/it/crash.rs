@@ -55,7 +55,7 @@ fn events<'a>(batch: usize, ids: &'a [String], names: &'a [&'a str; 3]) -> Vec<E
             Some(id),
             Some(NOW - mixed as i64 * 1_000 - index as i64),
         );
-        one.passed = mixed % 10 != 0;
+        one.passed = !mixed.is_multiple_of(10);
         one
     };
     ids.iter().enumerate().map(one).collect()
