@@ -1,0 +1,314 @@
+//! What is answered where nothing is wrong.
+
+use crate::kit::{Lab, event, one};
+use serde_json::Value;
+
+const SEED: &str = include_str!("seed.json");
+
+fn ids(page: &Value) -> Vec<&str> {
+    page["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["id"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn the_documented_example_scores_440() {
+    let lab = Lab::new();
+    let answer = lab.ingest(SEED);
+    let expected = r#"{"accepted":2,"reputation_updates":[{"agent_id":"bid-agent-prod","score":440,"status":"calibrating"}]}"#;
+    assert_eq!(
+        (answer.status, String::from_utf8(answer.body).unwrap().as_str()),
+        (202, expected)
+    );
+    let standing = lab.get("/v1/reputation/bid-agent-prod").json();
+    let expected = r#"{"agent_id":"bid-agent-prod","score":440,"evaluations":2,"passed":1,"pass_rate":0.5,"avg_latency_ms":4,"streak":0,"status":"calibrating"}"#;
+    assert_eq!(standing, serde_json::from_str::<Value>(expected).unwrap());
+    let page = lab.get("/v1/events").json();
+    assert_eq!(ids(&page), ["2", "1"]);
+    assert_eq!(
+        page["events"][0]["gates"][1]["reason"],
+        "bid price exceeds floor by more than 50x"
+    );
+    assert_eq!(page["events"][0]["created_at"], "2026-05-07T14:22:11.000Z");
+    assert_eq!(lab.get("/v1/events/1").json(), page["events"][1]);
+}
+
+#[test]
+fn repeats_late_and_clamped_events_are_told() {
+    let lab = Lab::new();
+    let body = format!(
+        r#"{{"events":[{}]}}"#,
+        event("a", r#","timestamp":"2026-05-07T14:22:10Z","evaluation_id":"x""#)
+    );
+    assert_eq!(lab.ingest(&body).json().get("duplicates"), None);
+    assert_eq!(lab.ingest(&body).json()["duplicates"], 1);
+    let ahead = format!(
+        r#"{{"events":[{}]}}"#,
+        event("a", r#","timestamp":"9000-01-01T00:00:00Z""#)
+    );
+    assert_eq!(lab.ingest(ahead).json()["clamped"], 1);
+    let full = format!(
+        r#"{{"events":[{}]}}"#,
+        vec![event("b", r#","timestamp":"2026-05-07T14:22:10Z""#); 100].join(",")
+    );
+    (0..5).for_each(|_| assert_eq!(lab.ingest(&full).status, 202));
+    let old = format!(
+        r#"{{"events":[{}]}}"#,
+        event("b", r#","timestamp":"1999-12-31T23:59:59Z""#)
+    );
+    let answer = lab.ingest(old).json();
+    assert_eq!(
+        (&answer["late"], &answer["reputation_updates"][0]["status"]),
+        (&1.into(), &"mature".into())
+    );
+    let oldest = lab.get("/v1/events?agent_id=b&to=2000-01-01T00:00:00Z").json();
+    assert_eq!(
+        (&oldest["events"][0]["late"], &oldest["count"]),
+        (&true.into(), &1.into())
+    );
+}
+
+#[test]
+fn an_agent_never_seen_is_new_and_ids_are_percent_decoded_once() {
+    let lab = Lab::new();
+    let unknown = lab.get("/v1/reputation/nobody").json();
+    assert_eq!(
+        (&unknown["score"], &unknown["status"]),
+        (&0.into(), &"new".into())
+    );
+    lab.ingest(one("team/a%2F"));
+    let standing = lab.get("/v1/reputation/team%2Fa%252F").json();
+    assert_eq!(
+        (&standing["agent_id"], &standing["evaluations"]),
+        (&"team/a%2F".into(), &1.into())
+    );
+    let both = lab
+        .get("/v1/reputation?agent_id=nobody&agent_id=team%2Fa%252F")
+        .json();
+    assert_eq!(
+        (
+            &both["reputations"][0]["evaluations"],
+            &both["reputations"][1]["evaluations"]
+        ),
+        (&0.into(), &1.into())
+    );
+}
+
+#[test]
+fn events_are_paged_by_cursor_and_filtered() {
+    let lab = Lab::new();
+    for number in 0..9 {
+        let more = format!(
+            r#","tool":"t{}","timestamp":"2026-05-07T14:22:1{number}Z""#,
+            number % 2
+        );
+        assert_eq!(
+            lab.ingest(format!(r#"{{"events":[{}]}}"#, event("a", &more)))
+                .status,
+            202
+        );
+    }
+    let mut seen = Vec::new();
+    let mut path = "/v1/events?limit=4".to_owned();
+    loop {
+        let page = lab.get(&path).json();
+        seen.extend(ids(&page).iter().map(ToString::to_string));
+        match page["next_cursor"].as_str() {
+            Some(cursor) => path = format!("/v1/events?limit=4&cursor={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["9", "8", "7", "6", "5", "4", "3", "2", "1"]);
+    assert_eq!(ids(&lab.get("/v1/events?offset=7").json()), ["2", "1"]);
+    assert_eq!(ids(&lab.get("/v1/events?tool=t1&limit=2").json()), ["8", "6"]);
+    assert_eq!(
+        ids(&lab
+            .get("/v1/events?from=2026-05-07T14:22:12Z&to=2026-05-07T14:22:13Z")
+            .json()),
+        ["4", "3"]
+    );
+    assert_eq!(ids(&lab.get("/v1/events?passed=false").json()), [""; 0]);
+    let first = lab.get("/v1/events?limit=4").json();
+    let other = format!(
+        "/v1/events?limit=4&agent_id=a&cursor={}",
+        first["next_cursor"].as_str().unwrap()
+    );
+    assert_eq!(
+        lab.get(&other).error().1,
+        "validation_error",
+        "a cursor goes with its own filters alone"
+    );
+}
+
+#[test]
+fn agents_are_registered_listed_and_paged() {
+    let lab = Lab::new();
+    let answer = lab.send("POST", "/v1/agents", &lab.pk, &[], br#"{"agent_id":"b"}"#);
+    assert_eq!(
+        (answer.status, answer.json()),
+        (201, serde_json::json!({ "agent_id": "b", "registered": true }))
+    );
+    lab.ingest(one("a"));
+    lab.ingest(one("c"));
+    let page = lab
+        .get("/v1/agents?order=agent_id&limit=2&include=reputation")
+        .json();
+    let names: Vec<&str> = page["agents"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| a["agent_id"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(
+        (&page["agents"][1]["status"], &page["agents"][1]["eval_count"]),
+        (&"new".into(), &0.into())
+    );
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let rest = lab
+        .get(&format!(
+            "/v1/agents?order=agent_id&limit=2&include=reputation&cursor={cursor}"
+        ))
+        .json();
+    assert_eq!(
+        (&rest["agents"][0]["agent_id"], rest.get("next_cursor")),
+        (&"c".into(), None)
+    );
+    assert_eq!(lab.get("/v1/agents").json()["agents"][0]["agent_id"], "c");
+}
+
+#[test]
+fn keys_are_made_shown_once_and_listed_by_their_end() {
+    let lab = Lab::new();
+    let body = br#"{"kind":"publishable","name":"web","scopes":["read"]}"#;
+    let made = lab.send("POST", "/v1/keys", &lab.sk, &[], body);
+    assert_eq!(made.status, 201);
+    let (made, list) = (made.json(), lab.send("GET", "/v1/keys", &lab.sk, &[], b"").json());
+    let key = made["key"].as_str().unwrap();
+    let listed = list["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["id"] == made["id"])
+        .unwrap();
+    assert_eq!(
+        (listed["last4"].as_str(), listed.get("key")),
+        (Some(&key[36..]), None)
+    );
+    let who = lab.send("GET", "/v1/whoami", key, &[], b"").json();
+    assert_eq!(
+        (&who["organisation"], &who["scopes"]),
+        (&"default".into(), &serde_json::json!(["read"]))
+    );
+    let path = format!("/v1/keys/{}", made["id"].as_str().unwrap());
+    let revoke = || lab.send("DELETE", &path, &lab.sk, &[], b"").status;
+    assert_eq!((revoke(), revoke()), (204, 204));
+    assert_eq!(
+        lab.send("DELETE", "/v1/keys/999", &lab.sk, &[], b"").error().1,
+        "not_found"
+    );
+    let admin = lab.send(
+        "POST",
+        "/v1/keys",
+        &lab.sk,
+        &[],
+        br#"{"kind":"publishable","scopes":["admin"]}"#,
+    );
+    assert_eq!(admin.error().1, "validation_error");
+}
+
+#[test]
+fn browsers_may_call_from_anywhere_unless_told_otherwise() {
+    let lab = Lab::new();
+    let preflight = lab.raw(
+        b"OPTIONS /v1/ingest HTTP/1.1\r\nHost: x\r\nOrigin: https://a.example\r\n\r\n",
+        false,
+    );
+    assert_eq!(
+        (preflight.status, preflight.header("access-control-allow-origin")),
+        (204, Some("*"))
+    );
+    assert!(
+        preflight
+            .header("access-control-allow-headers")
+            .unwrap()
+            .contains("X-Pecta-Signature")
+    );
+    let answer = lab.get("/v1/events");
+    let exposed = answer.header("access-control-expose-headers");
+    assert_eq!(
+        exposed,
+        Some("Retry-After, RateLimit, RateLimit-Policy, X-Request-Id")
+    );
+    let narrow = Lab::with(|config| config.cors_origins = vec!["https://a.example".to_owned()]);
+    let from = |origin: &str| narrow.send("GET", "/v1/events", &narrow.pk, &[("Origin", origin)], b"");
+    assert_eq!(
+        from("https://a.example").header("access-control-allow-origin"),
+        Some("https://a.example")
+    );
+    assert_eq!(
+        from("https://b.example").header("access-control-allow-origin"),
+        None
+    );
+}
+
+#[test]
+fn every_answer_carries_a_request_id_and_every_get_answers_head() {
+    let lab = Lab::new();
+    let own = lab.send(
+        "GET",
+        "/v1/events",
+        &lab.pk,
+        &[("X-Request-Id", "my.own_id-7")],
+        b"",
+    );
+    assert_eq!(own.header("x-request-id"), Some("my.own_id-7"));
+    for strange in ["a b", "", &"x".repeat(65), "<script>"] {
+        let made = lab.send("GET", "/v1/events", &lab.pk, &[("X-Request-Id", strange)], b"");
+        assert_ne!(made.header("x-request-id"), Some(strange));
+    }
+    for path in [
+        "/v1/events",
+        "/v1/agents",
+        "/v1/whoami",
+        "/v1/reputation/a",
+        "/health",
+        "/ready",
+        "/metrics",
+        "/openapi.json",
+    ] {
+        let head = lab.send("HEAD", path, &lab.pk, &[], b"");
+        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+    }
+}
+
+#[test]
+fn health_metrics_and_the_description_need_no_key_and_name_nobody() {
+    let lab = Lab::new();
+    lab.ingest(one("a-very-private-agent"));
+    let ask = |path: &str| {
+        lab.raw(
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes(),
+            false,
+        )
+    };
+    assert_eq!(ask("/health").json(), serde_json::json!({ "status": "ok" }));
+    assert_eq!(ask("/ready").json(), serde_json::json!({ "status": "ready" }));
+    assert_eq!(ask("/openapi.json").json()["openapi"], "3.1.0");
+    let metrics = String::from_utf8(ask("/metrics").body).unwrap();
+    for name in [
+        "repute_requests_total{route=\"/v1/ingest\"",
+        "repute_events_recorded_total 1",
+        "repute_stored_events 1",
+        "repute_commit_seconds_bucket",
+        "repute_group_submissions_bucket",
+    ] {
+        assert!(metrics.contains(name), "{name} is missing in {metrics}");
+    }
+    for secret in ["private", "default", "pk_live"] {
+        assert!(!metrics.contains(secret), "{secret} stands in {metrics}");
+    }
+}

@@ -1,0 +1,461 @@
+//! Each row of the error table, and the order of the checks.
+
+use crate::kit::{Lab, event, one};
+use reputation::Micros;
+use server::accounts::{Actor, OrgSettings};
+use std::io::Write as _;
+use std::time::Duration;
+use wire::{KeyKind, Scope, Scopes, SigningKey};
+
+fn error(status: u16, code: &str, sentence: &str) -> (u16, String, String) {
+    (status, code.to_owned(), sentence.to_owned())
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn what_is_not_json_is_bad_json() {
+    let lab = Lab::new();
+    let deep = format!(r#"{{"events":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+    for body in [&b"{"[..], b"", b"\xff\xfe", b"{} x", deep.as_bytes()] {
+        let (status, code, _) = lab.ingest(body).error();
+        assert_eq!(
+            (status, code.as_str()),
+            (400, "bad_json"),
+            "{}",
+            String::from_utf8_lossy(body)
+        );
+    }
+    for encoding in ["gzip", "zstd"] {
+        let answer = lab.send(
+            "POST",
+            "/v1/ingest",
+            &lab.pk,
+            &[("Content-Encoding", encoding)],
+            b"not compressed",
+        );
+        let sentence = format!("the body is not whole {encoding} data");
+        assert_eq!(answer.error(), error(400, "bad_json", &sentence));
+    }
+    assert_eq!(
+        lab.get("/v1/agents").json()["agents"].as_array().unwrap().len(),
+        0,
+        "nothing is left behind"
+    );
+}
+
+#[test]
+fn what_the_endpoint_does_not_take_is_named_event_by_event() {
+    let lab = Lab::new();
+    let body = format!(
+        r#"{{"events":[{},{},{}]}}"#,
+        event("", ""),
+        event("good", ""),
+        event("a", r#","tool":7"#)
+    );
+    let answer = lab.ingest(&body);
+    let (status, code, sentence) = answer.error();
+    assert_eq!((status, code.as_str()), (400, "validation_error"));
+    assert!(sentence.starts_with("events[0].agent_id: "), "{sentence}");
+    let details = answer.json()["details"].clone();
+    assert_eq!(
+        (
+            &details[0]["event"],
+            &details[1]["event"],
+            details.as_array().unwrap().len()
+        ),
+        (&0.into(), &2.into(), 2)
+    );
+    assert_eq!(details[1]["field"], "tool");
+    let none = lab.get("/v1/events").json();
+    assert_eq!(none["count"], 0, "a batch is taken whole or not at all");
+    let many = format!(r#"{{"events":[{}]}}"#, vec![event("a", ""); 101].join(","));
+    assert_eq!(lab.ingest(many).error().1, "validation_error");
+    for path in [
+        "/v1/events?limit=0",
+        "/v1/events?limit=101",
+        "/v1/events?nope=1",
+        "/v1/events?limit=1&limit=2",
+        "/v1/events?offset=100001",
+        "/v1/events?passed=yes",
+        "/v1/events?cursor=x",
+        "/v1/agents?limit=501",
+        "/v1/reputation",
+        "/v1/whoami?x=1",
+        "/v1/events?tool=a&offset=1",
+    ] {
+        assert_eq!(lab.get(path).error().1, "validation_error", "{path}");
+    }
+}
+
+#[test]
+fn lenient_batches_keep_their_good_events() {
+    let lab = Lab::new();
+    let body = format!(r#"{{"events":[{},{}]}}"#, event("", ""), event("good", ""));
+    let lenient = [("Prefer", "handling=lenient")];
+    let answer = lab.send("POST", "/v1/ingest", &lab.pk, &lenient, body.as_bytes());
+    assert_eq!(
+        (answer.status, answer.header("preference-applied")),
+        (202, Some("handling=lenient"))
+    );
+    let json = answer.json();
+    assert_eq!(
+        (&json["accepted"], &json["rejected"][0]["event"]),
+        (&1.into(), &0.into())
+    );
+    let bad = format!(r#"{{"events":[{}]}}"#, event("", ""));
+    assert_eq!(
+        lab.send("POST", "/v1/ingest", &lab.pk, &lenient, bad.as_bytes())
+            .status,
+        400
+    );
+}
+
+#[test]
+fn who_asks_without_a_good_key_is_told_what_is_wrong_with_it() {
+    let lab = Lab::new();
+    let raw = |header: &str| {
+        lab.raw(
+            format!("GET /v1/events HTTP/1.1\r\nHost: x\r\n{header}\r\n").as_bytes(),
+            false,
+        )
+    };
+    for header in ["", "Authorization: Basic abc\r\n", "Authorization: Bearer\r\n"] {
+        let answer = raw(header);
+        assert_eq!(
+            (answer.error().1.as_str(), answer.header("www-authenticate")),
+            ("auth_missing", Some("Bearer"))
+        );
+    }
+    let twice = format!(
+        "Authorization: Bearer {0}\r\nAuthorization: Bearer {0}\r\n",
+        lab.pk
+    );
+    assert_eq!(raw(&twice).error().1, "auth_missing");
+    assert_eq!(
+        raw("Authorization: Bearer pk_test_0000\r\n").error().1,
+        "auth_format"
+    );
+    let unknown = format!("pk_live_{}", "0".repeat(32));
+    assert_eq!(
+        lab.send("GET", "/v1/events", &unknown, &[], b"").error().1,
+        "auth_invalid"
+    );
+    assert_eq!(raw(&format!("Authorization: bEARER {}\r\n", lab.pk)).status, 200);
+    let short = lab.key(
+        KeyKind::Publishable,
+        Scopes::default_of(KeyKind::Publishable),
+        Some(Micros(lab.now().0 + 1)),
+    );
+    std::thread::sleep(Duration::from_millis(2));
+    assert_eq!(
+        lab.send("GET", "/v1/events", short.key.as_str(), &[], b"")
+            .error()
+            .1,
+        "auth_revoked"
+    );
+}
+
+#[test]
+fn a_key_does_what_its_scopes_say() {
+    let lab = Lab::new();
+    let only = |scope: Scope| {
+        lab.key(KeyKind::Publishable, [scope].into_iter().collect(), None)
+            .key
+    };
+    let (reader, sender) = (only(Scope::Read), only(Scope::Ingest));
+    let refused = lab.send("POST", "/v1/ingest", reader.as_str(), &[], one("a").as_bytes());
+    assert_eq!(
+        refused.error(),
+        error(403, "scope_missing", "this key lacks the scope `ingest`")
+    );
+    assert_eq!(
+        lab.send("GET", "/v1/events", sender.as_str(), &[], b"").error().1,
+        "scope_missing"
+    );
+    assert_eq!(lab.get("/v1/keys").error().1, "scope_missing");
+    assert_eq!(
+        lab.send("POST", "/v1/ingest", sender.as_str(), &[], one("a").as_bytes())
+            .status,
+        202
+    );
+}
+
+#[test]
+fn a_new_agent_beyond_the_limit_is_refused_before_anything_is_counted() {
+    let lab = Lab::new();
+    lab.set(OrgSettings {
+        max_agents: Some(1),
+        ..OrgSettings::default()
+    });
+    let body = format!(r#"{{"events":[{},{}]}}"#, event("a", ""), event("b", ""));
+    let answer = lab.ingest(&body);
+    assert_eq!((answer.status, answer.error().1.as_str()), (403, "agent_limit"));
+    assert_eq!(answer.json()["details"][0]["event"], 1);
+    assert_eq!(lab.get("/v1/events").json()["count"], 0);
+    let lenient = lab
+        .send(
+            "POST",
+            "/v1/ingest",
+            &lab.pk,
+            &[("Prefer", "handling=lenient")],
+            body.as_bytes(),
+        )
+        .json();
+    assert_eq!(
+        (&lenient["accepted"], &lenient["rejected"][0]["event"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(
+        lab.send("POST", "/v1/agents", &lab.pk, &[], br#"{"agent_id":"c"}"#)
+            .error()
+            .1,
+        "agent_limit"
+    );
+}
+
+#[test]
+fn a_signature_is_checked_before_anything_is_parsed() {
+    let lab = Lab::new();
+    let body = one("a");
+    let send = |headers: &[(&str, &str)], body: &[u8]| lab.send("POST", "/v1/ingest", &lab.pk, headers, body);
+    let good = SigningKey::new(&lab.sk).sign(body.as_bytes());
+    let upper = format!("sha256={}", good.trim_start_matches("sha256=").to_uppercase());
+    let wrong = SigningKey::new("sk_live_other").sign(body.as_bytes());
+    assert_eq!(send(&[("X-Pecta-Signature", &good)], body.as_bytes()).status, 202);
+    assert_eq!(
+        send(&[("X-Repute-Signature", &upper)], body.as_bytes()).status,
+        202
+    );
+    assert_eq!(lab.get("/v1/events?limit=1").json()["events"][0]["signed"], true);
+    for header in [wrong.as_str(), "sha256=", "md5=00", "nonsense"] {
+        assert_eq!(
+            send(&[("X-Pecta-Signature", header)], b"not json").error().1,
+            "hmac_invalid",
+            "{header}"
+        );
+    }
+    let both = [
+        ("X-Pecta-Signature", good.as_str()),
+        ("X-Repute-Signature", wrong.as_str()),
+    ];
+    assert_eq!(send(&both, body.as_bytes()).error().1, "hmac_invalid");
+    let packed = gzip(body.as_bytes());
+    let over_sent = SigningKey::new(&lab.sk).sign(&packed);
+    let signed = [
+        ("Content-Encoding", "gzip"),
+        ("X-Pecta-Signature", over_sent.as_str()),
+    ];
+    assert_eq!(send(&signed, &packed).status, 202);
+
+    lab.set(OrgSettings {
+        require_signature: true,
+        ..OrgSettings::default()
+    });
+    assert_eq!(send(&[], body.as_bytes()).error().1, "hmac_missing");
+    let keys = lab.send("GET", "/v1/keys", &lab.sk, &[], b"").json();
+    let secret = keys["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|key| key["kind"] == "secret")
+        .unwrap()["id"]
+        .clone();
+    let path = format!("/v1/keys/{}", secret.as_str().unwrap());
+    let (status, code, _) = lab.send("DELETE", &path, &lab.sk, &[], b"").error();
+    assert_eq!((status, code.as_str()), (409, "last_secret_key"));
+    lab.set(OrgSettings::default());
+    assert_eq!(lab.send("DELETE", &path, &lab.sk, &[], b"").status, 204);
+    assert_eq!(
+        send(&[("X-Pecta-Signature", &good)], body.as_bytes()).error().1,
+        "hmac_no_secret"
+    );
+}
+
+#[test]
+fn a_body_too_large_is_refused_on_the_wire_and_unpacked() {
+    let lab = Lab::with(|config| config.max_body_bytes = 100_000);
+    let sentence = "the body is larger than 100000 bytes: send fewer events";
+    let large = vec![b' '; 100_001];
+    assert_eq!(lab.ingest(&large).error(), error(413, "body_too_large", sentence));
+    let bomb = vec![b' '; 50_000_000];
+    let packed = [
+        ("gzip", gzip(&bomb)),
+        ("zstd", zstd::encode_all(&bomb[..], 3).unwrap()),
+    ];
+    for (encoding, body) in packed {
+        assert!(body.len() < 100_000);
+        let answer = lab.send(
+            "POST",
+            "/v1/ingest",
+            &lab.pk,
+            &[("Content-Encoding", encoding)],
+            &body,
+        );
+        assert_eq!(
+            answer.error(),
+            error(413, "body_too_large", sentence),
+            "{encoding}"
+        );
+    }
+    let mut fits = one("a").into_bytes();
+    fits.resize(100_000, b' ');
+    assert_eq!(lab.ingest(&fits).status, 202);
+}
+
+#[test]
+fn only_known_encodings_are_taken() {
+    let lab = Lab::new();
+    for encoding in ["br", "gzip, zstd", "deflate"] {
+        let answer = lab.send(
+            "POST",
+            "/v1/ingest",
+            &lab.pk,
+            &[("Content-Encoding", encoding)],
+            b"{}",
+        );
+        let (status, code, _) = answer.error();
+        assert_eq!(
+            (status, code.as_str()),
+            (415, "unsupported_encoding"),
+            "{encoding}"
+        );
+    }
+    let body = one("a");
+    let packed = [
+        ("identity", body.clone().into_bytes()),
+        ("gzip", gzip(body.as_bytes())),
+        ("zstd", zstd::encode_all(body.as_bytes(), 3).unwrap()),
+    ];
+    for (encoding, body) in packed {
+        assert_eq!(
+            lab.send(
+                "POST",
+                "/v1/ingest",
+                &lab.pk,
+                &[("Content-Encoding", encoding)],
+                &body
+            )
+            .status,
+            202
+        );
+    }
+}
+
+#[test]
+fn a_stalled_body_times_out() {
+    let lab = Lab::with(|config| config.body_idle_timeout = Duration::from_millis(50));
+    let head = format!(
+        "POST /v1/ingest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 100\r\n\r\n{{",
+        lab.pk
+    );
+    let answer = lab.raw(head.as_bytes(), false);
+    assert_eq!(
+        answer.error(),
+        error(408, "request_timeout", "the body did not arrive in time")
+    );
+}
+
+#[test]
+fn headers_are_bounded() {
+    let lab = Lab::new();
+    let answer = lab.send(
+        "GET",
+        "/v1/events",
+        &lab.pk,
+        &[("X-Large", &"x".repeat(33_000))],
+        b"",
+    );
+    assert_eq!(answer.error().1, "headers_too_large");
+    assert_eq!(answer.status, 431);
+}
+
+#[test]
+fn unknown_routes_and_methods_are_told() {
+    let lab = Lab::new();
+    assert_eq!(lab.get("/nope").error(), error(404, "not_found", "no such route"));
+    let slash = "no such route: an agent_id is one path segment; write a slash in it as %2F";
+    assert_eq!(
+        lab.get("/v1/reputation/a/b").error(),
+        error(404, "not_found", slash)
+    );
+    assert_eq!(
+        lab.get("/v1/events/999").error(),
+        error(404, "not_found", "no such event")
+    );
+    let answer = lab.send("PUT", "/v1/agents", &lab.pk, &[], b"");
+    assert_eq!(
+        answer.error(),
+        error(405, "method_not_allowed", "this route does not take that method")
+    );
+    assert_eq!(answer.header("allow"), Some("GET,HEAD,POST"));
+}
+
+#[test]
+fn more_requests_than_the_limit_are_told_when_to_come_again() {
+    let lab = Lab::with(|config| (config.ingest_rate_limit, config.rate_limit) = (2, 1));
+    let first = lab.ingest(one("a"));
+    assert_eq!(first.header("ratelimit-policy"), Some("\"minute\";q=2;w=60"));
+    assert_eq!(first.header("ratelimit"), Some("\"minute\";r=1;t=60"));
+    assert_eq!(lab.ingest("{").status, 400, "a request with a good key counts");
+    let refused = lab.ingest(one("a"));
+    assert_eq!(
+        (refused.status, refused.error().1.as_str()),
+        (429, "rate_limited")
+    );
+    let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds));
+    assert_eq!(
+        (lab.get("/v1/events").status, lab.get("/v1/events").status),
+        (200, 429)
+    );
+    assert_eq!(lab.get("/health").status, 200);
+}
+
+#[test]
+fn too_much_in_flight_is_shed_before_the_body_is_read() {
+    let lab = Lab::with(|config| config.bytes_in_flight = 50);
+    let answer = lab.ingest(one("a"));
+    let (status, code, sentence) = answer.error();
+    assert_eq!(
+        (status, code.as_str(), answer.header("retry-after")),
+        (503, "unavailable", Some("1"))
+    );
+    assert!(sentence.starts_with("not kept: "), "{sentence}");
+}
+
+#[test]
+fn the_checks_come_in_their_order() {
+    let lab = Lab::with(|config| config.max_body_bytes = 1_000);
+    let large = vec![b'x'; 2_000];
+    let bad_signature = [("X-Pecta-Signature", "nonsense"), ("Content-Encoding", "br")];
+    let unknown = format!("pk_live_{}", "0".repeat(32));
+    let send =
+        |path: &str, key: &str, body: &[u8]| lab.send("POST", path, key, &bad_signature, body).error().1;
+    assert_eq!(send("/v1/nope", &unknown, &large), "not_found");
+    assert_eq!(send("/v1/ingest", &unknown, &large), "auth_invalid");
+    assert_eq!(send("/v1/ingest", &lab.pk, &large), "body_too_large");
+    assert_eq!(send("/v1/ingest", &lab.pk, b"{"), "hmac_invalid");
+    let answer = lab.send("POST", "/v1/ingest", &lab.pk, &bad_signature[1..], b"{");
+    assert_eq!(answer.error().1, "unsupported_encoding");
+}
+
+#[test]
+fn revoking_takes_effect_at_once() {
+    let lab = Lab::new();
+    let made = lab.key(
+        KeyKind::Publishable,
+        Scopes::default_of(KeyKind::Publishable),
+        None,
+    );
+    let ask = || lab.send("GET", "/v1/whoami", made.key.as_str(), &[], b"");
+    assert_eq!(ask().status, 200);
+    lab.accounts
+        .revoke_key(lab.org, made.info.id, lab.now(), Actor::Operator)
+        .unwrap();
+    assert_eq!(ask().error().1, "auth_revoked");
+}

@@ -1,0 +1,6 @@
+//! The HTTP API over a real socket, with real organisations and a real store.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod answers;
+mod errors;
+mod kit;
