@@ -19,7 +19,37 @@ pub enum Class {
 /// The admissions of the last 60 seconds, by organisation and class. Memory is bounded by the limits.
 #[derive(Default)]
 pub struct RateLimits {
-    admitted: Mutex<HashMap<(OrgId, Class), VecDeque<Duration>>>,
+    admitted: Mutex<HashMap<(OrgId, Class), Admitted>>,
+}
+
+/// When requests were admitted, oldest first.
+#[derive(Default)]
+struct Admitted {
+    times: VecDeque<Duration>,
+    /// The newest time asked about. Tasks read the clock before they take their turn here; one that comes
+    /// late must not slip an admission into a span that has already let another go.
+    latest: Duration,
+}
+
+impl Admitted {
+    /// The time to count with, after forgetting what has left the span.
+    fn advance(&mut self, now: Duration) -> Duration {
+        self.latest = self.latest.max(now);
+        let now = self.latest;
+        while self.times.front().is_some_and(|at| now - *at >= SPAN) {
+            self.times.pop_front();
+        }
+        now
+    }
+
+    /// In how many seconds, at least 1, the admission at this place stops counting.
+    fn leaves_in_s(&self, place: usize, now: Duration) -> u64 {
+        let left = self
+            .times
+            .get(place)
+            .map_or(SPAN, |at| (*at + SPAN).saturating_sub(now));
+        (left.as_secs() + u64::from(left.subsec_nanos() > 0)).max(1)
+    }
 }
 
 /// One admission, to be given back where the request turns out not to count.
@@ -68,22 +98,19 @@ impl RateLimits {
             return Admission::Unlimited;
         }
         let mut admitted = self.admitted.lock();
-        let times = admitted.entry((org, class)).or_default();
-        while times.front().is_some_and(|at| now.saturating_sub(*at) >= SPAN) {
-            times.pop_front();
-        }
-        let reset = times
-            .front()
-            .map_or(SPAN, |oldest| (*oldest + SPAN).saturating_sub(now));
-        let reset_s = (reset.as_secs() + u64::from(reset.subsec_nanos() > 0)).max(1);
-        let count = times.len() as u64;
-        if count >= limit {
+        let admitted = admitted.entry((org, class)).or_default();
+        let now = admitted.advance(now);
+        let count = admitted.times.len() as u64;
+        if let Some(over) = count.checked_sub(limit) {
+            // More than one too many where the limit was lowered: all of those must leave first.
+            let place = usize::try_from(over).unwrap_or(usize::MAX);
             return Admission::Refused {
                 limit,
-                retry_after_s: reset_s,
+                retry_after_s: admitted.leaves_in_s(place, now),
             };
         }
-        times.push_back(now);
+        let reset_s = admitted.leaves_in_s(0, now);
+        admitted.times.push_back(now);
         Admission::Admitted {
             limit,
             remaining: limit - count - 1,
@@ -95,10 +122,10 @@ impl RateLimits {
     /// Takes an admission back: the request doesn't count.
     pub fn give_back(&self, ticket: &Ticket) {
         let Ticket { org, class, at } = *ticket;
-        if let Some(times) = self.admitted.lock().get_mut(&(org, class))
-            && let Some(place) = times.iter().rposition(|time| *time == at)
+        if let Some(admitted) = self.admitted.lock().get_mut(&(org, class))
+            && let Some(place) = admitted.times.iter().rposition(|time| *time == at)
         {
-            times.remove(place);
+            admitted.times.remove(place);
         }
     }
 }
@@ -106,6 +133,7 @@ impl RateLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const ORG: OrgId = OrgId(1);
 
@@ -116,19 +144,75 @@ mod tests {
         )
     }
 
-    #[test]
-    fn in_no_span_of_60_seconds_do_more_than_the_limit_pass() {
-        let (limits, limit) = (RateLimits::new(), 7);
-        let mut passed: Vec<u64> = Vec::new();
-        let mut now = 0;
-        for step in 0..5_000u64 {
-            now += (step * 7_919) % 4_001; // uneven gaps, two seconds on average
-            let expected = passed.iter().filter(|at| now - **at < 60_000).count() < limit as usize;
-            assert_eq!(passes(&limits, limit, now), expected, "at {now}");
-            if expected {
-                passed.push(now);
+    /// What a request does: come this long after the one before (or before it, where the clock was read
+    /// early), under this limit, and whether it is given back.
+    fn requests() -> impl Strategy<Value = Vec<(i64, u64, bool)>> {
+        let step = prop_oneof![4 => 0..9_000i64, 1 => -500..0i64, 1 => 55_000..65_000i64];
+        prop::collection::vec(
+            (
+                step,
+                prop_oneof![4 => Just(5u64), 1 => 1..8u64],
+                prop::bool::weighted(0.2),
+            ),
+            1..200,
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn in_no_span_of_60_seconds_do_more_than_the_limit_pass(requests in requests()) {
+            let limits = RateLimits::new();
+            let (mut passed, mut clock, mut latest): (Vec<u64>, u64, u64) = (Vec::new(), 0, 0);
+            for (step, limit, is_given_back) in requests {
+                clock = clock.saturating_add_signed(step);
+                latest = latest.max(clock);
+                let counted: Vec<u64> = passed.iter().copied().filter(|at| latest - at < 60_000).collect();
+                let admission = limits.admit(ORG, Class::Ingest, limit, Duration::from_millis(clock));
+                match admission {
+                    Admission::Admitted { remaining, ticket, .. } => {
+                        prop_assert_eq!(remaining + counted.len() as u64 + 1, limit);
+                        if is_given_back {
+                            limits.give_back(&ticket);
+                        } else {
+                            passed.push(latest);
+                        }
+                    }
+                    Admission::Refused { retry_after_s, .. } => {
+                        prop_assert!(counted.len() as u64 >= limit);
+                        let left_at = |after_s: u64| {
+                            let then = latest + after_s * 1_000;
+                            counted.iter().filter(|at| then - **at < 60_000).count() as u64
+                        };
+                        prop_assert!(left_at(retry_after_s) < limit, "too early");
+                        prop_assert!(retry_after_s == 1 || left_at(retry_after_s - 1) >= limit, "too late");
+                    }
+                    Admission::Unlimited => prop_assert!(false, "there is a limit"),
+                }
             }
         }
+    }
+
+    #[test]
+    fn a_request_that_read_the_clock_early_counts_from_its_turn() {
+        let limits = RateLimits::new();
+        assert!(passes(&limits, 1, 0) && passes(&limits, 1, 60_000));
+        let early = limits.admit(ORG, Class::Ingest, 2, Duration::from_millis(59_000));
+        assert!(matches!(early, Admission::Admitted { ticket: Ticket { at, .. }, .. } if at == SPAN));
+    }
+
+    #[test]
+    fn after_a_lowered_limit_the_wait_is_for_all_that_are_too_many() {
+        let limits = RateLimits::new();
+        assert!((0..5).all(|second| passes(&limits, 5, second * 1_000)));
+        let refused = limits.admit(ORG, Class::Ingest, 2, Duration::from_secs(5));
+        let expected = Admission::Refused {
+            limit: 2,
+            retry_after_s: 58,
+        };
+        assert_eq!(
+            refused, expected,
+            "the fourth of five, admitted at second 3, has to leave"
+        );
     }
 
     #[test]
