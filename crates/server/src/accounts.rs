@@ -3,14 +3,23 @@
 //! SQLite (`repute.db`) is the durable truth, written by administration alone; requests are answered from
 //! memory. A publishable key is kept as a digest only. A secret key must be readable to check signatures, so
 //! it is kept as a digest and a copy sealed under the master key, which never lies in the database.
+//!
+//! Whoever changes something holds the database for the whole change: what was checked in memory still holds
+//! when it is written, and memory follows only after the commit.
 
 mod database;
 mod directory;
 mod error;
+mod key;
 mod master_key;
+mod organisation;
+mod principal;
 
 pub use error::Error;
+pub use key::{CreatedKey, KeyInfo, NewKey, generate_key};
 pub use master_key::MasterKey;
+pub use organisation::{Org, OrgSettings};
+pub use principal::{Actor, AuthFailure, Principal};
 
 use database::Database;
 use directory::Directory;
@@ -19,125 +28,14 @@ use reputation::Micros;
 use std::path::Path;
 use std::sync::Arc;
 use store::{KeyId, OrgId};
-use wire::{Key, KeyKind, Scope, Scopes, SigningKey};
+use wire::{Key, KeyKind, Scope, SigningKey};
 
+/// The database's name in the data directory.
+pub const DATABASE: &str = "repute.db";
 /// Live secret keys that an organisation may have at once.
 pub const MAX_SECRET_KEYS: usize = 5;
 /// The longest name of an organisation.
 const MAX_ORG_NAME: usize = 100;
-
-/// An organisation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Org {
-    /// Its number.
-    pub id: OrgId,
-    /// Its name, unique: 1–100 of `[A-Za-z0-9._-]`.
-    pub name: String,
-    /// What it may and must.
-    pub settings: OrgSettings,
-}
-
-/// What an organisation may and must; what is `None` is as the server says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OrgSettings {
-    /// How many agents it may have.
-    pub max_agents: Option<u64>,
-    /// `POST /v1/ingest` requests per rolling 60 seconds; 0 is no limit.
-    pub ingest_rate_limit: Option<u64>,
-    /// All other requests per rolling 60 seconds; 0 is no limit.
-    pub rate_limit: Option<u64>,
-    /// Whether bodies must be signed.
-    pub require_signature: bool,
-}
-
-/// A key, without its text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyInfo {
-    /// Its number, unique over all organisations.
-    pub id: KeyId,
-    /// Publishable or secret.
-    pub kind: KeyKind,
-    /// What its owner calls it.
-    pub name: Option<String>,
-    /// What it may do.
-    pub scopes: Scopes,
-    /// Its last four characters.
-    pub last4: String,
-    /// When it was made.
-    pub created_at: Micros,
-    /// When it was last used, to the minute or so.
-    pub last_used_at: Option<Micros>,
-    /// When it stops working.
-    pub expires_at: Option<Micros>,
-    /// When it was revoked.
-    pub revoked_at: Option<Micros>,
-}
-
-impl KeyInfo {
-    /// Whether it works at this time.
-    fn is_live(&self, now: Micros) -> bool {
-        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| now < at)
-    }
-}
-
-/// A key to be made.
-#[derive(Clone, Debug)]
-pub struct NewKey {
-    /// Publishable or secret.
-    pub kind: KeyKind,
-    /// What its owner calls it.
-    pub name: Option<String>,
-    /// What it may do.
-    pub scopes: Scopes,
-    /// When it stops working.
-    pub expires_at: Option<Micros>,
-    /// Its text, where somebody chose it; else a random one is made.
-    pub text: Option<Key>,
-}
-
-/// A key just made: the only time that its text is there.
-#[derive(Clone, Debug)]
-pub struct CreatedKey {
-    /// What is kept of it.
-    pub info: KeyInfo,
-    /// Its text.
-    pub key: Key,
-}
-
-/// Who sent a request.
-#[derive(Clone, Debug)]
-pub struct Principal {
-    /// Whose data it may see.
-    pub org: OrgId,
-    /// The organisation's name.
-    pub org_name: Arc<str>,
-    /// The key that was presented.
-    pub key: KeyId,
-    /// Publishable or secret.
-    pub kind: KeyKind,
-    /// What it may do.
-    pub scopes: Scopes,
-    /// What the organisation may and must.
-    pub settings: OrgSettings,
-}
-
-/// Why a key was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthFailure {
-    /// There is no such key.
-    Unknown,
-    /// It was revoked, or it has expired.
-    Revoked,
-}
-
-/// Who does something administrative.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Actor {
-    /// Somebody with access to the machine.
-    Operator,
-    /// Somebody with this key.
-    Key(KeyId),
-}
 
 /// Organisations and keys.
 pub struct Accounts {
@@ -147,12 +45,12 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Opens `repute.db` in this directory, making it if there is none.
+    /// Opens [`DATABASE`] in this directory, making it if there is none.
     ///
     /// # Errors
     /// Where it cannot be opened, or is of a newer version.
     pub fn open(dir: &Path, master: MasterKey) -> Result<Self, Error> {
-        let database = Database::open(&dir.join("repute.db"))?;
+        let database = Database::open(&dir.join(DATABASE))?;
         let directory = Directory::load(&database, &master)?;
         let unreadable = directory.unreadable_secrets();
         if unreadable > 0 {
@@ -175,6 +73,12 @@ impl Accounts {
     /// Where it is no key, or no live one.
     pub fn authenticate(&self, key: &Key, now: Micros) -> Result<Principal, AuthFailure> {
         self.directory.read().authenticate(&key.digest(), now)
+    }
+
+    /// Whether there is such a key and it works. Unlike [`Self::authenticate`] it's no use of the key.
+    #[must_use]
+    pub fn is_live(&self, key: &Key, now: Micros) -> bool {
+        self.directory.read().is_live(&key.digest(), now)
     }
 
     /// The organisation's live secret keys, ready to check signatures with.
@@ -204,7 +108,7 @@ impl Accounts {
     /// The organisation of this name.
     #[must_use]
     pub fn org_named(&self, name: &str) -> Option<Org> {
-        self.orgs().into_iter().find(|org| org.name == name)
+        self.directory.read().org_named(name)
     }
 
     /// Makes an organisation. It has no key yet.
@@ -212,6 +116,23 @@ impl Accounts {
     /// # Errors
     /// Where the name is taken or no name, or signatures are required, which no key could make yet.
     pub fn create_org(&self, name: &str, settings: OrgSettings, actor: Actor) -> Result<Org, Error> {
+        let now = (store::system_clock())();
+        let (org, _) = self.create_org_with_keys(name, settings, Vec::new(), now, actor)?;
+        Ok(org)
+    }
+
+    /// Makes an organisation and its first keys: all of it, or, whenever a crash comes, nothing.
+    ///
+    /// # Errors
+    /// As for [`Self::create_org`] and [`Self::create_key`].
+    pub fn create_org_with_keys(
+        &self,
+        name: &str,
+        settings: OrgSettings,
+        keys: Vec<NewKey>,
+        now: Micros,
+        actor: Actor,
+    ) -> Result<(Org, Vec<CreatedKey>), Error> {
         let is_name = (1..=MAX_ORG_NAME).contains(&name.len())
             && name
                 .bytes()
@@ -219,16 +140,36 @@ impl Accounts {
         if !is_name {
             return Err(Error::BadName);
         }
-        if settings.require_signature {
-            return Err(Error::NoSecretKey);
-        }
         let mut database = self.database.lock();
         if self.org_named(name).is_some() {
             return Err(Error::OrgExists(name.to_owned()));
         }
-        let org = database.insert_org(name, settings, actor)?;
-        self.directory.write().put_org(org.clone());
-        Ok(org)
+        let keys: Vec<CreatedKey> = keys
+            .into_iter()
+            .map(|new| self.prepare(new, now))
+            .collect::<Result<_, _>>()?;
+        let secrets = keys
+            .iter()
+            .filter(|made| made.info.kind == KeyKind::Secret)
+            .count();
+        if secrets > MAX_SECRET_KEYS {
+            return Err(Error::TooManySecretKeys);
+        }
+        if settings.require_signature && secrets == 0 {
+            return Err(Error::NoSecretKey);
+        }
+        let (org, keys) = database.change(actor, now, |change| {
+            let org = change.insert_org(name, settings)?;
+            let keys = keys
+                .into_iter()
+                .map(|made| change.insert_key(org.id, made, &self.master))
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok((org, keys))
+        })?;
+        let mut directory = self.directory.write();
+        directory.put_org(org.clone());
+        keys.iter().for_each(|made| directory.put_made_key(org.id, made));
+        Ok((org, keys))
     }
 
     /// Changes an organisation's settings.
@@ -237,17 +178,13 @@ impl Accounts {
     /// Where there is no such organisation, or it would require signatures without a live secret key.
     pub fn set_org(&self, id: OrgId, settings: OrgSettings, actor: Actor) -> Result<Org, Error> {
         let mut database = self.database.lock();
-        let org = self
-            .orgs()
-            .into_iter()
-            .find(|org| org.id == id)
-            .ok_or(Error::UnknownOrg)?;
+        let org = self.directory.read().org(id).cloned().ok_or(Error::UnknownOrg)?;
         let now = (store::system_clock())();
         if settings.require_signature && !self.has_live_secret_key(id, now) {
             return Err(Error::NoSecretKey);
         }
         let org = Org { settings, ..org };
-        database.update_org(&org, actor)?;
+        database.change(actor, now, |change| change.update_org(&org))?;
         self.directory.write().put_org(org.clone());
         Ok(org)
     }
@@ -265,20 +202,29 @@ impl Accounts {
         actor: Actor,
     ) -> Result<CreatedKey, Error> {
         let mut database = self.database.lock();
-        if !self.orgs().iter().any(|one| one.id == org) {
-            return Err(Error::UnknownOrg);
-        }
-        if new.kind == KeyKind::Publishable && new.scopes.contains(Scope::Admin) {
-            return Err(Error::AdminNeedsSecret);
-        }
-        let live_secrets = self.directory.read().live_secret_keys(org, now);
-        if new.kind == KeyKind::Secret && live_secrets >= MAX_SECRET_KEYS {
+        let live_secrets = {
+            let directory = self.directory.read();
+            directory.org(org).ok_or(Error::UnknownOrg)?;
+            directory.live_secret_keys(org, now)
+        };
+        let made = self.prepare(new, now)?;
+        if made.info.kind == KeyKind::Secret && live_secrets >= MAX_SECRET_KEYS {
             return Err(Error::TooManySecretKeys);
         }
+        let made = database.change(actor, now, |change| change.insert_key(org, made, &self.master))?;
+        self.directory.write().put_made_key(org, &made);
+        Ok(made)
+    }
+
+    /// The key as it will be, but for its number.
+    fn prepare(&self, new: NewKey, now: Micros) -> Result<CreatedKey, Error> {
         let key = match new.text {
             Some(key) => key,
-            None => Key::generate(new.kind, getrandom::fill).map_err(|why| Error::Random(why.to_string()))?,
+            None => generate_key(new.kind)?,
         };
+        if key.kind() == KeyKind::Publishable && new.scopes.contains(Scope::Admin) {
+            return Err(Error::AdminNeedsSecret);
+        }
         if self.directory.read().knows(&key.digest()) {
             return Err(Error::KeyExists);
         }
@@ -293,15 +239,6 @@ impl Accounts {
             expires_at: new.expires_at,
             revoked_at: None,
         };
-        let seal = |id| match key.kind() {
-            KeyKind::Publishable => Ok(None),
-            KeyKind::Secret => self.master.seal(org, id, key.as_str()).map(Some),
-        };
-        let info = database.insert_key(org, info, &key.digest(), seal, actor)?;
-        let signing = (key.kind() == KeyKind::Secret).then(|| SigningKey::new(key.as_str()));
-        self.directory
-            .write()
-            .put_key(org, key.digest(), info.clone(), signing);
         Ok(CreatedKey { info, key })
     }
 
@@ -318,34 +255,46 @@ impl Accounts {
     /// required.
     pub fn revoke_key(&self, org: OrgId, id: KeyId, now: Micros, actor: Actor) -> Result<(), Error> {
         let mut database = self.database.lock();
-        let keys = self.keys(org);
-        let key = keys.iter().find(|key| key.id == id).ok_or(Error::UnknownKey)?;
-        if key.revoked_at.is_some() {
-            return Ok(());
+        {
+            let directory = self.directory.read();
+            let key = directory.key(org, id).ok_or(Error::UnknownKey)?;
+            if key.revoked_at.is_some() {
+                return Ok(());
+            }
+            let requires = directory
+                .org(org)
+                .is_some_and(|org| org.settings.require_signature);
+            let is_last =
+                key.kind == KeyKind::Secret && key.is_live(now) && directory.live_secret_keys(org, now) == 1;
+            if requires && is_last {
+                return Err(Error::LastSecretKey);
+            }
         }
-        let requires = self
-            .orgs()
-            .iter()
-            .any(|one| one.id == org && one.settings.require_signature);
-        let is_last = key.kind == KeyKind::Secret
-            && key.is_live(now)
-            && self.directory.read().live_secret_keys(org, now) == 1;
-        if requires && is_last {
-            return Err(Error::LastSecretKey);
-        }
-        database.revoke_key(org, id, now, actor)?;
-        self.directory.write().revoke(id, now);
+        database.change(actor, now, |change| change.revoke_key(org, id))?;
+        self.directory.write().revoke(org, id, now);
         Ok(())
     }
 
-    /// Writes down when keys were last used.
+    /// Writes down when keys were last used, of those used since the last time.
     ///
     /// # Errors
     /// Where the database cannot be written.
     pub fn flush(&self) -> Result<(), Error> {
         let mut database = self.database.lock();
-        let used = self.directory.read().used();
-        database.write_last_used(&used)
+        let used = self.directory.read().unwritten_uses();
+        database.write_last_used(&used)?;
+        self.directory.read().uses_written(&used);
+        Ok(())
+    }
+
+    /// Writes down all that is not yet, and folds SQLite's log into the one file, so that a copy of
+    /// [`DATABASE`] is a backup of a stopped server's organisations and keys.
+    ///
+    /// # Errors
+    /// Where the database cannot be written.
+    pub fn close(&self) -> Result<(), Error> {
+        self.flush()?;
+        self.database.lock().fold()
     }
 }
 

@@ -1,9 +1,13 @@
 //! The tables: what of organisations and keys survives.
 
+mod change;
+
 use super::{Actor, Error, KeyInfo, Org, OrgSettings};
+use change::Change;
 use reputation::Micros;
-use rusqlite::{Connection, Row, Transaction, params};
-use std::os::unix::fs::PermissionsExt as _;
+use rusqlite::{Connection, Row, params};
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use store::{KeyId, OrgId};
 use wire::{KeyKind, Scopes};
@@ -38,7 +42,8 @@ CREATE TABLE audit (
     actor_key INTEGER,
     org INTEGER NOT NULL,
     action TEXT NOT NULL,
-    key INTEGER
+    key INTEGER,
+    detail TEXT
 ) STRICT;
 ";
 
@@ -57,31 +62,27 @@ pub(super) struct StoredKey {
 
 impl Database {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let mut connection = Connection::open(path)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(|source| {
-            Error::Io {
-                path: path.to_owned(),
-                source,
-            }
+        make_private(path).map_err(|source| Error::Io {
+            path: path.to_owned(),
+            source,
         })?;
+        let mut connection = Connection::open(path)?;
+        // The version first: a newer one's file is left as it is.
+        let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if found > SCHEMA_VERSION {
+            return Err(Error::NewerSchema {
+                found,
+                supported: SCHEMA_VERSION,
+            });
+        }
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        match found {
-            0 => {
-                let transaction = connection.transaction()?;
-                transaction.execute_batch(SCHEMA)?;
-                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-                transaction.commit()?;
-            }
-            SCHEMA_VERSION => {}
-            _ => {
-                return Err(Error::NewerSchema {
-                    found,
-                    supported: SCHEMA_VERSION,
-                });
-            }
+        if found == 0 {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(SCHEMA)?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            transaction.commit()?;
         }
         Ok(Self { connection })
     }
@@ -118,99 +119,25 @@ impl Database {
         Ok(keys)
     }
 
-    pub(super) fn insert_org(
+    /// Changes something, and writes down who did: all of it or nothing.
+    pub(super) fn change<T>(
         &mut self,
-        name: &str,
-        settings: OrgSettings,
         actor: Actor,
-    ) -> Result<Org, Error> {
-        let transaction = self.connection.transaction()?;
-        transaction.execute(
-            "INSERT INTO org (name, max_agents, ingest_rate_limit, rate_limit, require_signature) VALUES (?, ?, ?, ?, ?)",
-            params![
-                name,
-                settings.max_agents,
-                settings.ingest_rate_limit,
-                settings.rate_limit,
-                settings.require_signature
-            ],
-        )?;
-        let id = OrgId(number(transaction.last_insert_rowid())?);
-        audit(&transaction, actor, id, "org.create", None)?;
-        transaction.commit()?;
-        Ok(Org {
-            id,
-            name: name.to_owned(),
-            settings,
-        })
-    }
-
-    pub(super) fn update_org(&mut self, org: &Org, actor: Actor) -> Result<(), Error> {
-        let transaction = self.connection.transaction()?;
-        let settings = &org.settings;
-        transaction.execute(
-            "UPDATE org SET max_agents = ?, ingest_rate_limit = ?, rate_limit = ?, require_signature = ? WHERE id = ?",
-            params![
-                settings.max_agents,
-                settings.ingest_rate_limit,
-                settings.rate_limit,
-                settings.require_signature,
-                org.id.0
-            ],
-        )?;
-        audit(&transaction, actor, org.id, "org.set", None)?;
-        Ok(transaction.commit()?)
-    }
-
-    /// Stores a key; `seal` makes the sealed copy once the key has its number.
-    pub(super) fn insert_key(
-        &mut self,
-        org: OrgId,
-        info: KeyInfo,
-        digest: &[u8; 32],
-        seal: impl FnOnce(KeyId) -> Result<Option<Vec<u8>>, Error>,
-        actor: Actor,
-    ) -> Result<KeyInfo, Error> {
-        let transaction = self.connection.transaction()?;
-        transaction.execute(
-            "INSERT INTO key (org, kind, name, scopes, last4, digest, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            params![
-                org.0,
-                info.kind.as_str(),
-                info.name,
-                info.scopes.to_string(),
-                info.last4,
-                digest,
-                info.created_at.0,
-                info.expires_at.map(|at| at.0)
-            ],
-        )?;
-        let id = KeyId(number(transaction.last_insert_rowid())?);
-        transaction.execute("UPDATE key SET sealed = ? WHERE id = ?", params![seal(id)?, id.0])?;
-        audit(&transaction, actor, org, "key.create", Some(id))?;
-        transaction.commit()?;
-        Ok(KeyInfo { id, ..info })
-    }
-
-    pub(super) fn revoke_key(
-        &mut self,
-        org: OrgId,
-        id: KeyId,
         now: Micros,
-        actor: Actor,
-    ) -> Result<(), Error> {
+        change: impl FnOnce(&Change<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let transaction = self.connection.transaction()?;
-        transaction.execute("UPDATE key SET revoked_at = ? WHERE id = ?", params![now.0, id.0])?;
-        audit(&transaction, actor, org, "key.revoke", Some(id))?;
-        Ok(transaction.commit()?)
+        let done = change(&Change::new(&transaction, actor, now))?;
+        transaction.commit()?;
+        Ok(done)
     }
 
-    pub(super) fn write_last_used(&mut self, used: &[(KeyId, Micros)]) -> Result<(), Error> {
-        if used.is_empty() {
+    pub(super) fn write_last_used(&mut self, uses: &[(OrgId, KeyId, Micros)]) -> Result<(), Error> {
+        if uses.is_empty() {
             return Ok(());
         }
         let transaction = self.connection.transaction()?;
-        for (id, at) in used {
+        for (_, id, at) in uses {
             transaction.execute(
                 "UPDATE key SET last_used_at = ? WHERE id = ?",
                 params![at.0, id.0],
@@ -218,26 +145,29 @@ impl Database {
         }
         Ok(transaction.commit()?)
     }
+
+    /// Moves everything from SQLite's log into the database's own file.
+    pub(super) fn fold(&self) -> Result<(), Error> {
+        let busy: bool = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy {
+            tracing::info!("another program reads repute.db, so its log stays beside it");
+        }
+        Ok(())
+    }
 }
 
-/// Writes down who did what, in the transaction that does it.
-fn audit(
-    transaction: &Transaction<'_>,
-    actor: Actor,
-    org: OrgId,
-    action: &str,
-    key: Option<KeyId>,
-) -> Result<(), Error> {
-    let actor_key = match actor {
-        Actor::Operator => None,
-        Actor::Key(id) => Some(id.0),
-    };
-    let at = (store::system_clock())().0;
-    transaction.execute(
-        "INSERT INTO audit (at, actor_key, org, action, key) VALUES (?, ?, ?, ?, ?)",
-        params![at, actor_key, org.0, action, key.map(|key| key.0)],
-    )?;
-    Ok(())
+/// Makes the file before SQLite does, so that there is no moment in which others can open it; SQLite gives
+/// the files beside it the same mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))
 }
 
 fn stored_key(row: &Row<'_>) -> Result<StoredKey, Error> {
@@ -261,8 +191,4 @@ fn stored_key(row: &Row<'_>) -> Result<StoredKey, Error> {
         digest: row.get(6)?,
         sealed: row.get(7)?,
     })
-}
-
-fn number(rowid: i64) -> Result<u32, Error> {
-    u32::try_from(rowid).map_err(|_| Error::BadRow("more rows than numbers"))
 }

@@ -1,7 +1,7 @@
 //! What requests are answered from: organisations and keys in memory.
 
 use super::database::Database;
-use super::{AuthFailure, Error, KeyInfo, MasterKey, Org, Principal};
+use super::{AuthFailure, CreatedKey, Error, KeyInfo, MasterKey, Org, Principal};
 use reputation::Micros;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,25 +11,45 @@ use wire::{KeyKind, SigningKey};
 
 type Digest = [u8; 32];
 
+/// A key used again within this time isn't noted again: threads would only fight over the cache line.
+const USE_GRAIN_US: i64 = Micros::PER_SECOND;
+
 /// Organisations and keys.
 #[derive(Default)]
 pub(super) struct Directory {
-    orgs: BTreeMap<OrgId, (Org, Arc<str>)>,
+    orgs: BTreeMap<OrgId, Account>,
+    by_name: HashMap<Arc<str>, OrgId>,
+    by_digest: HashMap<Digest, (OrgId, KeyId)>,
+}
+
+/// An organisation and its keys.
+struct Account {
+    org: Org,
+    name: Arc<str>,
     keys: BTreeMap<KeyId, Entry>,
-    by_digest: HashMap<Digest, KeyId>,
+    /// Secret keys that were not revoked: few, while all keys ever made may be many.
+    secrets: Vec<KeyId>,
 }
 
 struct Entry {
-    org: OrgId,
     info: KeyInfo,
     signing: Option<SigningKey>,
     /// When it was last used; 0 for never.
     used: AtomicI64,
+    /// What of that is in the database.
+    written: AtomicI64,
 }
 
 impl Entry {
     fn last_used(&self) -> Option<Micros> {
         Some(Micros(self.used.load(Ordering::Relaxed))).filter(|at| at.0 > 0)
+    }
+
+    fn touch(&self, now: Micros) {
+        let used = self.used.load(Ordering::Relaxed);
+        if used == 0 || now.0.saturating_sub(used) >= USE_GRAIN_US {
+            self.used.store(now.0, Ordering::Relaxed);
+        }
     }
 }
 
@@ -50,50 +70,84 @@ impl Directory {
         Ok(directory)
     }
 
+    /// A new organisation, or the new settings of one.
     pub(super) fn put_org(&mut self, org: Org) {
-        let name = org.name.as_str().into();
-        self.orgs.insert(org.id, (org, name));
-    }
-
-    pub(super) fn put_key(&mut self, org: OrgId, digest: Digest, info: KeyInfo, signing: Option<SigningKey>) {
-        self.by_digest.insert(digest, info.id);
-        let used = AtomicI64::new(info.last_used_at.map_or(0, |at| at.0));
-        self.keys.insert(
-            info.id,
-            Entry {
-                org,
-                info,
-                signing,
-                used,
-            },
-        );
-    }
-
-    pub(super) fn revoke(&mut self, id: KeyId, now: Micros) {
-        if let Some(entry) = self.keys.get_mut(&id) {
-            entry.info.revoked_at = Some(now);
+        if let Some(account) = self.orgs.get_mut(&org.id) {
+            account.org = org;
+            return;
         }
+        let name: Arc<str> = org.name.as_str().into();
+        self.by_name.insert(Arc::clone(&name), org.id);
+        let account = Account {
+            name,
+            keys: BTreeMap::new(),
+            secrets: Vec::new(),
+            org,
+        };
+        self.orgs.insert(account.org.id, account);
+    }
+
+    pub(super) fn put_made_key(&mut self, org: OrgId, made: &CreatedKey) {
+        let is_secret = made.info.kind == KeyKind::Secret;
+        let signing = is_secret.then(|| SigningKey::new(made.key.as_str()));
+        self.put_key(org, made.key.digest(), made.info.clone(), signing);
+    }
+
+    fn put_key(&mut self, org: OrgId, digest: Digest, info: KeyInfo, signing: Option<SigningKey>) {
+        // The database lets no key stand without its organisation.
+        let Some(account) = self.orgs.get_mut(&org) else {
+            return;
+        };
+        self.by_digest.insert(digest, (org, info.id));
+        if info.kind == KeyKind::Secret && info.revoked_at.is_none() {
+            account.secrets.push(info.id);
+        }
+        let used = info.last_used_at.map_or(0, |at| at.0);
+        let entry = Entry {
+            signing,
+            used: AtomicI64::new(used),
+            written: AtomicI64::new(used),
+            info,
+        };
+        account.keys.insert(entry.info.id, entry);
+    }
+
+    pub(super) fn revoke(&mut self, org: OrgId, id: KeyId, now: Micros) {
+        let Some(account) = self.orgs.get_mut(&org) else {
+            return;
+        };
+        account.secrets.retain(|secret| *secret != id);
+        if let Some(entry) = account.keys.get_mut(&id) {
+            entry.info.revoked_at = Some(now);
+            entry.signing = None;
+        }
+    }
+
+    fn find(&self, digest: &Digest) -> Option<(&Account, &Entry)> {
+        let (org, id) = self.by_digest.get(digest)?;
+        let account = self.orgs.get(org)?;
+        Some((account, account.keys.get(id)?))
     }
 
     pub(super) fn authenticate(&self, digest: &Digest, now: Micros) -> Result<Principal, AuthFailure> {
-        let entry = self
-            .by_digest
-            .get(digest)
-            .and_then(|id| self.keys.get(id))
-            .ok_or(AuthFailure::Unknown)?;
+        let (account, entry) = self.find(digest).ok_or(AuthFailure::Unknown)?;
         if !entry.info.is_live(now) {
             return Err(AuthFailure::Revoked);
         }
-        let (org, name) = self.orgs.get(&entry.org).ok_or(AuthFailure::Unknown)?;
-        entry.used.store(now.0, Ordering::Relaxed);
+        entry.touch(now);
         Ok(Principal {
-            org: entry.org,
-            org_name: Arc::clone(name),
+            org: account.org.id,
+            org_name: Arc::clone(&account.name),
             key: entry.info.id,
             kind: entry.info.kind,
             scopes: entry.info.scopes,
-            settings: org.settings.clone(),
+            settings: account.org.settings.clone(),
         })
+    }
+
+    pub(super) fn is_live(&self, digest: &Digest, now: Micros) -> bool {
+        self.find(digest)
+            .is_some_and(|(_, entry)| entry.info.is_live(now))
     }
 
     pub(super) fn knows(&self, digest: &Digest) -> bool {
@@ -101,10 +155,11 @@ impl Directory {
     }
 
     fn live_secrets(&self, org: OrgId, now: Micros) -> impl Iterator<Item = &Entry> {
-        let is_one = move |entry: &&Entry| {
-            entry.org == org && entry.info.kind == KeyKind::Secret && entry.info.is_live(now)
-        };
-        self.keys.values().filter(is_one)
+        self.orgs
+            .get(&org)
+            .into_iter()
+            .flat_map(|account| account.secrets.iter().filter_map(|id| account.keys.get(id)))
+            .filter(move |entry| entry.info.is_live(now))
     }
 
     pub(super) fn live_secret_keys(&self, org: OrgId, now: Micros) -> usize {
@@ -118,31 +173,62 @@ impl Directory {
     }
 
     pub(super) fn unreadable_secrets(&self) -> usize {
-        let is_one = |entry: &&Entry| {
-            entry.info.kind == KeyKind::Secret && entry.info.revoked_at.is_none() && entry.signing.is_none()
-        };
-        self.keys.values().filter(is_one).count()
+        let is_one = |account: &Account, id| account.keys.get(id).is_some_and(|key| key.signing.is_none());
+        self.orgs
+            .values()
+            .map(|account| account.secrets.iter().filter(|id| is_one(account, id)).count())
+            .sum()
     }
 
     pub(super) fn orgs(&self) -> Vec<Org> {
-        self.orgs.values().map(|(org, _)| org.clone()).collect()
+        self.orgs.values().map(|account| account.org.clone()).collect()
+    }
+
+    pub(super) fn org(&self, id: OrgId) -> Option<&Org> {
+        self.orgs.get(&id).map(|account| &account.org)
+    }
+
+    pub(super) fn org_named(&self, name: &str) -> Option<Org> {
+        self.org(*self.by_name.get(name)?).cloned()
+    }
+
+    pub(super) fn key(&self, org: OrgId, id: KeyId) -> Option<&KeyInfo> {
+        Some(&self.orgs.get(&org)?.keys.get(&id)?.info)
     }
 
     pub(super) fn keys(&self, org: OrgId) -> Vec<KeyInfo> {
-        let of_org = self.keys.values().filter(|entry| entry.org == org);
-        of_org
-            .map(|entry| KeyInfo {
-                last_used_at: entry.last_used(),
-                ..entry.info.clone()
-            })
-            .collect()
+        let keys = self
+            .orgs
+            .get(&org)
+            .into_iter()
+            .flat_map(|account| account.keys.values());
+        keys.map(|entry| KeyInfo {
+            last_used_at: entry.last_used(),
+            ..entry.info.clone()
+        })
+        .collect()
     }
 
-    /// When each key that was used was used last.
-    pub(super) fn used(&self) -> Vec<(KeyId, Micros)> {
-        self.keys
-            .iter()
-            .filter_map(|(id, entry)| Some((*id, entry.last_used()?)))
-            .collect()
+    /// When each key was used last that was used since this was last written down.
+    pub(super) fn unwritten_uses(&self) -> Vec<(OrgId, KeyId, Micros)> {
+        let mut uses = Vec::new();
+        for (org, account) in &self.orgs {
+            for (id, entry) in &account.keys {
+                if let Some(at) = entry.last_used()
+                    && at.0 != entry.written.load(Ordering::Relaxed)
+                {
+                    uses.push((*org, *id, at));
+                }
+            }
+        }
+        uses
+    }
+
+    pub(super) fn uses_written(&self, uses: &[(OrgId, KeyId, Micros)]) {
+        for (org, id, at) in uses {
+            if let Some(entry) = self.orgs.get(org).and_then(|account| account.keys.get(id)) {
+                entry.written.store(at.0, Ordering::Relaxed);
+            }
+        }
     }
 }

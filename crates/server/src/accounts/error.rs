@@ -32,6 +32,9 @@ pub enum Error {
     /// What should be the master key is none.
     #[error("the master key must be 32 bytes, written as 64 hexadecimal digits or as base64")]
     BadMasterKey,
+    /// The file of the master key holds none.
+    #[error("{} must hold a master key: 32 bytes, written as 64 hexadecimal digits or as base64", .0.display())]
+    BadMasterKeyFile(PathBuf),
     /// The name of an organisation breaks its rule.
     #[error("the name of an organisation is 1 to 100 of A-Z, a-z, 0-9, `.`, `_` and `-`")]
     BadName,

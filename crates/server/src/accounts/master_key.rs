@@ -5,9 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::{Aead, KeyInit as _, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use store::{KeyId, OrgId};
 use zeroize::Zeroizing;
@@ -45,25 +44,18 @@ impl MasterKey {
             source,
         };
         match fs::read_to_string(path) {
-            Ok(text) => return Self::parse(&Zeroizing::new(text)),
+            Ok(text) => {
+                return Self::parse(&Zeroizing::new(text))
+                    .map_err(|_| Error::BadMasterKeyFile(path.to_owned()));
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(io(error)),
         }
         let mut key = Zeroizing::new([0; KEY_BYTES]);
         getrandom::fill(&mut *key).map_err(|why| Error::Random(why.to_string()))?;
         let text = Zeroizing::new(hex::encode(*key) + "\n");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(io)?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(io)?;
-        if let Some(dir) = path.parent() {
-            fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
-        }
+        // A crash must not leave half a key, which would refuse every later start.
+        journal::write_atomically(&journal::OsDisk, path, text.as_bytes()).map_err(io)?;
         Self::parse(&text)
     }
 

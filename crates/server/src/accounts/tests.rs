@@ -2,6 +2,7 @@
 
 use super::*;
 use std::os::unix::fs::PermissionsExt as _;
+use wire::Scopes;
 
 const NOW: Micros = Micros(1_795_478_400_000_000);
 const LATER: Micros = Micros(NOW.0 + 1);
@@ -268,4 +269,193 @@ fn the_master_key_is_made_once_and_read_by_its_owner_alone() {
     for wrong in ["", "short", &"0".repeat(63)] {
         assert!(matches!(MasterKey::parse(wrong), Err(Error::BadMasterKey)));
     }
+}
+
+#[test]
+fn a_master_key_file_without_a_key_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("master.key");
+    std::fs::write(&path, "").unwrap();
+    let sentence = MasterKey::load_or_create(&path).err().unwrap().to_string();
+    assert_eq!(
+        sentence,
+        format!(
+            "{} must hold a master key: 32 bytes, written as 64 hexadecimal digits or as base64",
+            path.display()
+        )
+    );
+}
+
+#[test]
+fn a_sealed_copy_opens_for_its_own_key_alone() {
+    let (org, other) = (OrgId(1), OrgId(2));
+    let sealed = master(1).seal(org, KeyId(1), "text").unwrap();
+    let unseal = |byte, org, id| {
+        master(byte)
+            .unseal(org, KeyId(id), &sealed)
+            .map(|text| text.to_string())
+    };
+    assert_eq!(unseal(1, org, 1), Some("text".to_owned()));
+    assert_eq!(
+        [unseal(2, org, 1), unseal(1, org, 2), unseal(1, other, 1)],
+        [None, None, None]
+    );
+    assert_ne!(sealed, master(1).seal(org, KeyId(1), "text").unwrap());
+    assert!(master(1).unseal(org, KeyId(1), &sealed[..11]).is_none());
+}
+
+#[test]
+fn an_organisation_comes_with_all_its_first_keys_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let accounts = open(dir.path());
+    let twice = generate_key(KeyKind::Secret).unwrap();
+    let with_text = || NewKey {
+        text: Some(twice.clone()),
+        ..new(KeyKind::Secret)
+    };
+    let create =
+        |keys| accounts.create_org_with_keys("default", OrgSettings::default(), keys, NOW, Actor::Operator);
+    assert!(create(vec![new(KeyKind::Publishable), with_text(), with_text()]).is_err());
+    assert!(matches!(
+        create(vec![new(KeyKind::Secret); MAX_SECRET_KEYS + 1]),
+        Err(Error::TooManySecretKeys)
+    ));
+    assert_eq!(accounts.orgs(), []);
+    assert!(!accounts.is_live(&twice, NOW));
+    drop(accounts);
+
+    let accounts = open(dir.path());
+    assert_eq!(accounts.orgs(), []);
+    let keys = vec![new(KeyKind::Publishable), with_text()];
+    let (org, made) = accounts
+        .create_org_with_keys("default", OrgSettings::default(), keys, NOW, Actor::Operator)
+        .unwrap();
+    let infos: Vec<KeyInfo> = made.into_iter().map(|made| made.info).collect();
+    assert_eq!(accounts.keys(org.id), infos);
+    assert!(accounts.is_live(&twice, NOW));
+    assert!(matches!(
+        accounts.create_key(org.id, with_text(), NOW, Actor::Operator),
+        Err(Error::KeyExists)
+    ));
+}
+
+#[test]
+fn a_chosen_text_decides_the_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    let accounts = open(dir.path());
+    let org = org(&accounts);
+    let disguised = NewKey {
+        text: Some(generate_key(KeyKind::Publishable).unwrap()),
+        ..new(KeyKind::Secret)
+    };
+    let refused = accounts.create_key(org, disguised, NOW, Actor::Operator);
+    assert!(matches!(refused, Err(Error::AdminNeedsSecret)));
+}
+
+#[test]
+fn a_revoked_secret_checks_no_signature_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let accounts = open(dir.path());
+    let org = org(&accounts);
+    let (first, second) = (
+        make(&accounts, org, KeyKind::Secret),
+        make(&accounts, org, KeyKind::Secret),
+    );
+    accounts
+        .revoke_key(org, first.info.id, NOW, Actor::Operator)
+        .unwrap();
+    let signed: Vec<String> = accounts
+        .signing_keys(org, NOW)
+        .iter()
+        .map(|key| key.sign(b"body"))
+        .collect();
+    assert_eq!(signed, [SigningKey::new(second.key.as_str()).sign(b"body")]);
+    drop(accounts);
+    assert_eq!(open(dir.path()).signing_keys(org, NOW).len(), 1);
+}
+
+#[test]
+fn looking_at_a_key_is_no_use_of_it_and_uses_are_written_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let accounts = open(dir.path());
+    let org = org(&accounts);
+    let made = make(&accounts, org, KeyKind::Publishable);
+    assert!(accounts.is_live(&made.key, NOW));
+    assert_eq!(accounts.keys(org)[0].last_used_at, None);
+    accounts.authenticate(&made.key, NOW).unwrap();
+    accounts.authenticate(&made.key, LATER).unwrap();
+    assert_eq!(
+        accounts.keys(org)[0].last_used_at,
+        Some(NOW),
+        "a use within the second isn't noted"
+    );
+    assert_eq!(
+        accounts.directory.read().unwritten_uses(),
+        [(org, made.info.id, NOW)]
+    );
+    accounts.flush().unwrap();
+    assert_eq!(accounts.directory.read().unwritten_uses(), []);
+    let next = Micros(NOW.0 + Micros::PER_SECOND);
+    accounts.authenticate(&made.key, next).unwrap();
+    assert_eq!(
+        accounts.directory.read().unwritten_uses(),
+        [(org, made.info.id, next)]
+    );
+}
+
+#[test]
+fn after_a_close_the_database_is_one_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let accounts = open(dir.path());
+    let org = org(&accounts);
+    make(&accounts, org, KeyKind::Publishable);
+    accounts.close().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(dir.path().join(DATABASE), copy.path().join(DATABASE)).unwrap();
+    assert_eq!(open(copy.path()).keys(org), accounts.keys(org));
+}
+
+#[test]
+fn who_did_what_is_written_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let accounts = open(dir.path());
+    let keys = vec![new(KeyKind::Secret)];
+    let (org, made) = accounts
+        .create_org_with_keys("default", OrgSettings::default(), keys, NOW, Actor::Operator)
+        .unwrap();
+    let actor = Actor::Key(made[0].info.id);
+    let second = accounts
+        .create_key(org.id, new(KeyKind::Publishable), LATER, actor)
+        .unwrap();
+    accounts.revoke_key(org.id, second.info.id, LATER, actor).unwrap();
+    accounts.revoke_key(org.id, second.info.id, LATER, actor).unwrap();
+    let connection = rusqlite::Connection::open(dir.path().join(DATABASE)).unwrap();
+    let mut query = connection
+        .prepare("SELECT at, actor_key, org, action, key, detail FROM audit ORDER BY id")
+        .unwrap();
+    let rows: Vec<String> = query
+        .query_map([], |row| {
+            let key = |at| Ok::<_, rusqlite::Error>(row.get::<_, Option<u32>>(at)?.map_or(0, |id| id));
+            Ok(format!(
+                "+{} by {} in {}: {} {} {}",
+                row.get::<_, i64>(0)? - NOW.0,
+                key(1)?,
+                row.get::<_, u32>(2)?,
+                row.get::<_, String>(3)?,
+                key(4)?,
+                row.get::<_, Option<String>>(5)?.unwrap_or_default(),
+            ))
+        })
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            r#"+0 by 0 in 1: org.create 0 {"ingest_rate_limit":null,"max_agents":null,"rate_limit":null,"require_signature":false}"#,
+            r#"+0 by 0 in 1: key.create 1 {"expires_at":null,"kind":"secret","scopes":"ingest,evaluate,read,admin"}"#,
+            r#"+1 by 1 in 1: key.create 2 {"expires_at":null,"kind":"publishable","scopes":"ingest,evaluate,read"}"#,
+            "+1 by 1 in 1: key.revoke 2 ",
+        ]
+    );
 }

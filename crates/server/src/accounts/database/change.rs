@@ -1,0 +1,134 @@
+//! One change to organisations and keys, with the row of the audit that says who made it.
+
+use crate::accounts::{Actor, CreatedKey, Error, KeyInfo, MasterKey, Org, OrgSettings};
+use reputation::Micros;
+use rusqlite::{Transaction, params};
+use serde_json::{Value, json};
+use store::{KeyId, OrgId};
+use wire::KeyKind;
+
+/// A change that somebody makes at some time; nothing of it is there before the transaction's commit.
+pub(in crate::accounts) struct Change<'a> {
+    transaction: &'a Transaction<'a>,
+    actor: Actor,
+    now: Micros,
+}
+
+impl<'a> Change<'a> {
+    pub(super) fn new(transaction: &'a Transaction<'a>, actor: Actor, now: Micros) -> Self {
+        Self {
+            transaction,
+            actor,
+            now,
+        }
+    }
+
+    pub(in crate::accounts) fn insert_org(&self, name: &str, settings: OrgSettings) -> Result<Org, Error> {
+        self.transaction.execute(
+            "INSERT INTO org (name, max_agents, ingest_rate_limit, rate_limit, require_signature) VALUES (?, ?, ?, ?, ?)",
+            params![
+                name,
+                settings.max_agents,
+                settings.ingest_rate_limit,
+                settings.rate_limit,
+                settings.require_signature
+            ],
+        )?;
+        let id = OrgId(number(self.transaction.last_insert_rowid())?);
+        self.audit(id, "org.create", None, &detail(&settings))?;
+        Ok(Org {
+            id,
+            name: name.to_owned(),
+            settings,
+        })
+    }
+
+    pub(in crate::accounts) fn update_org(&self, org: &Org) -> Result<(), Error> {
+        let settings = &org.settings;
+        self.transaction.execute(
+            "UPDATE org SET max_agents = ?, ingest_rate_limit = ?, rate_limit = ?, require_signature = ? WHERE id = ?",
+            params![
+                settings.max_agents,
+                settings.ingest_rate_limit,
+                settings.rate_limit,
+                settings.require_signature,
+                org.id.0
+            ],
+        )?;
+        self.audit(org.id, "org.set", None, &detail(settings))
+    }
+
+    /// Stores a key, which gets its number; the copy of a secret one is sealed for that number.
+    pub(in crate::accounts) fn insert_key(
+        &self,
+        org: OrgId,
+        made: CreatedKey,
+        master: &MasterKey,
+    ) -> Result<CreatedKey, Error> {
+        let CreatedKey { info, key } = made;
+        self.transaction.execute(
+            "INSERT INTO key (org, kind, name, scopes, last4, digest, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            params![
+                org.0,
+                info.kind.as_str(),
+                info.name,
+                info.scopes.to_string(),
+                info.last4,
+                key.digest(),
+                info.created_at.0,
+                info.expires_at.map(|at| at.0)
+            ],
+        )?;
+        let id = KeyId(number(self.transaction.last_insert_rowid())?);
+        if info.kind == KeyKind::Secret {
+            let sealed = master.seal(org, id, key.as_str())?;
+            self.transaction
+                .execute("UPDATE key SET sealed = ? WHERE id = ?", params![sealed, id.0])?;
+        }
+        let detail = json!({
+            "kind": info.kind.as_str(),
+            "scopes": info.scopes.to_string(),
+            "expires_at": info.expires_at.map(|at| at.0),
+        });
+        self.audit(org, "key.create", Some(id), &detail)?;
+        Ok(CreatedKey {
+            info: KeyInfo { id, ..info },
+            key,
+        })
+    }
+
+    pub(in crate::accounts) fn revoke_key(&self, org: OrgId, id: KeyId) -> Result<(), Error> {
+        self.transaction.execute(
+            "UPDATE key SET revoked_at = ? WHERE id = ?",
+            params![self.now.0, id.0],
+        )?;
+        self.audit(org, "key.revoke", Some(id), &Value::Null)
+    }
+
+    fn audit(&self, org: OrgId, action: &str, key: Option<KeyId>, detail: &Value) -> Result<(), Error> {
+        let actor_key = match self.actor {
+            Actor::Operator => None,
+            Actor::Key(id) => Some(id.0),
+        };
+        let detail = (!detail.is_null()).then(|| detail.to_string());
+        self.transaction.execute(
+            "INSERT INTO audit (at, actor_key, org, action, key, detail) VALUES (?, ?, ?, ?, ?, ?)",
+            params![self.now.0, actor_key, org.0, action, key.map(|key| key.0), detail],
+        )?;
+        Ok(())
+    }
+}
+
+/// Settings as the audit keeps them: what is `null` was left to the server.
+fn detail(settings: &OrgSettings) -> Value {
+    json!({
+        "max_agents": settings.max_agents,
+        "ingest_rate_limit": settings.ingest_rate_limit,
+        "rate_limit": settings.rate_limit,
+        "require_signature": settings.require_signature,
+    })
+}
+
+fn number(rowid: i64) -> Result<u32, Error> {
+    u32::try_from(rowid).map_err(|_| Error::BadRow("more rows than numbers"))
+}
