@@ -1,8 +1,10 @@
 //! The data directory: one process has it at a time.
 
 use anyhow::{Context as _, Result, bail};
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use journal::{Disk as _, OsDisk};
+use server::accounts::{Accounts, DATABASE, MasterKey};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// A data directory that no other process has.
@@ -14,6 +16,10 @@ pub(crate) struct DataDir {
 impl DataDir {
     /// Makes the directory where it's missing, and takes it.
     pub(crate) fn take(path: &Path) -> Result<Self> {
+        // With its name on disk: a power cut must not take the directory with all that is in it.
+        OsDisk
+            .create_dir_all(path)
+            .with_context(|| format!("cannot make the data directory {}", path.display()))?;
         match Self::try_take(path)? {
             Some(dir) => Ok(dir),
             None => bail!(
@@ -23,13 +29,8 @@ impl DataDir {
         }
     }
 
-    /// Takes the directory unless another process has it.
+    /// Takes the directory, which is there, unless another process has it.
     pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .with_context(|| format!("cannot make the data directory {}", path.display()))?;
         let lock = path.join("lock");
         let lock = OpenOptions::new()
             .write(true)
@@ -46,6 +47,20 @@ impl DataDir {
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error).context("cannot lock the data directory"),
         }
+    }
+
+    /// Whether a server has ever been started on this directory.
+    pub(crate) fn is_one(path: &Path) -> bool {
+        path.join(DATABASE).is_file()
+    }
+
+    /// Opens the organisations and keys: under this master key, or the one in the directory's own file.
+    pub(crate) fn open_accounts(&self, master_key: Option<&str>) -> Result<Accounts> {
+        let master = match master_key {
+            Some(text) => MasterKey::parse(text)?,
+            None => MasterKey::load_or_create(&self.path.join("master.key"))?,
+        };
+        Ok(Accounts::open(&self.path, master)?)
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -1,13 +1,15 @@
 //! The first start makes an organisation and its keys, and shows them once.
+//!
+//! The organisation and its keys are made in one go, so that a crash leaves a first start or a finished one.
+//! A file of keys is written before: one that a crash leaves names keys that never were, and the next start
+//! writes it anew; the other way round, keys would be there that nobody ever saw.
 
 use crate::settings::Secrets;
 use anyhow::{Context as _, Result};
-use reputation::Micros;
-use server::accounts::{Accounts, Actor, NewKey, OrgSettings};
-use std::fs::{self, File, OpenOptions};
+use journal::OsDisk;
+use server::accounts::{Accounts, Actor, NewKey, OrgSettings, generate_key};
 use std::io::{IsTerminal as _, Write as _, stderr};
-use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use wire::{Key, KeyKind, Scopes};
 
@@ -16,53 +18,51 @@ const KEYS_FILE: &str = "first-keys.txt";
 
 /// Makes what the first start makes; on a later start, warns of bootstrap keys that are of no use.
 pub(crate) fn greet(accounts: &Accounts, secrets: &Secrets, dir: &Path, address: &SocketAddr) -> Result<()> {
-    let now = (store::system_clock())();
-    let has_keys = accounts
-        .orgs()
-        .iter()
-        .any(|org| !accounts.keys(org.id).is_empty());
-    if has_keys {
-        warn_of_useless(accounts, secrets, now);
+    if !accounts.orgs().is_empty() {
+        warn_of_useless(accounts, secrets);
         return Ok(());
     }
-    let org = match accounts.org_named(ORGANISATION) {
-        Some(org) => org, // a crash came between the organisation and its keys
-        None => accounts.create_org(ORGANISATION, OrgSettings::default(), Actor::Operator)?,
-    };
-    let is_given = secrets.bootstrap_publishable.is_some() || secrets.bootstrap_secret.is_some();
-    let keys = [
-        (KeyKind::Secret, secrets.bootstrap_secret.clone()),
-        (KeyKind::Publishable, secrets.bootstrap_publishable.clone()),
-    ];
-    let mut made = Vec::new();
-    for (kind, text) in keys {
-        let was_given = text.is_some();
-        let new = NewKey {
-            kind,
-            name: Some("first".to_owned()),
-            scopes: Scopes::default_of(kind),
-            expires_at: None,
-            text,
-        };
-        let key = accounts.create_key(org.id, new, now, Actor::Operator)?.key;
-        if !was_given {
-            made.push(key);
-        }
+    let (publishable, shown_publishable) = given_or_made(&secrets.bootstrap_publishable, KeyKind::Publishable)?;
+    let (secret, shown_secret) = given_or_made(&secrets.bootstrap_secret, KeyKind::Secret)?;
+    let shown: Vec<Key> = shown_publishable.into_iter().chain(shown_secret).collect();
+    let text = introduction(&shown, address);
+    let is_watched = stderr().is_terminal();
+    let path = dir.join(KEYS_FILE);
+    if !shown.is_empty() && !is_watched {
+        journal::write_atomically(&OsDisk, &path, text.as_bytes())
+            .with_context(|| format!("cannot write the first keys to {}", path.display()))?;
     }
-    if is_given {
-        tracing::info!(
-            organisation = ORGANISATION,
-            "made the first organisation with the keys of the environment"
-        );
-    }
-    if made.is_empty() {
-        Ok(())
+    let now = (store::system_clock())();
+    let keys = vec![publishable, secret];
+    accounts.create_org_with_keys(ORGANISATION, OrgSettings::default(), keys, now, Actor::Operator)?;
+    if shown.is_empty() {
+        tracing::info!("made the first organisation, with the keys of the environment");
+    } else if is_watched {
+        writeln!(stderr(), "\n{text}").context("cannot show the first keys")?;
     } else {
-        show(&made, dir, address)
+        tracing::info!(file = %path.display(), "made the first organisation; its keys are in this file");
     }
+    Ok(())
 }
 
-fn warn_of_useless(accounts: &Accounts, secrets: &Secrets, now: Micros) {
+/// The key of the environment, or a random one, which is then to be shown.
+fn given_or_made(given: &Option<Key>, kind: KeyKind) -> Result<(NewKey, Option<Key>)> {
+    let made = match given {
+        Some(_) => None,
+        None => Some(generate_key(kind)?),
+    };
+    let new = NewKey {
+        kind,
+        name: Some("first".to_owned()),
+        scopes: Scopes::default_of(kind),
+        expires_at: None,
+        text: given.clone().or_else(|| made.clone()),
+    };
+    Ok((new, made))
+}
+
+fn warn_of_useless(accounts: &Accounts, secrets: &Secrets) {
+    let now = (store::system_clock())();
     let given = [
         ("REPUTE_BOOTSTRAP_PUBLISHABLE_KEY", &secrets.bootstrap_publishable),
         ("REPUTE_BOOTSTRAP_SECRET_KEY", &secrets.bootstrap_secret),
@@ -70,7 +70,7 @@ fn warn_of_useless(accounts: &Accounts, secrets: &Secrets, now: Micros) {
     for (variable, key) in given {
         if key
             .as_ref()
-            .is_some_and(|key| accounts.authenticate(key, now).is_err())
+            .is_some_and(|key| !accounts.is_live(key, now))
         {
             tracing::warn!(
                 variable,
@@ -80,8 +80,8 @@ fn warn_of_useless(accounts: &Accounts, secrets: &Secrets, now: Micros) {
     }
 }
 
-/// Shows new keys once: on a terminal, else in a file for their owner alone.
-fn show(keys: &[Key], dir: &Path, address: &SocketAddr) -> Result<()> {
+/// The keys, and a command to paste.
+fn introduction(keys: &[Key], address: &SocketAddr) -> String {
     let mut text = format!("Organisation `{ORGANISATION}`. These keys are shown once:\n\n");
     for key in keys {
         let kind = match key.kind() {
@@ -90,36 +90,24 @@ fn show(keys: &[Key], dir: &Path, address: &SocketAddr) -> Result<()> {
         };
         text += &format!("  {}  {kind}\n", key.as_str());
     }
-    let shown = keys
-        .iter()
-        .find(|key| key.kind() == KeyKind::Publishable)
-        .or(keys.first());
-    if let Some(key) = shown {
+    if let Some(key) = keys.first() {
         text += &format!("\nTry it:\n\n{}\n", example(key, address));
     }
-    if stderr().is_terminal() {
-        return writeln!(stderr(), "\n{text}").context("cannot show the first keys");
-    }
-    let path = dir.join(KEYS_FILE);
-    let temporary = dir.join(format!("{KEYS_FILE}.tmp"));
-    let write = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        File::open(dir)?.sync_all()
+    text
+}
+
+/// Where a client on this machine finds a server that listens there.
+fn reachable(address: &SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
     };
-    write().with_context(|| format!("cannot write the first keys to {}", path.display()))?;
-    tracing::info!(file = %path.display(), "made the first organisation; its keys are in this file");
-    Ok(())
+    SocketAddr::new(ip, address.port())
 }
 
 fn example(key: &Key, address: &SocketAddr) -> String {
+    let address = reachable(address);
     format!(
         r#"curl -s http://{address}/v1/ingest -H 'Authorization: Bearer {}' -d '{{"events":[{{"agent_id":"my-agent","tool":"search","passed":true,"gates":[{{"name":"pii","passed":true,"latency_ms":2}}],"total_latency_ms":2}}]}}'"#,
         key.as_str()

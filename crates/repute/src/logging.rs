@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use std::io::{IsTerminal as _, Write as _, stderr};
+use tracing::Level;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -14,8 +15,17 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// A level by its name.
+pub(crate) fn level(text: &str) -> Result<Level, String> {
+    let known = ["error", "warn", "info", "debug", "trace"];
+    text.parse()
+        .ok()
+        .filter(|_| known.contains(&text))
+        .ok_or_else(|| format!("`{text}` is none of {}", known.join(", ")))
+}
+
 /// Starts logging.
-pub(crate) fn start(format: LogFormat, level: tracing::Level) {
+pub(crate) fn start(format: LogFormat, level: Level) {
     let is_human = match format {
         LogFormat::Auto => stderr().is_terminal(),
         LogFormat::Human => true,

@@ -7,10 +7,12 @@ mod logging;
 mod serve;
 mod settings;
 mod units;
+mod usage;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use settings::ServeSettings;
 use std::process::ExitCode;
+use usage::WrongSetting;
 
 /// The open, self-hosted quality and reputation layer for AI agents.
 #[derive(Parser)]
@@ -30,17 +32,28 @@ enum Command {
     Key(admin::KeyArguments),
 }
 
+/// The exit code of a command line or a setting that cannot be, as clap has it.
+const USAGE: u8 = 2;
+
 fn main() -> ExitCode {
-    let outcome = match Program::parse().command {
+    let outcome = Program::try_parse().map_or_else(not_understood, |program| match program.command {
         Command::Serve(settings) => serve::serve(&settings),
         Command::Org(arguments) => admin::org(arguments),
         Command::Key(arguments) => admin::key(arguments),
-    };
+    });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             logging::failure(&error);
-            ExitCode::FAILURE
+            if error.is::<WrongSetting>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
+    }
+}
+
+/// Ends the program with what clap has to say (the help and the version too), unless we know it better.
+fn not_understood(error: clap::Error) -> anyhow::Result<()> {
+    match usage::wrong_setting(&error, &Program::command()) {
+        Some(wrong) => Err(wrong.into()),
+        None => error.exit(),
     }
 }

@@ -6,7 +6,7 @@ use crate::first_start;
 use crate::logging;
 use crate::settings::{Secrets, ServeSettings};
 use anyhow::{Context as _, Result};
-use server::accounts::{Accounts, MasterKey};
+use server::accounts::Accounts;
 use server::{Config, Metrics, Server};
 use std::io::{Write as _, stdout};
 use std::sync::Arc;
@@ -25,18 +25,14 @@ pub(crate) fn serve(settings: &ServeSettings) -> Result<()> {
     logging::start(settings.log_format, settings.log_level);
     log_settings(settings, &secrets);
     let dir = DataDir::take(&settings.data_dir)?;
-    let master = match &secrets.master_key {
-        Some(text) => MasterKey::parse(text)?,
-        None => MasterKey::load_or_create(&dir.path().join("master.key"))?,
-    };
-    let accounts = Arc::new(Accounts::open(dir.path(), master)?);
+    let accounts = Arc::new(dir.open_accounts(secrets.master_key.as_deref())?);
     let metrics = Metrics::new();
     let store = Arc::new(open_store(settings, &dir, &metrics)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(run(settings, &secrets, &dir, &accounts, &store, metrics));
     runtime.shutdown_timeout(Duration::from_secs(1));
     store.close();
-    accounts.flush()?;
+    accounts.close()?;
     tracing::info!("stopped; everything is on disk");
     outcome
 }
@@ -136,6 +132,7 @@ fn log_settings(settings: &ServeSettings, secrets: &Secrets) {
         bytes_in_flight = settings.bytes_in_flight,
         max_connections = settings.max_connections,
         drain_timeout_s = settings.drain_timeout.as_secs(),
+        log_format = ?settings.log_format,
         log_level = %settings.log_level,
         sync = !settings.no_sync,
         master_key = is_set(secrets.master_key.is_some()),

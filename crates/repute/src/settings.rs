@@ -1,9 +1,12 @@
 //! What `repute serve` can be told, from flags and from the environment; a flag wins.
 
-use crate::logging::LogFormat;
+use crate::logging::{self, LogFormat};
 use crate::units;
-use anyhow::{Context as _, Result, bail};
+use crate::usage::WrongSetting;
 use clap::Args;
+use clap::builder::BoolishValueParser;
+use server::accounts::MasterKey;
+use std::env::{self, VarError};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +15,13 @@ use wire::{Key, KeyKind};
 
 /// A bootstrap key with fewer different characters is a placeholder, not a secret.
 const MIN_KEY_CHARACTERS: usize = 10;
+
+/// More connections than any machine has; the semaphore that counts them has an end, too.
+const MAX_CONNECTIONS: usize = 1_000_000;
+/// The smallest segment that still holds something.
+const MIN_SEGMENT_BYTES: u64 = 64 << 10;
+/// Timestamps further ahead than this are mistakes, whatever one's clock.
+const MAX_CLOCK_AHEAD: Duration = Duration::from_secs(365 * 86_400);
 
 /// Settings of the server.
 #[derive(Args, Clone, Debug)]
@@ -29,14 +39,15 @@ pub(crate) struct ServeSettings {
         long,
         env = "REPUTE_LISTEN",
         default_value = "127.0.0.1:8080",
+        value_parser = units::address,
         value_name = "ADDRESS"
     )]
     pub(crate) listen: SocketAddr,
     /// `POST /v1/ingest` requests per rolling 60 seconds and organisation; 0 is no limit.
-    #[arg(long, env = "REPUTE_INGEST_RATE_LIMIT", default_value_t = 0, value_name = "N")]
+    #[arg(long, env = "REPUTE_INGEST_RATE_LIMIT", default_value = "0", value_parser = units::count::<u64>, value_name = "N")]
     pub(crate) ingest_rate_limit: u64,
     /// All other requests per rolling 60 seconds and organisation; 0 is no limit.
-    #[arg(long, env = "REPUTE_RATE_LIMIT", default_value_t = 0, value_name = "N")]
+    #[arg(long, env = "REPUTE_RATE_LIMIT", default_value = "0", value_parser = units::count::<u64>, value_name = "N")]
     pub(crate) rate_limit: u64,
     /// The largest body, on the wire and decompressed.
     #[arg(long, env = "REPUTE_MAX_BODY", default_value = "16MiB", value_parser = units::bytes, value_name = "SIZE")]
@@ -48,7 +59,8 @@ pub(crate) struct ServeSettings {
     #[arg(
         long,
         env = "REPUTE_MAX_AGENTS",
-        default_value_t = 1_000_000,
+        default_value = "1000000",
+        value_parser = units::count::<u64>,
         value_name = "N"
     )]
     pub(crate) max_agents: u64,
@@ -61,7 +73,7 @@ pub(crate) struct ServeSettings {
     )]
     pub(crate) cors_origin: Vec<String>,
     /// Agents whose windows are kept in memory: about 14 KB each when full.
-    #[arg(long, env = "REPUTE_WINDOW_CACHE", default_value_t = 20_000, value_name = "N")]
+    #[arg(long, env = "REPUTE_WINDOW_CACHE", default_value = "20000", value_parser = units::count::<usize>, value_name = "N")]
     pub(crate) window_cache: usize,
     /// Bytes of index blocks kept in memory.
     #[arg(long, env = "REPUTE_CACHE_BYTES", default_value = "64MiB", value_parser = units::bytes, value_name = "SIZE")]
@@ -73,7 +85,8 @@ pub(crate) struct ServeSettings {
     #[arg(
         long,
         env = "REPUTE_MAX_CONNECTIONS",
-        default_value_t = 10_000,
+        default_value = "10000",
+        value_parser = units::count::<usize>,
         value_name = "N"
     )]
     pub(crate) max_connections: usize,
@@ -89,10 +102,10 @@ pub(crate) struct ServeSettings {
     )]
     pub(crate) log_format: LogFormat,
     /// The least important log lines to write: error, warn, info, debug or trace.
-    #[arg(long, env = "REPUTE_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
+    #[arg(long, env = "REPUTE_LOG_LEVEL", default_value = "info", value_parser = logging::level, value_name = "LEVEL")]
     pub(crate) log_level: tracing::Level,
     /// Acknowledge without a sync: for measurements only, a power cut loses acknowledged events.
-    #[arg(long, env = "REPUTE_NO_SYNC", hide = true)]
+    #[arg(long, env = "REPUTE_NO_SYNC", value_parser = BoolishValueParser::new(), hide = true)]
     pub(crate) no_sync: bool,
     /// Size at which segments stop growing: for tests.
     #[arg(long, env = "REPUTE_MAX_SEGMENT", default_value = "64MiB", value_parser = units::bytes, hide = true)]
@@ -108,80 +121,123 @@ pub(crate) struct Secrets {
 }
 
 impl ServeSettings {
-    /// Checks what no single flag can tell.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Checks what no value alone can tell.
+    pub(crate) fn check(&self) -> Result<(), WrongSetting> {
+        let wrong = |sentence: String| Err(WrongSetting::new(sentence));
         if self.max_body == 0 {
-            bail!("--max-body (REPUTE_MAX_BODY) must be more than 0");
+            return wrong("--max-body (REPUTE_MAX_BODY): must be more than 0".to_owned());
         }
         if self.bytes_in_flight < self.max_body {
-            bail!(
-                "--bytes-in-flight (REPUTE_BYTES_IN_FLIGHT) must be at least --max-body, or no large body ever fits"
+            return wrong(
+                "--bytes-in-flight (REPUTE_BYTES_IN_FLIGHT): must be at least --max-body (REPUTE_MAX_BODY), or the \
+                 largest body never fits"
+                    .to_owned(),
             );
         }
-        if self.max_connections == 0 {
-            bail!("--max-connections (REPUTE_MAX_CONNECTIONS) must be more than 0");
+        if self.max_clock_ahead > MAX_CLOCK_AHEAD {
+            return wrong("--max-clock-ahead (REPUTE_MAX_CLOCK_AHEAD): must be at most 365d".to_owned());
         }
-        for origin in &self.cors_origin {
-            let host = origin
-                .strip_prefix("https://")
-                .or_else(|| origin.strip_prefix("http://"));
-            if !host.is_some_and(|host| !host.is_empty() && !host.contains('/')) {
-                bail!(
-                    "--cors-origin (REPUTE_CORS_ORIGIN): `{origin}` is not an origin like https://app.example.org"
-                );
-            }
+        if !(1..=MAX_CONNECTIONS).contains(&self.max_connections) {
+            return wrong(format!(
+                "--max-connections (REPUTE_MAX_CONNECTIONS): must be 1 to {MAX_CONNECTIONS}"
+            ));
         }
-        Ok(())
+        if self.max_segment < MIN_SEGMENT_BYTES {
+            return wrong("--max-segment (REPUTE_MAX_SEGMENT): must be at least 64KiB".to_owned());
+        }
+        match self.cors_origin.iter().find(|origin| !is_origin(origin)) {
+            Some(origin) => wrong(format!(
+                "--cors-origin (REPUTE_CORS_ORIGIN): `{origin}` is not an origin like https://app.example.org"
+            )),
+            None => Ok(()),
+        }
     }
+}
+
+/// A scheme, a host and perhaps a port, as browsers send them: without a path.
+fn is_origin(text: &str) -> bool {
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| {
+        !host.is_empty()
+            && host
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))
+    })
 }
 
 impl Secrets {
     /// Reads them; nothing but the environment and the files it names is opened.
-    pub(crate) fn from_environment() -> Result<Self> {
-        let key = |name: &'static str, kind: KeyKind| -> Result<Option<Key>> {
-            let Some(text) = secret(name)? else {
-                return Ok(None);
-            };
-            let key = Key::parse(text.as_bytes()).ok().filter(|key| key.kind() == kind);
-            let Some(key) = key else {
-                let prefix = if kind == KeyKind::Publishable {
-                    "pk_live_"
-                } else {
-                    "sk_live_"
-                };
-                bail!("{name} must be `{prefix}` and 32 characters of A-Z, a-z, 0-9");
-            };
-            if key.distinct_characters() < MIN_KEY_CHARACTERS {
-                bail!(
-                    "{name} must have at least {MIN_KEY_CHARACTERS} different characters behind its prefix"
-                );
-            }
-            Ok(Some(key))
-        };
-        let secrets = Self {
-            master_key: secret("REPUTE_MASTER_KEY")?,
-            bootstrap_publishable: key("REPUTE_BOOTSTRAP_PUBLISHABLE_KEY", KeyKind::Publishable)?,
-            bootstrap_secret: key("REPUTE_BOOTSTRAP_SECRET_KEY", KeyKind::Secret)?,
-        };
-        if let Some(text) = &secrets.master_key {
-            server::accounts::MasterKey::parse(text).context("REPUTE_MASTER_KEY")?;
-        }
-        Ok(secrets)
+    pub(crate) fn from_environment() -> Result<Self, WrongSetting> {
+        Ok(Self {
+            master_key: master_key()?,
+            bootstrap_publishable: bootstrap_key("REPUTE_BOOTSTRAP_PUBLISHABLE_KEY", KeyKind::Publishable)?,
+            bootstrap_secret: bootstrap_key("REPUTE_BOOTSTRAP_SECRET_KEY", KeyKind::Secret)?,
+        })
     }
 }
 
+/// The text of the master key, where the environment has one; it has been seen to be one.
+pub(crate) fn master_key() -> Result<Option<String>, WrongSetting> {
+    let Some(Secret { text, variable }) = secret("REPUTE_MASTER_KEY")? else {
+        return Ok(None);
+    };
+    match MasterKey::parse(&text) {
+        Ok(_) => Ok(Some(text)),
+        Err(why) => Err(WrongSetting::new(format!("{variable}: {why}"))),
+    }
+}
+
+fn bootstrap_key(name: &str, kind: KeyKind) -> Result<Option<Key>, WrongSetting> {
+    let Some(Secret { text, variable }) = secret(name)? else {
+        return Ok(None);
+    };
+    let Some(key) = Key::parse(text.as_bytes()).ok().filter(|key| key.kind() == kind) else {
+        let prefix = match kind {
+            KeyKind::Publishable => "pk_live_",
+            KeyKind::Secret => "sk_live_",
+        };
+        return Err(WrongSetting::new(format!(
+            "{variable}: must be `{prefix}` and 32 characters of A-Z, a-z, 0-9"
+        )));
+    };
+    if key.distinct_characters() < MIN_KEY_CHARACTERS {
+        return Err(WrongSetting::new(format!(
+            "{variable}: must have at least {MIN_KEY_CHARACTERS} different characters behind its prefix"
+        )));
+    }
+    Ok(Some(key))
+}
+
+/// A secret, and the variable that it came by.
+struct Secret {
+    text: String,
+    variable: String,
+}
+
 /// A secret from the variable, or from the file that the variable with `_FILE` names.
-fn secret(name: &str) -> Result<Option<String>> {
+fn secret(name: &str) -> Result<Option<Secret>, WrongSetting> {
     let file_variable = format!("{name}_FILE");
-    let (value, file) = (std::env::var(name).ok(), std::env::var_os(&file_variable));
-    match (value, file) {
-        (Some(_), Some(_)) => bail!("{name} and {file_variable} are both set: set one of them"),
-        (Some(value), None) => Ok(Some(value.trim().to_owned())),
-        (None, Some(file)) => {
-            let text = fs::read_to_string(&file)
-                .with_context(|| format!("{file_variable}: cannot read {}", file.to_string_lossy()))?;
-            Ok(Some(text.trim().to_owned()))
+    let found = |text: &str, variable: String| {
+        let text = text.trim().to_owned();
+        Ok(Some(Secret { text, variable }))
+    };
+    match (env::var(name), env::var_os(&file_variable)) {
+        (Ok(_) | Err(VarError::NotUnicode(_)), Some(_)) => Err(WrongSetting::new(format!(
+            "{name} and {file_variable}: both are set; set one of them"
+        ))),
+        (Ok(text), None) => found(&text, name.to_owned()),
+        (Err(VarError::NotUnicode(_)), None) => {
+            Err(WrongSetting::new(format!("{name}: is not UTF-8")))
         }
-        (None, None) => Ok(None),
+        (Err(VarError::NotPresent), Some(file)) => match fs::read_to_string(&file) {
+            Ok(text) => found(&text, file_variable),
+            Err(why) => Err(WrongSetting::new(format!(
+                "{file_variable}: cannot read {}: {why}",
+                file.to_string_lossy()
+            ))),
+        },
+        (Err(VarError::NotPresent), None) => Ok(None),
     }
 }

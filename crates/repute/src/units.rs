@@ -1,5 +1,7 @@
-//! Sizes and durations as people write them.
+//! Sizes, durations, counts and addresses as people write them; what is none is told in a sentence.
 
+use std::net::SocketAddr;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// `16MiB`, `64KiB`, `1GiB` or a number of bytes.
@@ -39,6 +41,21 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     millis.map(Duration::from_millis).ok_or_else(rule)
 }
 
+/// A number of things.
+pub(crate) fn count<T: FromStr>(text: &str) -> Result<T, String> {
+    // `parse` takes a sign, which nobody means.
+    let digits = Some(text).filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| format!("`{text}` is not a whole number, or too large a one"))
+}
+
+/// Where to listen.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is not an address like 127.0.0.1:8080 or [::1]:8080"))
+}
+
 fn split(text: &str) -> (&str, &str) {
     text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
 }
@@ -57,6 +74,10 @@ mod tests {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         for wrong in ["", "MiB", "1MB", "-1", "1.5GiB", "99999999999GiB"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!([count("0"), count("17")], [Ok(0u64), Ok(17)]);
+        for wrong in ["", "+1", "-1", "1.0", "99999999999999999999"] {
+            assert!(count::<u64>(wrong).is_err(), "{wrong}");
         }
         for wrong in ["", "5", "m", "5 m", "5min"] {
             assert!(duration(wrong).is_err(), "{wrong}");

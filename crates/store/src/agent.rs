@@ -2,13 +2,10 @@
 
 use crate::facts::{Facts, Recorded};
 use crate::identity::{Identities, made_at};
+use crate::outside::Outside;
 use crate::{OrgId, Source};
 use reputation::{Micros, Placement, Slot, WINDOW, Window};
 use std::collections::VecDeque;
-
-/// How many arrivals that are not in the window are remembered one by one; a doubt about an earlier one is
-/// settled by a look-up.
-const OUTSIDE_REMEMBERED: usize = 128;
 
 /// Everything the owner needs of an agent to count it. Derived from the log: losing it costs a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,9 +16,7 @@ pub(crate) struct AgentState {
     /// timestamp, clamped, or evaluated under a client's id. In order of arrival.
     pub(crate) aside: VecDeque<Aside>,
     /// The arrivals that left the window last, or were too late to enter it.
-    outside: VecDeque<Aside>,
-    /// The newest arrival that is neither in the window nor in `outside`; 0 if all of them are.
-    forgotten: u64,
+    outside: Outside,
 }
 
 /// One arrival and its identity.
@@ -70,8 +65,7 @@ impl AgentState {
             facts,
             window,
             aside,
-            outside: VecDeque::new(),
-            forgotten: facts.count,
+            outside: Outside::new(facts.count),
         }
     }
 
@@ -131,12 +125,7 @@ impl AgentState {
         }
         let before_window =
             self.window.is_full() && self.window.oldest().is_some_and(|o| time <= o.recorded_at);
-        before_window
-            && (known < self.forgotten
-                || self
-                    .outside
-                    .iter()
-                    .any(|old| old.arrival > known && old.identity == identity))
+        before_window && self.outside.may_hold(identity, known)
     }
 
     /// Whether it may have been clamped before the arrivals that are held aside, but after `known`.
@@ -186,15 +175,16 @@ impl AgentState {
     }
 
     fn leave(&mut self, slot: &Slot) {
-        if self.outside.len() == OUTSIDE_REMEMBERED
-            && let Some(old) = self.outside.pop_front()
-        {
-            self.forgotten = self.forgotten.max(old.arrival);
-        }
-        self.outside.push_back(Aside {
+        self.outside.push(Aside {
             arrival: slot.arrival,
             identity: slot.identity,
         });
+    }
+
+    /// Remembers more of what leaves the window: a look-up was overtaken by so many arrivals that its answer
+    /// was of no use.
+    pub(crate) fn remember_more(&mut self) {
+        self.outside.grow();
     }
 }
 

@@ -5,9 +5,8 @@
 //! events after the position that the file names. That does no harm: replaying the log from that position
 //! skips, agent by agent, what the entry's own `last_seq` already covers.
 
-use crate::agent::AgentName;
 use crate::bytes::{Fields, PutFields as _};
-use crate::registry::{AgentUpdate, Registry};
+use crate::registry::{Entry, Registry};
 use crate::spill::Place;
 use crate::{Error, OrgId};
 use journal::Disk;
@@ -91,7 +90,8 @@ fn put_orgs(out: &mut Vec<u8>, registry: &Registry) {
     out.put_u8(0);
 }
 
-/// Reads the newest whole checkpoint; an empty registry that covers nothing where there is none.
+/// Reads the newest whole checkpoint, as a registry without order; an empty one that covers nothing where
+/// there is none.
 pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> (Registry, Covered) {
     let read_one = |turn| {
         let file = disk.open(&path_of(dir, turn)).ok()?;
@@ -116,16 +116,16 @@ fn decode(bytes: &[u8]) -> Option<(Registry, Covered)> {
         turn: fields.u64()?,
         frame_seq: fields.u64()?,
     };
-    let mut registry = Registry::default();
+    let mut last_seqs = Vec::new();
     while fields.u8()? == 1 {
-        let org = OrgId(fields.u32()?);
-        registry.raise_last_seq(org, fields.u64()?);
+        last_seqs.push((OrgId(fields.u32()?), fields.u64()?));
     }
+    let mut entries = Vec::new();
     while fields.u8()? == 1 {
         let org = OrgId(fields.u32()?);
         let agent_id: Arc<str> = fields.text()?.into();
-        let facts = fields.facts()?;
-        let summary = fields.option(|fields| {
+        let mut entry = Entry::new(org, agent_id, fields.facts()?);
+        entry.summary = fields.option(|fields| {
             Some(Summary {
                 evaluations: fields.u32()?,
                 passed: fields.u32()?,
@@ -133,31 +133,19 @@ fn decode(bytes: &[u8]) -> Option<(Registry, Covered)> {
                 streak: fields.u32()?,
             })
         })?;
-        let floor = fields.option(Fields::micros)?;
-        let spilled = fields.option(|fields| {
+        entry.floor = fields.option(Fields::micros)?;
+        entry.spilled = fields.option(|fields| {
             Some(Place {
                 file: fields.u32()?,
                 offset: fields.u64()?,
                 bytes: fields.u32()?,
             })
         })?;
-        if registry
-            .find(AgentName {
-                org,
-                agent_id: &agent_id,
-            })
-            .is_some()
-        {
-            return None;
-        }
-        let no = registry.add(org, agent_id, facts);
-        registry.update(&AgentUpdate {
-            no,
-            facts,
-            summary,
-            floor,
-        });
-        registry.entry_mut(no).spilled = spilled;
+        entries.push(entry);
+    }
+    let mut registry = Registry::unordered(entries);
+    for (org, last_seq) in last_seqs {
+        registry.raise_last_seq(org, last_seq);
     }
     Some((registry, covered))
 }

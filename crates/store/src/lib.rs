@@ -22,6 +22,7 @@ mod facts;
 mod identity;
 mod index;
 mod loader;
+mod outside;
 mod owner;
 mod progress;
 mod query;

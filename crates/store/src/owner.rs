@@ -240,6 +240,7 @@ impl Owner {
         };
         let doubts = self.doubts(&work.batch, &agents);
         if !doubts.is_empty() {
+            self.remember_more(&work.batch, &agents, &doubts);
             return self.send_back(work, doubts, group);
         }
         let agents = agents.into_iter().enumerate().map(|(agent, no)| {
@@ -359,6 +360,21 @@ impl Owner {
             state.is_some_and(|state| state.ask(&question, known, &self.shared.identities) == Answer::Ask)
         };
         (0..batch.events.len()).filter(is_doubtful).collect()
+    }
+
+    /// Gives those agents more memory of late arrivals for whom a look-up came too late to be of use.
+    fn remember_more(&mut self, batch: &Batch, agents: &[Option<AgentNo>], doubts: &[usize]) {
+        let was_looked_up = |doubt: &&usize| batch.events[**doubt].verdict != Verdict::NotAmong(0);
+        let overtaken: HashSet<AgentNo> = doubts
+            .iter()
+            .filter(was_looked_up)
+            .filter_map(|doubt| agents[batch.events[*doubt].agent])
+            .collect();
+        for no in overtaken {
+            if let Some(state) = self.residents.get_mut(no) {
+                state.remember_more();
+            }
+        }
     }
 
     fn add_agent(&mut self, org: OrgId, agent_id: &str, group: &mut Group) -> AgentNo {

@@ -8,7 +8,7 @@ use crate::facts::{Facts, Recorded};
 use crate::identity::Identities;
 use crate::index::{BlockCache, NewBatch, OpenIndex, SealedIndex, SegmentExtent};
 use crate::progress::Progress;
-use crate::registry::{AgentUpdate, Registry};
+use crate::registry::{Entry, Registry};
 use crate::sealing::Sealing;
 use crate::segments::{self, SegmentIndex};
 use crate::shared::{Published, Shared};
@@ -75,9 +75,12 @@ pub(crate) fn open(
         options,
         observer,
     };
+    let newest = opened.segments.last().map(|segment| segment.number);
     for segment in opened.segments {
-        take_in(&shared, segment, covered.frame_seq)?;
+        let is_newest = Some(segment.number) == newest;
+        take_in(&shared, segment, covered.frame_seq, is_newest)?;
     }
+    shared.published.write().registry.order();
     remove_stale_indexes(&shared);
     Ok(Recovered {
         shared,
@@ -109,12 +112,15 @@ fn usable_checkpoint(disk: &dyn Disk, dir: &Path, segments: &[Segment]) -> (Regi
 }
 
 /// Publishes a segment: with its index, and with what the checkpoint doesn't cover of it counted.
-fn take_in(shared: &Shared, segment: Segment, covered: u64) -> Result<(), Error> {
+///
+/// The newest segment, which a crash left without an index, keeps it in memory until the background writes
+/// it, so that a start does not wait for that.
+fn take_in(shared: &Shared, segment: Segment, covered: u64, is_newest: bool) -> Result<(), Error> {
     let extent = SegmentExtent::of(&segment);
     let path = segments::index_path(&shared.dir, &extent);
     let sealed = SealedIndex::open(&*shared.disk, &path, &extent, &shared.blocks).map(Arc::new);
+    let open = OpenIndex::default();
     if sealed.is_none() || segment.last_seq() > covered {
-        let open = OpenIndex::default();
         let mut replay = Replay::default();
         for frame in segment.frames() {
             let frame = frame.map_err(journal::Error::from)?;
@@ -123,26 +129,19 @@ fn take_in(shared: &Shared, segment: Segment, covered: u64) -> Result<(), Error>
             }
             replay.frame(shared, &segment, &frame, frame.seq > covered)?;
         }
-        if sealed.is_none() {
-            let index = segments::write_index(shared, &segment, &open);
-            let index = match index {
-                Ok(sealed) => SegmentIndex::Sealed(sealed),
-                Err(error) => {
-                    tracing::warn!(%error, "a segment's index cannot be written: keeping it in memory");
-                    SegmentIndex::Open(Arc::new(open))
-                }
-            };
-            shared.published.write().segments.push(segment, index);
-            return Ok(());
-        }
     }
-    if let Some(sealed) = sealed {
-        shared
-            .published
-            .write()
-            .segments
-            .push(segment, SegmentIndex::Sealed(sealed));
-    }
+    let index = match sealed {
+        Some(sealed) => SegmentIndex::Sealed(sealed),
+        None if is_newest => SegmentIndex::Open(Arc::new(open)),
+        None => match segments::write_index(shared, &segment, &open) {
+            Ok(sealed) => SegmentIndex::Sealed(sealed),
+            Err(error) => {
+                tracing::warn!(%error, "a segment's index cannot be written: keeping it in memory");
+                SegmentIndex::Open(Arc::new(open))
+            }
+        },
+    };
+    shared.published.write().segments.push(segment, index);
     Ok(())
 }
 
@@ -235,26 +234,25 @@ impl Replay {
                 .get(row.agent.0 as usize)
                 .ok_or(Malformed("a row names no known agent"))?;
             let name = AgentName { org: *org, agent_id };
-            let no = registry
-                .find(name)
-                .unwrap_or_else(|| registry.add(*org, Arc::clone(agent_id), Facts::new(row.recorded_at)));
-            let mut facts = registry.entry(no).facts;
-            if facts.last_seq >= seq {
+            let no = registry.find(name).unwrap_or_else(|| {
+                registry.add_unordered(Entry::new(
+                    *org,
+                    Arc::clone(agent_id),
+                    Facts::new(row.recorded_at),
+                ))
+            });
+            let entry = registry.entry_mut(no);
+            if entry.facts.last_seq >= seq {
                 continue; // the checkpoint's entry was copied after this event was counted
             }
-            facts.record(&Recorded {
+            entry.facts.record(&Recorded {
                 seq,
                 recorded_at: row.recorded_at,
                 sent_at: row.sent_at,
                 source: header.source,
                 named: row.evaluation_id.is_some(),
             });
-            registry.update(&AgentUpdate {
-                no,
-                facts,
-                summary: None,
-                floor: None,
-            });
+            (entry.summary, entry.floor) = (None, None);
         }
         Ok(())
     }
@@ -267,8 +265,11 @@ fn register(registry: &mut Registry, body: &[u8]) -> Result<(), Malformed> {
         agent_id: record.agent_id,
     };
     if registry.find(name).is_none() {
-        let no = registry.add(record.org, record.agent_id.into(), Facts::new(record.received_at));
-        registry.entry_mut(no).summary = Some(reputation::Summary::default());
+        registry.add_unordered(Entry::new(
+            record.org,
+            record.agent_id.into(),
+            Facts::new(record.received_at),
+        ));
     }
     Ok(())
 }

@@ -67,6 +67,19 @@ impl AgentUpdate {
 }
 
 impl Entry {
+    /// An agent of whose window nothing is known.
+    pub(crate) fn new(org: OrgId, agent_id: Arc<str>, facts: Facts) -> Self {
+        Self {
+            org,
+            agent_id,
+            facts,
+            summary: None,
+            floor: None,
+            spilled: None,
+            resident: AtomicBool::new(false),
+        }
+    }
+
     /// Whether the owner has the agent's state in memory, at this moment.
     pub(crate) fn is_resident(&self) -> bool {
         self.resident.load(Ordering::Relaxed)
@@ -117,35 +130,72 @@ impl Registry {
 
     /// Adds an agent, which must be new, at the next place.
     pub(crate) fn add(&mut self, org: OrgId, agent_id: Arc<str>, facts: Facts) -> AgentNo {
-        let no = AgentNo(u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
+        let no = self.add_unordered(Entry::new(org, Arc::clone(&agent_id), facts));
         let agents = self.orgs.entry(org).or_default();
-        agents.by_name.insert(Arc::clone(&agent_id), no);
+        agents.by_name.insert(agent_id, no);
         agents.by_last_seen.insert((facts.last_seen, no));
         agents.last_seq = agents.last_seq.max(facts.last_seq);
-        self.entries.push(Entry {
-            org,
-            agent_id,
-            facts,
-            summary: None,
-            floor: None,
-            spilled: None,
-            resident: AtomicBool::new(false),
-        });
+        no
+    }
+
+    /// A registry of these agents, which are all different, at places in this order. It answers nothing but
+    /// [`Registry::find`] and [`Registry::entry`] until it is put in [`Registry::order`].
+    pub(crate) fn unordered(entries: Vec<Entry>) -> Self {
+        let mut registry = Self {
+            entries,
+            ..Self::default()
+        };
+        let Self {
+            entries,
+            by_name,
+            hasher,
+            ..
+        } = &mut registry;
+        let hash = |no: &AgentNo| hash_of(hasher, entries, *no);
+        by_name.reserve(entries.len(), hash);
+        for no in (0u32..).map(AgentNo).take(entries.len()) {
+            by_name.insert_unique(hash(&no), no, hash);
+        }
+        registry
+    }
+
+    /// Adds an agent, which must be new, to a registry that has no order yet.
+    pub(crate) fn add_unordered(&mut self, entry: Entry) -> AgentNo {
+        let no = AgentNo(u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
+        self.entries.push(entry);
         let Self {
             entries,
             by_name,
             hasher,
             ..
         } = self;
-        let hash = |no: &AgentNo| {
-            let entry = &entries[no.0 as usize];
-            hasher.hash_one(AgentName {
-                org: entry.org,
-                agent_id: &entry.agent_id,
-            })
-        };
+        let hash = |no: &AgentNo| hash_of(hasher, entries, *no);
         by_name.insert_unique(hash(&no), no, hash);
         no
+    }
+
+    /// Brings the lists of each organisation in order, all at once: much cheaper than agent by agent.
+    pub(crate) fn order(&mut self) {
+        let Self { entries, orgs, .. } = self;
+        let mut of_org: HashMap<OrgId, Vec<AgentNo>> = HashMap::new();
+        for (no, entry) in (0u32..).map(AgentNo).zip(entries.iter()) {
+            of_org.entry(entry.org).or_default().push(no);
+        }
+        for (org, numbers) in of_org {
+            let entry = |no: &AgentNo| &entries[no.0 as usize];
+            let agents = orgs.entry(org).or_default();
+            // Collecting sorts once and builds a tree whole.
+            agents.by_name = numbers
+                .iter()
+                .map(|no| (Arc::clone(&entry(no).agent_id), *no))
+                .collect();
+            agents.by_last_seen = numbers
+                .iter()
+                .map(|no| (entry(no).facts.last_seen, *no))
+                .collect();
+            let last_seq = numbers.iter().map(|no| entry(no).facts.last_seq).max();
+            agents.last_seq = agents.last_seq.max(last_seq.unwrap_or(0));
+        }
     }
 
     /// Takes over what a group made of an agent.
@@ -215,6 +265,14 @@ impl Registry {
                 .map(|(_, no)| *no)
         })
     }
+}
+
+fn hash_of(hasher: &DefaultHashBuilder, entries: &[Entry], no: AgentNo) -> u64 {
+    let entry = &entries[no.0 as usize];
+    hasher.hash_one(AgentName {
+        org: entry.org,
+        agent_id: &entry.agent_id,
+    })
 }
 
 #[cfg(test)]
@@ -287,6 +345,35 @@ mod tests {
         assert_eq!(names(&registry, registry.by_agent_id(ORG, None)), ["a", "b", "c"]);
         assert_eq!(names(&registry, registry.by_agent_id(ORG, Some("a"))), ["b", "c"]);
         assert_eq!(names(&registry, registry.by_agent_id(OrgId(9), None)), [""; 0]);
+    }
+
+    #[test]
+    fn a_restored_registry_is_as_it_was() {
+        let before = three();
+        let entries = before
+            .entries_from(0)
+            .map(|e| Entry::new(e.org, Arc::clone(&e.agent_id), e.facts))
+            .collect();
+        let mut after = Registry::unordered(entries);
+        after.order();
+        for org in [ORG, OrgId(2)] {
+            assert_eq!(after.totals(org), before.totals(org));
+            assert_eq!(
+                names(&after, after.by_last_seen(org, None)),
+                names(&before, before.by_last_seen(org, None))
+            );
+            assert_eq!(
+                names(&after, after.by_agent_id(org, None)),
+                names(&before, before.by_agent_id(org, None))
+            );
+        }
+        assert_eq!(
+            after.find(AgentName {
+                org: ORG,
+                agent_id: "c"
+            }),
+            Some(AgentNo(2))
+        );
     }
 
     #[test]

@@ -181,7 +181,7 @@ impl Background {
                 return; // closing: the next start indexes it
             }
         }
-        if self.log_bytes_since >= CHECKPOINT_EVERY_BYTES.max(2 * self.checkpoint_bytes) {
+        if self.log_bytes_since >= CHECKPOINT_EVERY_BYTES.max(self.checkpoint_bytes) {
             self.checkpoint(shared);
         }
         if let Err(error) = move_copies(shared) {

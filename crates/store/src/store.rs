@@ -115,6 +115,9 @@ impl Store {
         let loaders = loader::spawn(&shared, &errands, &owner_inbox, LOADERS)?;
         let owner = Owner::new(Arc::clone(&shared), journal, messages, loader_inbox.clone());
         let owner = spawn("repute-owner", move || owner.run())?;
+        for number in shared.published.read().segments.unsealed() {
+            shared.sealing.seal(number);
+        }
         let background = Background::new(covered);
         let background = {
             let shared = Arc::clone(&shared);

@@ -35,6 +35,11 @@ impl Residents {
         self.states.get(&no).map(|resident| &resident.state)
     }
 
+    /// The state, to be changed without being counted.
+    pub(crate) fn get_mut(&mut self, no: AgentNo) -> Option<&mut AgentState> {
+        self.states.get_mut(&no).map(|resident| &mut resident.state)
+    }
+
     /// Takes in a state that no group has counted yet.
     pub(crate) fn insert(&mut self, no: AgentNo, state: AgentState) {
         self.states.insert(no, Resident { state, last_group: 0 });
