@@ -7,6 +7,7 @@
 //! Whoever changes something holds the database for the whole change: what was checked in memory still holds
 //! when it is written, and memory follows only after the commit.
 
+mod audit;
 mod database;
 mod directory;
 mod error;
@@ -15,6 +16,7 @@ mod master_key;
 mod organisation;
 mod principal;
 
+pub use audit::AuditEntry;
 pub use error::Error;
 pub use key::{CreatedKey, KeyInfo, NewKey, generate_key};
 pub use master_key::MasterKey;

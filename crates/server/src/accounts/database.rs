@@ -1,5 +1,6 @@
 //! The tables: what of organisations and keys survives.
 
+mod audit;
 mod change;
 
 use super::{Actor, Error, KeyInfo, Org, OrgSettings};
