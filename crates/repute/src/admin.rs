@@ -1,17 +1,28 @@
 //! `repute org` and `repute key`: on a running server through its socket, on a stopped one directly.
 
 mod execute;
+mod limit;
 mod print;
 mod socket;
 
-pub(crate) use socket::listen;
+pub(crate) use socket::{Socket, listen};
 
 use crate::data_dir::DataDir;
-use anyhow::{Context as _, Result, bail};
+use crate::logging::{self, LogFormat};
+use crate::settings;
+use crate::units;
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
+use limit::Limit;
 use serde::{Deserialize, Serialize};
-use server::accounts::{Accounts, MasterKey};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long to wait for a server that has the directory but isn't listening: it's starting, or stopping.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often to look.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What both commands take.
 #[derive(Args)]
@@ -69,17 +80,17 @@ enum OrgCommand {
 }
 
 /// Settings of an organisation that are given; the others stay.
-#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OrgChanges {
-    /// How many agents it may have.
-    #[arg(long, value_name = "N")]
-    max_agents: Option<u64>,
-    /// `POST /v1/ingest` requests per rolling 60 seconds; 0 is no limit.
-    #[arg(long, value_name = "N")]
-    ingest_rate_limit: Option<u64>,
-    /// All other requests per rolling 60 seconds; 0 is no limit.
-    #[arg(long, value_name = "N")]
-    rate_limit: Option<u64>,
+    /// How many agents it may have; `default` is as the server says.
+    #[arg(long, value_name = "N", value_parser = limit::parse)]
+    max_agents: Option<Limit>,
+    /// `POST /v1/ingest` requests per rolling 60 seconds; 0 is no limit, `default` is as the server says.
+    #[arg(long, value_name = "N", value_parser = limit::parse)]
+    ingest_rate_limit: Option<Limit>,
+    /// All other requests per rolling 60 seconds; 0 is no limit, `default` is as the server says.
+    #[arg(long, value_name = "N", value_parser = limit::parse)]
+    rate_limit: Option<Limit>,
     /// Whether bodies must be signed.
     #[arg(long, value_name = "BOOL")]
     require_signature: Option<bool>,
@@ -114,6 +125,7 @@ enum KeyCommand {
         /// The organisation's name.
         org: String,
         /// The key's id, as `repute key list` shows it.
+        #[arg(value_parser = units::count::<u32>)]
         id: u32,
     },
 }
@@ -185,24 +197,28 @@ pub(crate) fn key(arguments: KeyArguments) -> Result<()> {
 }
 
 fn run(place: &Place, request: &Request) -> Result<()> {
-    if !place.data_dir.is_dir() {
+    let master_key = settings::master_key()?;
+    logging::start(LogFormat::Auto, tracing::Level::WARN);
+    if !DataDir::is_one(&place.data_dir) {
         bail!(
-            "there is no data directory {}: start the server first, or name it with --data-dir",
+            "there is nothing of Repute's in {}: start the server first, or name its directory with --data-dir \
+             (REPUTE_DATA_DIR)",
             place.data_dir.display()
         );
     }
-    let answer = match DataDir::try_take(&place.data_dir)? {
-        Some(dir) => execute::execute(&open(dir.path())?, request)?,
-        None => socket::ask(&place.data_dir, request)?,
+    let started = Instant::now();
+    let answer = loop {
+        if let Some(dir) = DataDir::try_take(&place.data_dir)? {
+            let accounts = dir.open_accounts(master_key.as_deref())?;
+            let answer = execute::execute(&accounts, request)?;
+            accounts.close()?;
+            break answer;
+        }
+        match socket::connect(&place.data_dir) {
+            Ok(stream) => break socket::ask(&stream, request)?,
+            Err(_) if started.elapsed() < PATIENCE => thread::sleep(LOOK_EVERY),
+            Err(error) => return Err(error),
+        }
     };
     print::print(&answer, place.json)
-}
-
-/// The organisations and keys of a stopped server.
-fn open(dir: &Path) -> Result<Accounts> {
-    let master = match std::env::var("REPUTE_MASTER_KEY") {
-        Ok(text) => MasterKey::parse(&text).context("REPUTE_MASTER_KEY")?,
-        Err(_) => MasterKey::load_or_create(&dir.join("master.key"))?,
-    };
-    Ok(Accounts::open(dir, master)?)
 }

@@ -22,7 +22,8 @@ pub(crate) fn greet(accounts: &Accounts, secrets: &Secrets, dir: &Path, address:
         warn_of_useless(accounts, secrets);
         return Ok(());
     }
-    let (publishable, shown_publishable) = given_or_made(&secrets.bootstrap_publishable, KeyKind::Publishable)?;
+    let (publishable, shown_publishable) =
+        given_or_made(&secrets.bootstrap_publishable, KeyKind::Publishable)?;
     let (secret, shown_secret) = given_or_made(&secrets.bootstrap_secret, KeyKind::Secret)?;
     let shown: Vec<Key> = shown_publishable.into_iter().chain(shown_secret).collect();
     let text = introduction(&shown, address);
@@ -68,10 +69,7 @@ fn warn_of_useless(accounts: &Accounts, secrets: &Secrets) {
         ("REPUTE_BOOTSTRAP_SECRET_KEY", &secrets.bootstrap_secret),
     ];
     for (variable, key) in given {
-        if key
-            .as_ref()
-            .is_some_and(|key| !accounts.is_live(key, now))
-        {
+        if key.as_ref().is_some_and(|key| !accounts.is_live(key, now)) {
             tracing::warn!(
                 variable,
                 "this is no live key; it only counts at the first start, so it is not made now"

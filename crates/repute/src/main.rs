@@ -36,24 +36,26 @@ enum Command {
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let outcome = Program::try_parse().map_or_else(not_understood, |program| match program.command {
-        Command::Serve(settings) => serve::serve(&settings),
-        Command::Org(arguments) => admin::org(arguments),
-        Command::Key(arguments) => admin::key(arguments),
-    });
+    let outcome = match Program::try_parse() {
+        Ok(program) => match program.command {
+            Command::Serve(settings) => serve::serve(&settings),
+            Command::Org(arguments) => admin::org(arguments),
+            Command::Key(arguments) => admin::key(arguments),
+        },
+        Err(error) => match usage::wrong_setting(&error, &Program::command()) {
+            Some(wrong) => Err(wrong.into()),
+            None => error.exit(), // also how the help and the version are shown
+        },
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             logging::failure(&error);
-            if error.is::<WrongSetting>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+            if error.is::<WrongSetting>() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::FAILURE
+            }
         }
-    }
-}
-
-/// Ends the program with what clap has to say (the help and the version too), unless we know it better.
-fn not_understood(error: clap::Error) -> anyhow::Result<()> {
-    match usage::wrong_setting(&error, &Program::command()) {
-        Some(wrong) => Err(wrong.into()),
-        None => error.exit(),
     }
 }

@@ -52,7 +52,7 @@ async fn run(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     first_start::greet(accounts, secrets, dir.path(), &address)?;
-    let socket = admin::listen(dir.path(), Arc::clone(accounts))?;
+    let socket = admin_socket(dir, accounts);
     let flusher = tokio::spawn(flush_now_and_then(Arc::clone(accounts)));
     let server = Server::new(config(settings), Arc::clone(accounts), Arc::clone(store), metrics);
     writeln!(stdout(), "listening on http://{address}")?;
@@ -67,6 +67,18 @@ async fn run(
     flusher.abort();
     drop(socket);
     outcome.context("serving")
+}
+
+/// Events matter more than administration: where there can be no socket (a path that is too long for one, a
+/// file system without them), the server runs without.
+fn admin_socket(dir: &DataDir, accounts: &Arc<Accounts>) -> Option<admin::Socket> {
+    match admin::listen(dir.path(), Arc::clone(accounts)) {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            tracing::warn!("`repute org` and `repute key` only work once this server is stopped: {error:#}");
+            None
+        }
+    }
 }
 
 async fn flush_now_and_then(accounts: Arc<Accounts>) {

@@ -127,10 +127,11 @@ impl ServeSettings {
         if self.max_body == 0 {
             return wrong("--max-body (REPUTE_MAX_BODY): must be more than 0".to_owned());
         }
-        if self.bytes_in_flight < self.max_body {
+        // A compressed body is in memory twice while it's unpacked.
+        if self.bytes_in_flight / 2 < self.max_body {
             return wrong(
-                "--bytes-in-flight (REPUTE_BYTES_IN_FLIGHT): must be at least --max-body (REPUTE_MAX_BODY), or the \
-                 largest body never fits"
+                "--bytes-in-flight (REPUTE_BYTES_IN_FLIGHT): must be at least twice --max-body (REPUTE_MAX_BODY), or the \
+                 largest compressed body never fits"
                     .to_owned(),
             );
         }
@@ -228,9 +229,7 @@ fn secret(name: &str) -> Result<Option<Secret>, WrongSetting> {
             "{name} and {file_variable}: both are set; set one of them"
         ))),
         (Ok(text), None) => found(&text, name.to_owned()),
-        (Err(VarError::NotUnicode(_)), None) => {
-            Err(WrongSetting::new(format!("{name}: is not UTF-8")))
-        }
+        (Err(VarError::NotUnicode(_)), None) => Err(WrongSetting::new(format!("{name}: is not UTF-8"))),
         (Err(VarError::NotPresent), Some(file)) => match fs::read_to_string(&file) {
             Ok(text) => found(&text, file_variable),
             Err(why) => Err(WrongSetting::new(format!(

@@ -57,5 +57,9 @@ fn variable_of(program: &Command, flag: &str) -> Option<String> {
         .find(|argument| argument.get_long() == Some(flag))
         .and_then(|argument| argument.get_env());
     own.map(|variable| variable.to_string_lossy().into_owned())
-        .or_else(|| program.get_subcommands().find_map(|command| variable_of(command, flag)))
+        .or_else(|| {
+            program
+                .get_subcommands()
+                .find_map(|command| variable_of(command, flag))
+        })
 }

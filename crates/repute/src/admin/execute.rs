@@ -1,6 +1,6 @@
 //! Does what is asked, and says what came of it as JSON.
 
-use super::{Kind, OrgChanges, Request};
+use super::{Kind, Limit, OrgChanges, Request};
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
 use server::accounts::{Accounts, Actor, KeyInfo, NewKey, Org, OrgSettings};
@@ -20,6 +20,9 @@ pub(super) fn execute(accounts: &Accounts, request: &Request) -> Result<Value> {
         }
         Request::SetOrg { name, changes } => {
             let found = find(accounts, name)?;
+            if *changes == OrgChanges::default() {
+                bail!("nothing to set: name at least one setting, `repute org set --help` lists them");
+            }
             let settings = changed(&found.settings, changes);
             Ok(org(&accounts.set_org(found.id, settings, Actor::Operator)?))
         }
@@ -89,10 +92,11 @@ fn find(accounts: &Accounts, name: &str) -> Result<Org> {
 }
 
 fn changed(settings: &OrgSettings, changes: &OrgChanges) -> OrgSettings {
+    let limit = |given: Option<Limit>, before| given.map_or(before, Limit::own);
     OrgSettings {
-        max_agents: changes.max_agents.or(settings.max_agents),
-        ingest_rate_limit: changes.ingest_rate_limit.or(settings.ingest_rate_limit),
-        rate_limit: changes.rate_limit.or(settings.rate_limit),
+        max_agents: limit(changes.max_agents, settings.max_agents),
+        ingest_rate_limit: limit(changes.ingest_rate_limit, settings.ingest_rate_limit),
+        rate_limit: limit(changes.rate_limit, settings.rate_limit),
         require_signature: changes.require_signature.unwrap_or(settings.require_signature),
     }
 }

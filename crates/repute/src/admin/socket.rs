@@ -7,19 +7,23 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use server::accounts::Accounts;
-use std::fs::{self, Permissions};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-/// The longest line, either way.
-const MAX_LINE_BYTES: u64 = 1 << 20;
+/// The longest request.
+const MAX_REQUEST_BYTES: u64 = 64 << 10;
+/// The longest answer: a list of a million organisations.
+const MAX_ANSWER_BYTES: u64 = 256 << 20;
 /// How long either side waits for the other.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait after `accept` failed, for want of file descriptors usually.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 #[derive(Serialize, Deserialize)]
 enum Answer {
@@ -40,18 +44,20 @@ impl Drop for Socket {
 /// Takes requests from now on, one at a time.
 pub(crate) fn listen(dir: &Path, accounts: Arc<Accounts>) -> Result<Socket> {
     let path = DataDir::admin_socket(dir);
-    // Nobody else has the directory, so a socket that is there is a dead one.
-    let _ = fs::remove_file(&path);
     let listener =
-        UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
-    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        bind_privately(dir, &path).with_context(|| format!("cannot listen on {}", path.display()))?;
     let serve = move || {
         for stream in listener.incoming() {
-            let served = stream
-                .map_err(Into::into)
-                .and_then(|stream| serve_one(&stream, &accounts));
-            if let Err(error) = served {
-                tracing::debug!(%error, "administration");
+            match stream {
+                Ok(stream) => {
+                    if let Err(error) = serve_one(&stream, &accounts) {
+                        tracing::debug!(%error, "administration");
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "administration: cannot accept a connection");
+                    thread::sleep(ACCEPT_RETRY);
+                }
             }
         }
     };
@@ -61,27 +67,54 @@ pub(crate) fn listen(dir: &Path, accounts: Arc<Accounts>) -> Result<Socket> {
     Ok(Socket(path))
 }
 
+/// Binds where nobody else can look, and moves the socket to its place once it's private: a socket is made
+/// with a mode that others may connect by.
+fn bind_privately(dir: &Path, path: &Path) -> io::Result<UnixListener> {
+    let private = dir.join("admin.new");
+    if let Err(error) = fs::remove_dir_all(&private)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    DirBuilder::new().mode(0o700).create(&private)?;
+    let made = private.join("s");
+    let listener = UnixListener::bind(&made)?;
+    fs::set_permissions(&made, Permissions::from_mode(0o600))?;
+    // In the place of a dead one, if a crash left one: nobody else has the directory.
+    fs::rename(&made, path)?;
+    fs::remove_dir(&private)?;
+    Ok(listener)
+}
+
 fn serve_one(stream: &UnixStream, accounts: &Accounts) -> Result<()> {
-    let request: Request = receive(stream)?;
-    let answer = match execute(accounts, &request) {
-        Ok(done) => Answer::Done(done),
-        Err(error) => Answer::Refused(format!("{error:#}")),
+    let answer = match receive::<Request>(stream, MAX_REQUEST_BYTES) {
+        Ok(request) => match execute(accounts, &request) {
+            Ok(done) => Answer::Done(done),
+            Err(error) => Answer::Refused(format!("{error:#}")),
+        },
+        Err(error) => Answer::Refused(format!(
+            "the server does not understand this command; is it of another version? ({error:#})"
+        )),
     };
     send(stream, &answer)
 }
 
-/// Asks the running server that has this directory.
-pub(super) fn ask(dir: &Path, request: &Request) -> Result<Value> {
+/// Finds the running server that has this directory.
+pub(super) fn connect(dir: &Path) -> Result<UnixStream> {
     let path = DataDir::admin_socket(dir);
-    let stream = UnixStream::connect(&path).with_context(|| {
+    UnixStream::connect(&path).with_context(|| {
         format!(
-            "a server is using {} but does not answer on {}",
+            "another process is using {} but does not answer on {}",
             dir.display(),
             path.display()
         )
-    })?;
-    send(&stream, request)?;
-    match receive(&stream)? {
+    })
+}
+
+/// Asks a running server.
+pub(super) fn ask(stream: &UnixStream, request: &Request) -> Result<Value> {
+    send(stream, request)?;
+    match receive(stream, MAX_ANSWER_BYTES).context("the server did not answer as expected")? {
         Answer::Done(value) => Ok(value),
         Answer::Refused(why) => bail!(why),
     }
@@ -94,9 +127,15 @@ fn send(mut stream: &UnixStream, value: &impl Serialize) -> Result<()> {
     Ok(stream.write_all(&line)?)
 }
 
-fn receive<T: for<'a> Deserialize<'a>>(stream: &UnixStream) -> Result<T> {
+fn receive<T: for<'a> Deserialize<'a>>(stream: &UnixStream, max_bytes: u64) -> Result<T> {
     stream.set_read_timeout(Some(TIMEOUT))?;
     let mut line = String::new();
-    BufReader::new(stream.take(MAX_LINE_BYTES)).read_line(&mut line)?;
+    BufReader::new(stream.take(max_bytes)).read_line(&mut line)?;
+    if !line.ends_with('\n') {
+        bail!("a line that breaks off, or is longer than {max_bytes} bytes");
+    }
     Ok(serde_json::from_str(&line)?)
 }
+
+#[cfg(test)]
+mod tests;
