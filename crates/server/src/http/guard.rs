@@ -27,7 +27,7 @@ pub(crate) struct Needs {
     pub(crate) class: Class,
 }
 
-/// Checks key, scope and rate limit, runs the route, and turns what it refuses into an answer.
+/// Checks key, rate limit and scope, runs the route, and turns what it refuses into an answer.
 pub(crate) async fn guard<F, Fut>(app: Arc<App>, request: Request, needs: Needs, route: F) -> Response<Body>
 where
     F: FnOnce(Call) -> Fut,
@@ -37,9 +37,6 @@ where
         Ok(caller) => caller,
         Err(refusal) => return refusal.into_response(),
     };
-    if let Some(scope) = needs.scope.filter(|scope| !caller.scopes.contains(*scope)) {
-        return Refusal::ScopeMissing(scope).into_response();
-    }
     let limit = match needs.class {
         Class::Ingest => caller
             .settings
@@ -63,7 +60,11 @@ where
         }
     };
     let shared = Arc::clone(&app);
-    let outcome = route(Call { app, caller, request }).await;
+    // A good key's request counts, whatever comes of it.
+    let outcome = match needs.scope.filter(|scope| !caller.scopes.contains(*scope)) {
+        Some(scope) => Err(Refusal::ScopeMissing(scope)),
+        None => route(Call { app, caller, request }).await,
+    };
     let mut response = outcome.unwrap_or_else(Refusal::into_response);
     if let Some(ticket) = ticket.filter(|_| matches!(response.status().as_u16(), 429 | 503)) {
         shared.limits.give_back(&ticket);

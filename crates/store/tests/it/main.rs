@@ -4,5 +4,6 @@
 
 mod crash;
 mod kit;
+mod model;
 mod once;
 mod restart;
