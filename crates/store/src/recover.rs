@@ -24,8 +24,6 @@ const SHARD_DIR: &str = "log/0";
 /// The file of the key that authenticates cursors and hashes identities.
 const SECRET_FILE: &str = "store.key";
 const SECRET_BYTES: usize = 32;
-/// A start never keeps fewer windows in memory: a batch needs up to 100 at once.
-const MIN_WINDOW_CACHE: usize = 1_000;
 
 /// A store that was opened but has no threads yet.
 pub(crate) struct Recovered {
@@ -38,10 +36,9 @@ pub(crate) struct Recovered {
 pub(crate) fn open(
     disk: Arc<dyn Disk>,
     data_dir: &Path,
-    mut options: Options,
+    options: Options,
     observer: Arc<dyn Observer>,
 ) -> Result<Recovered, Error> {
-    options.window_cache = options.window_cache.max(MIN_WINDOW_CACHE);
     let dir = data_dir.join(SHARD_DIR);
     disk.create_dir_all(&dir).map_err(|source| Error::Io {
         path: dir.clone(),

@@ -35,7 +35,7 @@ pub struct Options {
     pub journal: journal::Options,
     /// How far ahead of the server a timestamp may be; one further ahead is recorded at its receipt.
     pub max_clock_ahead: Duration,
-    /// Agents whose windows are kept in memory, at 12–14 KB each when full. At least 1,000 are.
+    /// Agents whose windows are kept in memory between groups, at 12–14 KB each when full.
     pub window_cache: usize,
     /// Bytes of index blocks kept in memory.
     pub cache_bytes: u64,

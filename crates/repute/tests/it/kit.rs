@@ -1,5 +1,7 @@
 //! Starts, stops and kills the real program, and speaks HTTP with it.
 
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -39,23 +41,43 @@ pub(crate) struct Server {
 impl Server {
     /// A first start.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut server = Self {
+        Self::start_on(tempfile::tempdir().unwrap(), arguments)
+    }
+
+    /// A start on a directory in which a first start may have begun.
+    pub(crate) fn start_on(dir: tempfile::TempDir, arguments: &[&str]) -> Self {
+        let mut server = Self::stopped_on(dir);
+        server.start_again(arguments);
+        server.read_keys();
+        server
+    }
+
+    /// A first start with a prepared command.
+    pub(crate) fn start_with_keys(command: &mut Command) -> Self {
+        let mut server = Self::stopped_on(tempfile::tempdir().unwrap());
+        server.start_with(command);
+        server.read_keys();
+        server
+    }
+
+    fn stopped_on(dir: tempfile::TempDir) -> Self {
+        Self {
             dir,
             child: None,
             address: String::new(),
             publishable: String::new(),
             secret: String::new(),
-        };
-        server.start_again(arguments);
-        let keys = std::fs::read_to_string(server.dir.path().join("first-keys.txt")).unwrap_or_default();
+        }
+    }
+
+    fn read_keys(&mut self) {
+        let keys = std::fs::read_to_string(self.path().join("first-keys.txt")).unwrap_or_default();
         let key = |prefix: &str| {
             let at = keys.find(prefix)?;
             keys.get(at..at + 40).map(str::to_owned)
         };
-        server.publishable = key("pk_live_").unwrap_or_default();
-        server.secret = key("sk_live_").unwrap_or_default();
-        server
+        self.publishable = key("pk_live_").unwrap_or_default();
+        self.secret = key("sk_live_").unwrap_or_default();
     }
 
     /// Starts on the same directory; returns once it listens.
@@ -65,39 +87,33 @@ impl Server {
 
     /// The same with a prepared command, whose arguments come after `serve`'s own.
     pub(crate) fn start_with(&mut self, command: &mut Command) {
-        let arguments: Vec<_> = command.get_args().map(std::borrow::ToOwned::to_owned).collect();
-        let mut serve = Command::new(BINARY);
-        serve.env_clear().envs(
-            command
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        );
-        serve
-            .arg("serve")
-            .arg("--data-dir")
-            .arg(self.dir.path())
-            .args(["--listen", "127.0.0.1:0"])
-            .args(arguments);
         let log = std::fs::File::options()
             .append(true)
             .create(true)
             .open(self.log())
             .unwrap();
-        let mut child = serve
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        self.start_saying_to(command, log.into());
+    }
+
+    /// The same with standard error somewhere else.
+    fn start_saying_to(&mut self, command: &mut Command, stderr: Stdio) {
+        let mut serve = program(&["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+        serve.arg(self.path()).args(command.get_args());
+        serve.envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        let mut child = serve.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
+        self.child = Some(child);
         let address = line.trim().strip_prefix("listening on http://");
         self.address = address
             .unwrap_or_else(|| panic!("it did not start: {}", self.logged()))
             .to_owned();
-        self.child = Some(child);
     }
 
     fn log(&self) -> PathBuf {
@@ -122,9 +138,13 @@ impl Server {
 
     /// Ends it as an operator does; gives its exit code.
     pub(crate) fn stop(&mut self) -> Option<i32> {
+        self.stop_with(Signal::TERM)
+    }
+
+    /// Ends it with this signal; gives its exit code.
+    pub(crate) fn stop_with(&mut self, signal: Signal) -> Option<i32> {
         let mut child = self.child.take().unwrap();
-        let process = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+        kill_process(Pid::from_child(&child), signal).unwrap();
         child.wait().unwrap().code()
     }
 
@@ -156,6 +176,29 @@ impl Drop for Server {
         }
         let _ = std::fs::remove_file(self.log());
     }
+}
+
+/// Starts the server with standard error on a terminal; gives what it showed there until it served.
+pub(crate) fn on_a_terminal(server: &mut Server, arguments: &[&str]) -> String {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+    let terminal = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(name)
+        .unwrap();
+    let here = terminal.try_clone().unwrap();
+    server.start_saying_to(&mut program(arguments), terminal.into());
+    // The keys were shown before it said that it listens; this ends what is to be read of the terminal.
+    (&here).write_all(b"\n--end--\n").unwrap();
+    let mut shown = String::new();
+    let mut lines = BufReader::new(std::fs::File::from(master));
+    while !shown.contains("--end--") {
+        assert_ne!(lines.read_line(&mut shown).unwrap(), 0);
+    }
+    shown.replace('\r', "")
 }
 
 /// One connection, kept open.

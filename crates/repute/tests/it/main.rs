@@ -1,6 +1,9 @@
 //! The program as its users have it: the real binary, on a real directory, over a real socket.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod administration;
 mod command_line;
 mod crash;
+mod first_start;
 mod kit;
+mod settings;
