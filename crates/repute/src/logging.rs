@@ -34,6 +34,9 @@ pub(crate) fn start(format: LogFormat, level: Level) {
     let builder = tracing_subscriber::fmt()
         .with_writer(stderr)
         .with_max_level(level)
+        // Else a line that cannot be written is complained of on standard error, which cannot be written:
+        // that panics, in whichever thread had something to say.
+        .log_internal_errors(false)
         .with_target(false);
     if is_human {
         builder.with_ansi(stderr().is_terminal()).init();

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
             Command::Org(arguments) => admin::org(arguments),
             Command::Key(arguments) => admin::key(arguments),
         },
-        Err(error) => match usage::wrong_setting(&error, &Program::command()) {
+        Err(error) => match usage::wrong_setting(&error, &given_command()) {
             Some(wrong) => Err(wrong.into()),
             None => error.exit(), // also how the help and the version are shown
         },
@@ -58,4 +58,12 @@ fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// The command that the first argument names.
+fn given_command() -> clap::Command {
+    let program = Program::command();
+    let name = std::env::args_os().nth(1).unwrap_or_default();
+    let found = program.find_subcommand(&name).cloned();
+    found.unwrap_or(program)
 }

@@ -26,7 +26,8 @@ impl fmt::Display for WrongSetting {
 impl std::error::Error for WrongSetting {}
 
 /// The sentence for a value that a flag doesn't take; `None` for all other mistakes, which clap tells well.
-pub(crate) fn wrong_setting(error: &clap::Error, program: &Command) -> Option<WrongSetting> {
+/// `command` is the one that was given: a flag of the same name may have no variable in another.
+pub(crate) fn wrong_setting(error: &clap::Error, command: &Command) -> Option<WrongSetting> {
     if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
         return None;
     }
@@ -43,7 +44,7 @@ pub(crate) fn wrong_setting(error: &clap::Error, program: &Command) -> Option<Wr
         (_, Some(source)) => source.to_string(),
         _ => "a value is needed".to_owned(),
     };
-    let sentence = match variable_of(program, flag.strip_prefix("--")?) {
+    let sentence = match variable_of(command, flag.strip_prefix("--")?) {
         Some(variable) => format!("{flag} ({variable}): {rule}"),
         None => format!("{flag}: {rule}"),
     };
@@ -51,15 +52,10 @@ pub(crate) fn wrong_setting(error: &clap::Error, program: &Command) -> Option<Wr
 }
 
 /// The variable that stands for a flag.
-fn variable_of(program: &Command, flag: &str) -> Option<String> {
-    let mut arguments = program.get_arguments();
-    let own = arguments
-        .find(|argument| argument.get_long() == Some(flag))
-        .and_then(|argument| argument.get_env());
-    own.map(|variable| variable.to_string_lossy().into_owned())
-        .or_else(|| {
-            program
-                .get_subcommands()
-                .find_map(|command| variable_of(command, flag))
-        })
+fn variable_of(command: &Command, flag: &str) -> Option<String> {
+    let mut arguments = command.get_arguments();
+    let variable = arguments
+        .find(|argument| argument.get_long() == Some(flag))?
+        .get_env()?;
+    Some(variable.to_string_lossy().into_owned())
 }

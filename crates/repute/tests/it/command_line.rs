@@ -56,3 +56,13 @@ fn a_port_in_use_is_named_and_nothing_is_lost() {
     server.start_again(&[]);
     assert_eq!(server.get("/v1/whoami").0, 200);
 }
+
+#[test]
+fn it_goes_on_when_nobody_reads_its_log_any_more() {
+    let mut server = Server::start_with_a_deaf_log(&["--log-level", "trace"]);
+    let mut client = server.client();
+    for _ in 0..20 {
+        assert_eq!(client.get("/health").unwrap().0, 200);
+    }
+    assert_eq!(server.stop(), Some(0));
+}

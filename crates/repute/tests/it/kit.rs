@@ -60,6 +60,24 @@ impl Server {
         server
     }
 
+    /// A first start whose standard error is a pipe that is read until the server listens, then closed.
+    pub(crate) fn start_with_a_deaf_log(arguments: &[&str]) -> Self {
+        let mut server = Self::stopped_on(tempfile::tempdir().unwrap());
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        // Closed for good once the start is over; until then it's read, so that the server never waits.
+        let (over, is_over) = std::sync::mpsc::channel();
+        let drain = std::thread::spawn(move || {
+            let mut piece = [0; 4_096];
+            while is_over.try_recv().is_err() && reader.read(&mut piece).is_ok_and(|read| read > 0) {}
+        });
+        server.start_saying_to(&mut program(arguments), writer.into());
+        over.send(()).unwrap();
+        // One more line wakes the reader, which then goes.
+        let _ = server.client().get("/health");
+        drain.join().unwrap();
+        server
+    }
+
     fn stopped_on(dir: tempfile::TempDir) -> Self {
         Self {
             dir,

@@ -1,0 +1,188 @@
+//! `repute org` and `repute key`, on a running server and on a stopped one.
+
+use crate::kit::{Server, program, run, said};
+use serde_json::Value;
+use std::fs::File;
+use std::process::Output;
+use std::time::Duration;
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", said(output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn organisations_and_keys_are_administered_running_and_stopped() {
+    let mut server = Server::start(&[]);
+    let dir = server.path().to_str().unwrap().to_owned();
+    let ask = |arguments: &[&str]| run(&[arguments, &["--data-dir", &dir, "--json"]].concat());
+    let acme = json(&ask(&["org", "create", "acme", "--max-agents", "1"]));
+    assert_eq!(
+        (acme["name"].as_str(), acme["max_agents"].as_u64()),
+        (Some("acme"), Some(1))
+    );
+    let made = json(&ask(&[
+        "key", "create", "acme", "--kind", "secret", "--name", "ci",
+    ]));
+    default_key_works(&mut server, &made);
+    assert!(said(&ask(&["org", "create", "acme"])).contains("there is an organisation `acme` already"));
+    assert!(said(&ask(&["key", "list", "nobody"])).contains("there is no organisation `nobody`"));
+
+    assert_eq!(server.stop(), Some(0));
+    let limited = json(&ask(&["org", "set", "acme", "--require-signature", "true"]));
+    assert_eq!(
+        (
+            limited["require_signature"].as_bool(),
+            limited["max_agents"].as_u64()
+        ),
+        (Some(true), Some(1))
+    );
+    let keys = json(&ask(&["key", "list", "acme"]));
+    assert_eq!(keys["keys"][0]["last4"], &made["key"].as_str().unwrap()[36..]);
+    let id = made["id"].as_str().unwrap();
+    assert!(said(&ask(&["key", "revoke", "acme", id])).contains("the last live secret key"));
+    json(&ask(&["org", "set", "acme", "--require-signature", "false"]));
+
+    server.start_again(&[]);
+    json(&ask(&["key", "revoke", "acme", id]));
+    server.publishable = made["key"].as_str().unwrap().to_owned();
+    assert_eq!(
+        server.get("/v1/whoami").1["code"],
+        "auth_revoked",
+        "revoking takes effect at once"
+    );
+    let names = json(&ask(&["org", "list"]));
+    assert_eq!(
+        [
+            &names["organisations"][0]["name"],
+            &names["organisations"][1]["name"]
+        ],
+        ["default", "acme"]
+    );
+}
+
+fn default_key_works(server: &mut Server, made: &Value) {
+    let first = std::mem::replace(&mut server.publishable, made["key"].as_str().unwrap().to_owned());
+    assert_eq!(server.get("/v1/whoami").1["organisation"], "acme");
+    server.publishable = first;
+}
+
+#[test]
+fn a_limit_is_set_and_left_to_the_server_again() {
+    let server = Server::start(&[]);
+    let dir = server.path().to_str().unwrap().to_owned();
+    let set = |arguments: &[&str]| {
+        run(&[
+            &["org", "set", "default"],
+            arguments,
+            &["--data-dir", &dir, "--json"],
+        ]
+        .concat())
+    };
+    let limits = |org: &Value| [org["max_agents"].as_u64(), org["ingest_rate_limit"].as_u64()];
+    let some = json(&set(&["--max-agents", "5", "--ingest-rate-limit", "0"]));
+    assert_eq!(limits(&some), [Some(5), Some(0)]);
+    let fewer = json(&set(&["--max-agents", "default"]));
+    assert_eq!(limits(&fewer), [None, Some(0)]);
+    assert_eq!(server.get("/v1/whoami").1["limits"]["max_agents"], 1_000_000);
+
+    let nothing = set(&[]);
+    assert_eq!(
+        (nothing.status.code(), said(&nothing).as_str()),
+        (
+            Some(1),
+            "repute: nothing to set: name at least one setting, `repute org set --help` lists them\n"
+        )
+    );
+    let wrong = set(&["--rate-limit", "-"]);
+    assert_eq!(
+        (wrong.status.code(), said(&wrong).as_str()),
+        (
+            Some(2),
+            "repute: --rate-limit: `-` is neither a whole number nor `default`\n"
+        )
+    );
+}
+
+#[test]
+fn a_stopped_servers_keys_are_sealed_under_the_master_key_of_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let master = dir.path().join("secret");
+    std::fs::write(&master, "01".repeat(32) + "\n").unwrap();
+    let with_master = |arguments: &[&str]| {
+        let mut command = program(arguments);
+        command.env("REPUTE_MASTER_KEY_FILE", &master);
+        command
+    };
+    let mut server = Server::start_with_keys(&mut with_master(&[]));
+    assert_eq!(server.stop(), Some(0));
+    let made = with_master(&["key", "create", "default", "--kind", "secret", "--data-dir"])
+        .arg(server.path())
+        .output()
+        .unwrap();
+    assert_eq!((made.status.code(), said(&made)), (Some(0), String::new()));
+    assert!(!server.path().join("master.key").exists());
+    server.start_with(&mut with_master(&[]));
+    assert!(
+        !server.logged().contains("cannot be checked"),
+        "{}",
+        server.logged()
+    );
+
+    assert_eq!(server.stop(), Some(0));
+    let other = program(&["key", "list", "default", "--data-dir"])
+        .arg(server.path())
+        .env("REPUTE_MASTER_KEY", "02".repeat(32))
+        .output()
+        .unwrap();
+    assert_eq!(other.status.code(), Some(0));
+    assert!(
+        said(&other).contains("the master key does not open these secret keys"),
+        "{}",
+        said(&other)
+    );
+}
+
+#[test]
+fn a_directory_that_is_none_of_its_own_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    for path in [dir.path().to_owned(), dir.path().join("nowhere")] {
+        let output = program(&["org", "create", "acme", "--data-dir"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        let sentence = format!(
+            "repute: there is nothing of Repute's in {}: start the server first, or name its directory with --data-dir \
+             (REPUTE_DATA_DIR)\n",
+            path.display()
+        );
+        assert_eq!((output.status.code(), said(&output)), (Some(1), sentence));
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_process_that_does_not_listen_is_waited_for_but_not_for_ever() {
+    let mut server = Server::start(&[]);
+    let dir = server.path().to_str().unwrap().to_owned();
+    assert_eq!(server.stop(), Some(0));
+    let lock = File::open(server.path().join("lock")).unwrap();
+    lock.lock().unwrap();
+    let list = || run(&["org", "list", "--data-dir", &dir, "--json"]);
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(list);
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!asked.is_finished());
+        lock.unlock().unwrap();
+        assert_eq!(
+            json(&asked.join().unwrap())["organisations"][0]["name"],
+            "default"
+        );
+    });
+    lock.lock().unwrap();
+    let refused = list();
+    let sentence =
+        format!("repute: another process is using {dir} but does not answer on {dir}/admin.sock: ");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said(&refused).starts_with(&sentence), "{}", said(&refused));
+}
