@@ -20,7 +20,7 @@ use journal::Journal;
 use residents::Residents;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Submissions in one group at most.
 const MAX_GROUP_SUBMISSIONS: usize = 1_024;
@@ -451,15 +451,15 @@ impl Owner {
         }
     }
 
-    /// Begins a new segment when the open one is old, so that quiet data too is sealed and kept compact.
+    /// Begins a new segment when the open one is old, so that quiet data too is sealed and kept compact. The
+    /// journal may stay in the old one for want of room, so its dictionary stays with us until it is left.
     fn roll_old_segment(&mut self) {
         let age = self.shared.options.segment_age;
         if self
             .segment
             .as_ref()
-            .is_some_and(|open| Instant::now().duration_since(open.since()) >= age)
+            .is_some_and(|open| open.since().elapsed() >= age)
         {
-            self.segment = None;
             self.journal.roll();
         }
     }

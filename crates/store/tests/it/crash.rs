@@ -330,3 +330,28 @@ fn damage_fails_what_needs_it_by_name_and_nothing_else() {
         "ingest goes on"
     );
 }
+
+#[test]
+fn an_old_segment_on_a_full_disk_goes_on_with_its_own_dictionary() {
+    let disk = SimDisk::new(10);
+    let mut options = options();
+    options.journal.first_segment_bytes = 64 << 10;
+    options.journal.max_segment_bytes = 64 << 10;
+    options.segment_age = std::time::Duration::ZERO;
+    let store = open_with(&disk, options.clone()).unwrap();
+    send(&store, 0).unwrap();
+    disk.set_capacity(Some(disk.used()));
+    for batch in 1..6 {
+        while send(&store, batch).is_err() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+    check(
+        &store,
+        &(0..6).collect(),
+        "while the segment should have been left",
+    );
+    drop(store);
+    let store = open_with(&disk.crash(), options).unwrap();
+    check(&store, &(0..6).collect(), "after a crash");
+}

@@ -325,7 +325,7 @@ fn run(times: Times, seed: u64) {
         options.journal.first_segment_bytes = 24 << 10;
         options.journal.max_segment_bytes = 24 << 10;
         // Half of the runs keep hardly a window in memory: agents go and come back all the time.
-        options.window_cache = if seed % 2 == 0 { 20_000 } else { 1 };
+        options.window_cache = if seed.is_multiple_of(2) { 20_000 } else { 1 };
     });
     let mut model = Model::default();
     let mut sent: Vec<(OrgId, Source, Vec<Evaluation<'static>>)> = Vec::new();
