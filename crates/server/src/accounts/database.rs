@@ -7,7 +7,7 @@ use super::{Actor, Error, KeyInfo, Org, OrgSettings};
 use change::Change;
 use reputation::Micros;
 use rusqlite::{Connection, Row, params};
-use std::fs::{OpenOptions, Permissions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use store::{KeyId, OrgId};
@@ -168,7 +168,11 @@ fn make_private(path: &Path) -> std::io::Result<()> {
         .truncate(false)
         .mode(0o600)
         .open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    match path.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 fn stored_key(row: &Row<'_>) -> Result<StoredKey, Error> {
