@@ -370,8 +370,13 @@ fn a_revoked_secret_checks_no_signature_any_more() {
         .map(|key| key.sign(b"body"))
         .collect();
     assert_eq!(signed, [SigningKey::new(second.key.as_str()).sign(b"body")]);
+    assert_eq!(accounts.unreadable_secrets(), 0, "a revoked key is none that is missed");
     drop(accounts);
-    assert_eq!(open(dir.path()).signing_keys(org, NOW).len(), 1);
+    let accounts = open(dir.path());
+    assert_eq!(
+        (accounts.signing_keys(org, NOW).len(), accounts.unreadable_secrets()),
+        (1, 0)
+    );
 }
 
 #[test]

@@ -17,6 +17,10 @@ use tokio::sync::Semaphore;
 /// How long to wait after `accept` failed, for want of file descriptors usually.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
+/// Headers that hyper reads: more than our own check lets through, since hyper's refusal has no body and no
+/// request id. Beyond this it is hyper that answers 431.
+const MAX_HEADERS_READ: usize = 512;
+
 /// Serves until `shutdown`, then drains.
 pub(crate) async fn serve(
     app: Arc<App>,
@@ -37,6 +41,7 @@ pub(crate) async fn serve(
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(app.config.header_timeout)
+            .max_headers(MAX_HEADERS_READ)
             .half_close(true)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);

@@ -56,10 +56,11 @@ where
         Admission::Refused { limit, retry_after_s } => {
             let mut response = Refusal::RateLimited { retry_after_s }.into_response();
             rate_limit_fields(&mut response, limit, 0, retry_after_s);
+            response.extensions_mut().insert(caller.org);
             return response;
         }
     };
-    let shared = Arc::clone(&app);
+    let (shared, org) = (Arc::clone(&app), caller.org);
     // A good key's request counts, whatever comes of it.
     let outcome = match needs.scope.filter(|scope| !caller.scopes.contains(*scope)) {
         Some(scope) => Err(Refusal::ScopeMissing(scope)),
@@ -72,6 +73,7 @@ where
     if let Some((limit, remaining, reset_s)) = fields {
         rate_limit_fields(&mut response, limit, remaining, reset_s);
     }
+    response.extensions_mut().insert(org); // for the log
     response
 }
 

@@ -15,6 +15,8 @@ use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
+use store::OrgId;
+use tracing::Instrument as _;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The most that a request's headers may have.
@@ -39,7 +41,9 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     } else if is_api && method == Method::OPTIONS {
         preflight()
     } else {
-        next.run(request).await
+        // Whatever else is logged on the way carries the id too.
+        let span = tracing::debug_span!("request", request_id = id);
+        next.run(request).instrument(span).await
     };
     if is_api {
         allow_origin(&app, origin.as_ref(), response.headers_mut());
@@ -57,12 +61,13 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     let route = route.as_deref().unwrap_or("none");
     app.metrics.request(&method, route, status, elapsed);
     let duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+    let org_id = response.extensions().get::<OrgId>().map(|org| org.0);
     let cause = response.extensions().get::<Cause>().map(|cause| cause.0.as_str());
     match status {
-        500 => tracing::error!(request_id = id, %method, route, status, duration_us, cause, "request"),
-        501.. => tracing::warn!(request_id = id, %method, route, status, duration_us, "request"),
-        400.. => tracing::info!(request_id = id, %method, route, status, duration_us, "request"),
-        _ => tracing::debug!(request_id = id, %method, route, status, duration_us, "request"),
+        500 => tracing::error!(request_id = id, %method, route, status, duration_us, org_id, cause, "request"),
+        501.. => tracing::warn!(request_id = id, %method, route, status, duration_us, org_id, "request"),
+        400.. => tracing::info!(request_id = id, %method, route, status, duration_us, org_id, "request"),
+        _ => tracing::debug!(request_id = id, %method, route, status, duration_us, org_id, "request"),
     }
     response
 }
@@ -136,5 +141,24 @@ fn allow_origin(app: &App, origin: Option<&HeaderValue>, headers: &mut HeaderMap
         origin.filter(|origin| allowed.iter().any(|one| one.as_bytes() == origin.as_bytes()))
     {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+
+    #[tokio::test]
+    async fn what_a_panic_said_is_for_the_log_alone() {
+        let response = panicked(Box::new("a body: secret".to_owned()));
+        assert_eq!(
+            response.extensions().get::<Cause>().map(|cause| cause.0.as_str()),
+            Some("panic: a body: secret")
+        );
+        let expected = Refusal::Internal(String::new()).into_response();
+        assert_eq!(response.status(), expected.status());
+        let [told, internal] = [response, expected].map(|response| response.into_body().collect());
+        assert_eq!(told.await.unwrap().to_bytes(), internal.await.unwrap().to_bytes());
     }
 }

@@ -72,6 +72,31 @@ fn repeats_late_and_clamped_events_are_told() {
 }
 
 #[test]
+fn one_instant_written_two_ways_is_one_event() {
+    let lab = Lab::new();
+    let at = |timestamp: &str| {
+        let more = format!(r#","evaluation_id":"x","timestamp":"{timestamp}""#);
+        lab.ingest(format!(r#"{{"events":[{}]}}"#, event("a", &more)))
+            .json()["duplicates"]
+            .clone()
+    };
+    assert_eq!(at("2026-05-07T14:22:10Z"), Value::Null);
+    for again in [
+        "2026-05-07 16:22:10.000+0200",
+        "2026-05-07T14:22:10",
+        "2026-05-07T12:52:10.0000001-01:30",
+    ] {
+        assert_eq!(at(again), 1, "{again}");
+    }
+    assert_eq!(
+        at("2026-05-07T14:22:10.000001Z"),
+        Value::Null,
+        "another microsecond is another event"
+    );
+    assert_eq!(lab.get("/v1/events").json()["count"], 2);
+}
+
+#[test]
 fn an_agent_never_seen_is_new_and_ids_are_percent_decoded_once() {
     let lab = Lab::new();
     let unknown = lab.get("/v1/reputation/nobody").json();

@@ -244,6 +244,8 @@ fn a_signature_is_checked_before_anything_is_parsed() {
         ("X-Repute-Signature", wrong.as_str()),
     ];
     assert_eq!(send(&both, body.as_bytes()).error().1, "hmac_invalid");
+    let twice = [("X-Pecta-Signature", good.as_str()); 2];
+    assert_eq!(send(&twice, body.as_bytes()).error().1, "hmac_invalid");
     let packed = gzip(body.as_bytes());
     let over_sent = SigningKey::new(&lab.sk).sign(&packed);
     let signed = [
@@ -372,6 +374,16 @@ fn headers_are_bounded() {
     );
     assert_eq!(answer.error().1, "headers_too_large");
     assert_eq!(answer.status, 431);
+    // The kit sends Host, Authorization and Content-Length.
+    let with = |headers: usize| {
+        let more: Vec<(&str, &str)> = vec![("X-Many", "x"); headers - 3];
+        lab.send("GET", "/v1/events", &lab.pk, &more, b"")
+    };
+    assert_eq!(with(100).status, 200);
+    for beyond in [101, 512] {
+        let (status, code, _) = with(beyond).error();
+        assert_eq!((status, code.as_str()), (431, "headers_too_large"), "{beyond}");
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(crate) struct Lab {
     pub(crate) sk: String,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
-    _dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 /// An answer as it came.
@@ -61,6 +61,15 @@ impl Lab {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::on(Arc::new(journal::OsDisk), store::Options::default(), change)
+    }
+
+    /// With the events on this disk.
+    pub(crate) fn on(
+        disk: Arc<dyn journal::Disk>,
+        options: store::Options,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let accounts =
             Arc::new(Accounts::open(dir.path(), MasterKey::parse(&"07".repeat(32)).unwrap()).unwrap());
@@ -70,8 +79,7 @@ impl Lab {
             .id;
         let metrics = Metrics::new();
         let observer: Arc<dyn store::Observer> = Arc::clone(&metrics) as _;
-        let disk = Arc::new(journal::OsDisk);
-        let store = Arc::new(Store::open(disk, dir.path(), store::Options::default(), observer).unwrap());
+        let store = Arc::new(Store::open(disk, dir.path(), options, observer).unwrap());
         let mut config = Config {
             drain_timeout: Duration::from_secs(1),
             ..Config::default()
@@ -102,7 +110,7 @@ impl Lab {
             sk: String::new(),
             stop: Some(stop),
             thread: Some(thread),
-            _dir: dir,
+            dir,
         };
         lab.pk = lab
             .key(

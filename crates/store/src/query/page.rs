@@ -41,13 +41,16 @@ impl Snapshot {
         let mut examined = 0;
         let label_of = |found: &Found| labels.iter().position(|(at, _)| *at == found.view);
         while let Some(found) = merge.next()? {
+            if !labelled && page.is_full() {
+                return Ok(page.full()); // that there is one more row needs no look at it
+            }
             if labelled && examined == MAX_EXAMINED {
                 return page.cut_short(found);
             }
             examined += 1;
             let wanted = label_of(&found).map_or(&Labels::Any, |at| &labels[at].1);
             if wanted.may_match(found.ordinal)? && page.take(found, query)? {
-                return page.full();
+                return Ok(page.full());
             }
         }
         Ok(page.last())
@@ -119,7 +122,7 @@ impl Snapshot {
             if skip > 0 {
                 skip -= 1;
             } else if page.push(event) {
-                return page.full();
+                return Ok(page.full());
             }
         }
         Ok(page.last())
@@ -174,16 +177,20 @@ impl<'a> Page<'a> {
         Ok((tool && gate && id).then_some(event))
     }
 
-    fn full(mut self) -> Result<EventPage, Error> {
+    fn is_full(&self) -> bool {
+        self.events.len() == self.limit
+    }
+
+    fn full(mut self) -> EventPage {
         self.events.truncate(self.limit);
         let next = self.events.last().map(|event| EventKey {
             recorded_at: event.recorded_at,
             seq: event.seq,
         });
-        Ok(EventPage {
+        EventPage {
             events: self.events,
             next,
-        })
+        }
     }
 
     /// The page ends before this row, which nobody looked at.

@@ -74,13 +74,19 @@ fn check_signature(
     headers: &HeaderMap,
     bytes: &[u8],
 ) -> Result<bool, Refusal> {
-    let header = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    let header = |name: &str| {
+        let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        (values.next(), values.next().is_some())
+    };
     let now = app.now();
     let no_secret = || !app.accounts.has_live_secret_key(caller.org, now);
-    let pecta = header("x-pecta-signature");
-    let repute = header("x-repute-signature");
+    let (pecta, pecta_again) = header("x-pecta-signature");
+    let (repute, repute_again) = header("x-repute-signature");
     if (pecta.is_some() || repute.is_some()) && no_secret() {
         return Err(Refusal::HmacNoSecret);
+    }
+    if pecta_again || repute_again {
+        return Err(Refusal::HmacInvalid); // which of two under one name is meant is not ours to guess
     }
     match Signatures::parse(pecta, repute)? {
         None if caller.settings.require_signature => Err(Refusal::HmacMissing),
