@@ -1,6 +1,7 @@
 //! What keys and organisations promise.
 
 use super::*;
+use serde_json::json;
 use std::os::unix::fs::PermissionsExt as _;
 use wire::Scopes;
 
@@ -370,11 +371,18 @@ fn a_revoked_secret_checks_no_signature_any_more() {
         .map(|key| key.sign(b"body"))
         .collect();
     assert_eq!(signed, [SigningKey::new(second.key.as_str()).sign(b"body")]);
-    assert_eq!(accounts.unreadable_secrets(), 0, "a revoked key is none that is missed");
+    assert_eq!(
+        accounts.unreadable_secrets(),
+        0,
+        "a revoked key is none that is missed"
+    );
     drop(accounts);
     let accounts = open(dir.path());
     assert_eq!(
-        (accounts.signing_keys(org, NOW).len(), accounts.unreadable_secrets()),
+        (
+            accounts.signing_keys(org, NOW).len(),
+            accounts.unreadable_secrets()
+        ),
         (1, 0)
     );
 }
@@ -438,29 +446,42 @@ fn who_did_what_is_written_down() {
     let mut query = connection
         .prepare("SELECT at, actor_key, org, action, key, detail FROM audit ORDER BY id")
         .unwrap();
-    let rows: Vec<String> = query
+    let rows: Vec<(String, serde_json::Value)> = query
         .query_map([], |row| {
-            let key = |at| Ok::<_, rusqlite::Error>(row.get::<_, Option<u32>>(at)?.map_or(0, |id| id));
-            Ok(format!(
-                "+{} by {} in {}: {} {} {}",
+            let key = |at| Ok::<_, rusqlite::Error>(row.get::<_, Option<u32>>(at)?.unwrap_or_default());
+            let what = format!(
+                "+{} by {} in {}: {} {}",
                 row.get::<_, i64>(0)? - NOW.0,
                 key(1)?,
                 row.get::<_, u32>(2)?,
                 row.get::<_, String>(3)?,
                 key(4)?,
-                row.get::<_, Option<String>>(5)?.unwrap_or_default(),
-            ))
+            );
+            let detail: Option<String> = row.get(5)?;
+            // As values: the order of fields is nobody's promise.
+            let detail = detail.map(|text| serde_json::from_str(&text).unwrap());
+            Ok((what, detail.unwrap_or_default()))
         })
         .unwrap()
         .map(Result::unwrap)
         .collect();
+    let row = |what: &str, detail| (what.to_owned(), detail);
     assert_eq!(
         rows,
         [
-            r#"+0 by 0 in 1: org.create 0 {"ingest_rate_limit":null,"max_agents":null,"rate_limit":null,"require_signature":false}"#,
-            r#"+0 by 0 in 1: key.create 1 {"expires_at":null,"kind":"secret","scopes":"ingest,evaluate,read,admin"}"#,
-            r#"+1 by 1 in 1: key.create 2 {"expires_at":null,"kind":"publishable","scopes":"ingest,evaluate,read"}"#,
-            "+1 by 1 in 1: key.revoke 2 ",
+            row(
+                "+0 by 0 in 1: org.create 0",
+                json!({ "ingest_rate_limit": null, "max_agents": null, "rate_limit": null, "require_signature": false })
+            ),
+            row(
+                "+0 by 0 in 1: key.create 1",
+                json!({ "expires_at": null, "kind": "secret", "scopes": "ingest,evaluate,read,admin" })
+            ),
+            row(
+                "+1 by 1 in 1: key.create 2",
+                json!({ "expires_at": null, "kind": "publishable", "scopes": "ingest,evaluate,read" })
+            ),
+            row("+1 by 1 in 1: key.revoke 2", json!(null)),
         ]
     );
 }
