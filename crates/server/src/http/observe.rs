@@ -64,7 +64,9 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     let org_id = response.extensions().get::<OrgId>().map(|org| org.0);
     let cause = response.extensions().get::<Cause>().map(|cause| cause.0.as_str());
     match status {
-        500 => tracing::error!(request_id = id, %method, route, status, duration_us, org_id, cause, "request"),
+        500 => {
+            tracing::error!(request_id = id, %method, route, status, duration_us, org_id, cause, "request");
+        }
         501.. => tracing::warn!(request_id = id, %method, route, status, duration_us, org_id, "request"),
         400.. => tracing::info!(request_id = id, %method, route, status, duration_us, org_id, "request"),
         _ => tracing::debug!(request_id = id, %method, route, status, duration_us, org_id, "request"),
