@@ -99,30 +99,64 @@ impl RowList {
     }
 
     /// The row at this place, from the oldest.
-    pub(crate) fn get(&self, mut rank: u32) -> Option<ListRow> {
-        for chunk in &self.chunks {
-            if rank < chunk.len() {
-                return chunk.rows.get(rank as usize).copied();
+    pub(crate) fn get(&self, rank: u32) -> Option<ListRow> {
+        // Mostly the newest rows are asked for: look from the nearer end.
+        if rank >= self.len / 2 {
+            let mut behind = self.len.checked_sub(rank)?; // the row and all after it
+            for chunk in self.chunks.iter().rev() {
+                match chunk.len().checked_sub(behind) {
+                    Some(place) => return chunk.rows.get(place as usize).copied(),
+                    None => behind -= chunk.len(),
+                }
             }
-            rank -= chunk.len();
+            return None;
+        }
+        let mut place = rank;
+        for chunk in &self.chunks {
+            if place < chunk.len() {
+                return chunk.rows.get(place as usize).copied();
+            }
+            place -= chunk.len();
         }
         None
     }
 
     /// The place of the `nth` row, from 0, among those with this verdict.
-    pub(crate) fn select(&self, passed: bool, mut nth: u32) -> Option<u32> {
-        let mut before = 0;
-        for chunk in &self.chunks {
-            let matching = if passed {
+    pub(crate) fn select(&self, passed: bool, nth: u32) -> Option<u32> {
+        let matching = |chunk: &Chunk| {
+            if passed {
                 chunk.passed
             } else {
                 chunk.len() - chunk.passed
-            };
-            if nth < matching {
-                let rows = (0u32..).zip(&chunk.rows).filter(|(_, row)| row.passed == passed);
-                return rows.map(|(place, _)| before + place).nth(nth as usize);
             }
-            nth -= matching;
+        };
+        let within = |chunk: &Chunk, nth: u32| {
+            let rows = (0u32..).zip(&chunk.rows).filter(|(_, row)| row.passed == passed);
+            rows.map(|(place, _)| place).nth(nth as usize)
+        };
+        let all = if passed {
+            self.passed
+        } else {
+            self.len - self.passed
+        };
+        if nth >= all / 2 {
+            let mut behind = all.checked_sub(nth)?; // the row and all matching ones after it
+            let mut after = self.len;
+            for chunk in self.chunks.iter().rev() {
+                after -= chunk.len();
+                match matching(chunk).checked_sub(behind) {
+                    Some(nth) => return within(chunk, nth).map(|place| after + place),
+                    None => behind -= matching(chunk),
+                }
+            }
+            return None;
+        }
+        let (mut nth, mut before) = (nth, 0);
+        for chunk in &self.chunks {
+            if nth < matching(chunk) {
+                return within(chunk, nth).map(|place| before + place);
+            }
+            nth -= matching(chunk);
             before += chunk.len();
         }
         None

@@ -157,13 +157,8 @@ impl Rows {
                     .filter(|row| row.fingerprint == fingerprint);
                 found.extend(rows.map(|row| row.key));
             }
-            Source::Sealed(index, _) => {
-                for nth in from..to {
-                    let key = self.key(nth)?;
-                    if index.fingerprint(key.ordinal)? == fingerprint {
-                        found.push(key);
-                    }
-                }
+            Source::Sealed(index, list) => {
+                return index.with_fingerprint(*list, self.passed, from..to, fingerprint);
             }
         }
         Ok(found)

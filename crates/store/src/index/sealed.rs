@@ -15,6 +15,9 @@ use reputation::Micros;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
+/// A list of at least this share of the segment's rows is searched with the whole column in memory.
+const READ_COLUMN_FROM_SHARE: u32 = 16;
+
 /// An open index file.
 pub(crate) struct SealedIndex {
     blocks: BlockFile,
@@ -211,10 +214,13 @@ impl SealedIndex {
         let at = u64::from(list.start + rank) * 4;
         let packed = u32::from_le_bytes(self.read(Section::Lists, at)?);
         let ordinal = packed & !PASSED_BIT;
-        let recorded_at = Micros(i64::from_le_bytes(
-            self.read(Section::Times, u64::from(ordinal) * 8)?,
-        ));
-        Ok((RowKey { recorded_at, ordinal }, packed & PASSED_BIT != 0))
+        Ok((
+            RowKey {
+                recorded_at: self.time(ordinal)?,
+                ordinal,
+            },
+            packed & PASSED_BIT != 0,
+        ))
     }
 
     /// How many rows of a list come before this key, and how many of them passed.
@@ -284,11 +290,46 @@ impl SealedIndex {
             .collect())
     }
 
-    /// The fingerprint of a row's id.
-    pub(crate) fn fingerprint(&self, ordinal: u32) -> Result<u16, Error> {
-        Ok(u16::from_le_bytes(
-            self.read(Section::Fingerprints, u64::from(ordinal) * 2)?,
-        ))
+    /// The keys of those rows of a list, between two places among those with this verdict, whose ids have
+    /// this fingerprint; oldest first. Reads the list, and of a long one the whole column, at once.
+    pub(crate) fn with_fingerprint(
+        &self,
+        list: ListPlace,
+        passed: Option<bool>,
+        places: std::ops::Range<u32>,
+        fingerprint: u16,
+    ) -> Result<Vec<RowKey>, Error> {
+        let mut rows = vec![0; list.len as usize * 4];
+        self.read_slice(Section::Lists, u64::from(list.start) * 4, &mut rows)?;
+        let mut column = Vec::new();
+        if list.len > self.rows / READ_COLUMN_FROM_SHARE {
+            column.resize(self.rows as usize * 2, 0);
+            self.read_slice(Section::Fingerprints, 0, &mut column)?;
+        }
+        let packed = rows.chunks_exact(4).map(|row| u32_at(row, 0));
+        let wanted = packed.filter(|row| passed.is_none_or(|passed| passed == (row & PASSED_BIT != 0)));
+        let mut keys = Vec::new();
+        for row in wanted.skip(places.start as usize).take(places.len()) {
+            let ordinal = row & !PASSED_BIT;
+            let at = u64::from(ordinal) * 2;
+            let of_row = match column.get(at as usize..at as usize + 2) {
+                Some(bytes) => u16::from(bytes[0]) | u16::from(bytes[1]) << 8,
+                None => u16::from_le_bytes(self.read(Section::Fingerprints, at)?),
+            };
+            if of_row == fingerprint {
+                keys.push(RowKey {
+                    recorded_at: self.time(ordinal)?,
+                    ordinal,
+                });
+            }
+        }
+        Ok(keys)
+    }
+
+    fn time(&self, ordinal: u32) -> Result<Micros, Error> {
+        Ok(Micros(i64::from_le_bytes(
+            self.read(Section::Times, u64::from(ordinal) * 8)?,
+        )))
     }
 
     /// A row's tool and failed set.
