@@ -1,12 +1,14 @@
 //! What the log asks of a disk, small enough to be simulated in full.
 
 mod os;
+mod read_only;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use os::OsDisk;
+pub use read_only::ReadOnlyDisk;
 
 /// A tree of directories and files. Changes of entries (create, rename, remove) are durable only after
 /// [`sync_dir`](Disk::sync_dir) of their directory.

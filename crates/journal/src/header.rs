@@ -83,7 +83,12 @@ impl Header {
         if version > FORMAT_VERSION {
             return FirstSector::Newer(version);
         }
-        FirstSector::Header(Header {
+        FirstSector::Header(Header::fields(sector))
+    }
+
+    /// The fields as they stand, unchecked.
+    pub(crate) fn fields(sector: &[u8; SECTOR]) -> Header {
+        Header {
             unsynced: u32_at(sector, 12) & UNSYNCED != 0,
             shard: u32_at(sector, 16),
             generation: u32_at(sector, 20),
@@ -91,7 +96,7 @@ impl Header {
             number: u64_at(sector, 32),
             previous_seq: u64_at(sector, 40),
             salt: u64_at(sector, 48),
-        })
+        }
     }
 }
 

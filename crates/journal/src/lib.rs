@@ -24,6 +24,7 @@ mod error;
 mod frame;
 mod header;
 mod journal;
+mod listing;
 mod name;
 mod options;
 mod prepare;
@@ -35,9 +36,10 @@ mod seal;
 mod segment;
 pub mod sim;
 mod state;
+mod survey;
 
 pub use commit::Committed;
-pub use disk::{Disk, File, OsDisk, write_atomically};
+pub use disk::{Disk, File, OsDisk, ReadOnlyDisk, write_atomically};
 pub use error::{Damage, Error, Poisoned, Refused};
 pub use frame::{Frame, FrameRef, MAX_PAYLOAD_BYTES};
 pub use header::FORMAT_VERSION;
@@ -48,6 +50,7 @@ pub use rewrite::Rewrite;
 pub use segment::{Frames, Segment, read_record};
 pub use sim::SimDisk;
 pub use state::{State, StateHandle};
+pub use survey::{Place, Survey};
 
 /// The unit in which a disk writes without tearing; everything in a segment starts on a multiple of it.
 pub(crate) const SECTOR: usize = 512;

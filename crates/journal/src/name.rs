@@ -17,6 +17,12 @@ pub(crate) fn parse(name: &str) -> Option<(u64, u32)> {
     (file_name(number, generation) == name).then_some((number, generation))
 }
 
+/// The generation in the name of a segment's file, 0 in any other.
+pub(crate) fn generation_of(path: &Path) -> u32 {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.and_then(parse).map_or(0, |(_, generation)| generation)
+}
+
 fn file_name(number: u64, generation: u32) -> String {
     format!("{number:010}-{generation:03}.seg")
 }

@@ -1,17 +1,13 @@
 //! Putting a directory in order after whatever happened to it: first everything is looked at, then, if all of
 //! it makes sense, changed. Each change may be cut short by a crash and is then made again.
 
-use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::SECTOR;
-use crate::disk::{Disk, File};
+use crate::disk::Disk;
 use crate::error::{Damage, Error};
-use crate::header::{FORMAT_VERSION, FirstSector, Header};
-use crate::name;
-use crate::scan::{Scan, is_blank_behind_header, lost_its_header, scan, seal_at, seal_at_end};
+use crate::listing::{Found, Listing};
+use crate::scan::{Scan, scan, seal_at, seal_at_end};
 use crate::segment::{Phase, Segment};
 
 /// A directory in order.
@@ -25,7 +21,7 @@ pub(crate) struct Recovered {
 /// Recovers the log in `dir`, made if it is not there.
 pub(crate) fn recover(disk: &Arc<dyn Disk>, dir: &Path, shard: u32) -> Result<Recovered, Error> {
     disk.create_dir_all(dir).map_err(Error::io("create", dir))?;
-    let listing = Listing::read(&**disk, dir, shard)?;
+    let listing = Listing::read(&**disk, dir, shard)?.in_order(dir)?;
     let mut segments = Vec::new();
     let mut found = listing.chain.into_iter().peekable();
     let mut tail = None;
@@ -83,134 +79,11 @@ fn settle(
     Ok((next_seq, tail.number + 1))
 }
 
-/// The segment files of a directory, sorted out.
-struct Listing {
-    /// The newest generation of each segment, oldest first, without a gap.
-    chain: Vec<Found>,
-    /// Files that hold nothing any more.
-    obsolete: Vec<PathBuf>,
-}
-
-/// A file with a good header.
-struct Found {
-    path: PathBuf,
-    file: Arc<dyn File>,
-    header: Header,
-}
-
 /// The newest segment.
 struct Tail {
     segment: Segment,
     /// Its seal says that it is durable.
     proven: bool,
-}
-
-impl Listing {
-    fn read(disk: &dyn Disk, dir: &Path, shard: u32) -> Result<Listing, Error> {
-        let mut newest: BTreeMap<u64, Found> = BTreeMap::new();
-        let (mut obsolete, mut blank, mut damage) = (Vec::new(), Vec::new(), None);
-        let mut names = disk.list(dir).map_err(Error::io("list", dir))?;
-        names.sort_unstable();
-        for name in &names {
-            let path = dir.join(name);
-            if name.ends_with(name::TEMPORARY) {
-                obsolete.push(path);
-                continue;
-            }
-            let Some((number, generation)) = name::parse(name) else {
-                if name.ends_with(".seg") {
-                    tracing::warn!(file = %path.display(), "not the name of a segment; left alone");
-                }
-                continue;
-            };
-            let file = disk.open(&path).map_err(Error::io("open", &path))?;
-            match first_sector(&file).map_err(Error::io("read", &path))? {
-                FirstSector::Newer(found) => {
-                    return Err(Error::NewerFormat {
-                        file: path,
-                        found,
-                        supported: FORMAT_VERSION,
-                    });
-                }
-                FirstSector::Damaged(what) => {
-                    // Not returned yet: that a later file is of a newer version says more.
-                    damage.get_or_insert(Damage {
-                        file: path,
-                        offset: 0,
-                        what: what.into(),
-                    });
-                }
-                FirstSector::Blank => {
-                    if lost_its_header(&file).map_err(Error::io("read", &path))? {
-                        let what = "the segment header is blank, but frames follow".into();
-                        damage.get_or_insert(Damage {
-                            file: path,
-                            offset: 0,
-                            what,
-                        });
-                    } else {
-                        blank.push((number, path));
-                    }
-                }
-                FirstSector::Header(header) => {
-                    if (header.number, header.generation, header.shard) != (number, generation, shard) {
-                        let what = format!(
-                            "this is generation {} of segment {} of shard {}, under the name of another",
-                            header.generation, header.number, header.shard
-                        );
-                        damage.get_or_insert(Damage {
-                            file: path,
-                            offset: 0,
-                            what,
-                        });
-                        continue;
-                    }
-                    let lower = match newest.remove(&number) {
-                        Some(other) if other.header.generation > generation => {
-                            newest.insert(number, other);
-                            path
-                        }
-                        other => {
-                            newest.insert(number, Found { path, file, header });
-                            match other {
-                                Some(lower) => lower.path,
-                                None => continue,
-                            }
-                        }
-                    };
-                    obsolete.push(lower);
-                }
-            }
-        }
-        if let Some(damage) = damage {
-            return Err(damage.into());
-        }
-        let last = newest.keys().next_back().copied().unwrap_or(0);
-        for (number, path) in blank {
-            // A segment is prepared after the newest; before that one, a blank file once had a header.
-            if number < last && !newest.contains_key(&number) {
-                let what = "the segment header is blank, but later segments exist".into();
-                return Err(Damage {
-                    file: path,
-                    offset: 0,
-                    what,
-                }
-                .into());
-            }
-            obsolete.push(path);
-        }
-        let chain: Vec<Found> = newest.into_values().collect();
-        for pair in chain.windows(2) {
-            let number = pair[0].header.number + 1;
-            if pair[1].header.number != number {
-                return Err(Error::MissingSegment {
-                    dir: dir.to_path_buf(),
-                    number,
-                });
-            }
-        }
-        Ok(Listing { chain, obsolete })
-    }
 }
 
 impl Found {
@@ -269,7 +142,7 @@ impl Found {
         Ok(seal.is_some())
     }
 
-    fn into_segment(self, disk: &Arc<dyn Disk>, end: u64, last_seq: u64, phase: Phase) -> Segment {
+    pub(crate) fn into_segment(self, disk: &Arc<dyn Disk>, end: u64, last_seq: u64, phase: Phase) -> Segment {
         Segment::new(
             Arc::clone(disk),
             self.file,
@@ -279,17 +152,6 @@ impl Found {
             last_seq,
             phase,
         )
-    }
-}
-
-fn first_sector(file: &Arc<dyn File>) -> io::Result<FirstSector> {
-    // A file shorter than a sector was being prepared; what is missing counts as zeros.
-    let mut sector = [0; SECTOR];
-    file.read_full_at(&mut sector, 0)?;
-    match Header::decode(&sector) {
-        // The first write was cut within the header: nothing was ever in this segment.
-        FirstSector::Damaged(_) if is_blank_behind_header(file)? => Ok(FirstSector::Blank),
-        other => Ok(other),
     }
 }
 

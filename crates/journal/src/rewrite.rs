@@ -1,11 +1,11 @@
 //! A new generation in the place of a segment: written under a temporary name, synced, renamed, the directory
 //! synced, and only then the old one removed. A crash leaves the old, both, or the new; each is complete.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::SECTOR;
-use crate::disk::{File, create_anew, parent, temporary_name};
+use crate::disk::{Disk, File, create_anew, parent, temporary_name};
 use crate::error::Error;
 use crate::frame::{FRAME_HEADER_BYTES, MAX_PAYLOAD_BYTES, frame_header};
 use crate::header::Header;
@@ -18,7 +18,11 @@ const BUFFER_BYTES: usize = 1 << 20;
 
 /// A generation being written. Dropping it leaves the old one in place.
 pub struct Rewrite {
-    old: Segment,
+    disk: Arc<dyn Disk>,
+    /// What it takes the place of, removed once it is there.
+    old: Vec<PathBuf>,
+    /// The segment's last sequence number, whether that frame is given or not.
+    last_seq: u64,
     header: Header,
     path: PathBuf,
     temporary: PathBuf,
@@ -35,11 +39,31 @@ impl Rewrite {
             generation: old.generation + 1,
             ..*old.header()
         };
-        let path = segment_path(parent(&old.path), header.number, header.generation);
+        let files = vec![old.path.to_path_buf()];
+        Rewrite::in_place_of(
+            Arc::clone(old.disk()),
+            parent(&old.path),
+            header,
+            files,
+            old.last_seq(),
+        )
+    }
+
+    /// A generation with this header and this last sequence number, in the place of these files of its number.
+    pub(crate) fn in_place_of(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        header: Header,
+        old: Vec<PathBuf>,
+        last_seq: u64,
+    ) -> Result<Rewrite, Error> {
+        let path = segment_path(dir, header.number, header.generation);
         let temporary = temporary_name(&path);
-        let file = create_anew(&**old.disk(), &temporary).map_err(Error::io("create", &temporary))?;
+        let file = create_anew(&*disk, &temporary).map_err(Error::io("create", &temporary))?;
         Ok(Rewrite {
-            old: old.clone(),
+            disk,
+            old,
+            last_seq,
             header,
             path,
             temporary,
@@ -57,9 +81,9 @@ impl Rewrite {
     /// [`Error::BadRewrite`] for a frame that cannot stand here, [`Error::Io`].
     pub fn push(&mut self, seq: u64, payload: &[u8]) -> Result<(), Error> {
         let whole = payload.len() <= MAX_PAYLOAD_BYTES && crate::records(payload).are_whole();
-        if !whole || seq <= self.seq || seq > self.old.last_seq() {
+        if !whole || seq <= self.seq || seq > self.last_seq {
             return Err(Error::BadRewrite {
-                file: self.old.path.to_path_buf(),
+                file: self.path.clone(),
                 seq,
             });
         }
@@ -82,23 +106,24 @@ impl Rewrite {
     /// [`Error::Io`]: the old generation stays, unless the directory alone could not be synced: then either
     /// may be found at the next open.
     pub fn finish(mut self) -> Result<Segment, Error> {
-        let last_seq = self.old.last_seq();
+        let last_seq = self.last_seq;
         let end = self.written + self.buffer.len() as u64;
         self.buffer
             .extend_from_slice(&Seal { end, last_seq }.encode(&self.header));
         self.flush()?;
         self.file.sync_all().map_err(Error::io("sync", &self.temporary))?;
-        let (disk, dir) = (self.old.disk(), parent(&self.path));
+        let (disk, dir) = (&self.disk, parent(&self.path));
         disk.rename(&self.temporary, &self.path)
             .map_err(Error::io("rename", &self.temporary))?;
         disk.sync_dir(dir).map_err(Error::io("sync", dir))?;
-        // From here on the new generation counts. If the old one cannot go now, the next open removes it.
-        if let Err(e) = disk.remove(&self.old.path).and_then(|()| disk.sync_dir(dir)) {
-            tracing::warn!(file = %self.old.path.display(), error = %e, "an old generation could not be removed");
+        // From here on the new generation counts. If an old one cannot go now, the next open removes it.
+        for old in &self.old {
+            if let Err(e) = disk.remove(old).and_then(|()| disk.sync_dir(dir)) {
+                tracing::warn!(file = %old.display(), error = %e, "an old generation could not be removed");
+            }
         }
-        let disk = Arc::clone(disk);
         Ok(Segment::new(
-            disk,
+            self.disk,
             self.file,
             &self.path,
             self.header,

@@ -9,13 +9,13 @@ pub(crate) use socket::{Socket, listen};
 
 use crate::data_dir::DataDir;
 use crate::logging::{self, LogFormat};
+use crate::place::Place;
 use crate::settings;
 use crate::units;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use limit::Limit;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,23 +23,6 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often to look.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// What both commands take.
-#[derive(Args)]
-struct Place {
-    /// Where the server keeps everything.
-    #[arg(
-        long,
-        env = "REPUTE_DATA_DIR",
-        default_value = "./repute-data",
-        value_name = "DIR",
-        global = true
-    )]
-    data_dir: PathBuf,
-    /// Answer as JSON, for scripts.
-    #[arg(long, global = true)]
-    json: bool,
-}
 
 /// `repute org`.
 #[derive(Args)]
@@ -199,13 +182,7 @@ pub(crate) fn key(arguments: KeyArguments) -> Result<()> {
 fn run(place: &Place, request: &Request) -> Result<()> {
     let master_key = settings::master_key()?;
     logging::start(LogFormat::Auto, tracing::Level::WARN);
-    if !DataDir::is_one(&place.data_dir) {
-        bail!(
-            "there is nothing of Repute's in {}: start the server first, or name its directory with --data-dir \
-             (REPUTE_DATA_DIR)",
-            place.data_dir.display()
-        );
-    }
+    place.check()?;
     let started = Instant::now();
     let answer = loop {
         if let Some(dir) = DataDir::try_take(&place.data_dir)? {

@@ -4,10 +4,12 @@ mod admin;
 mod data_dir;
 mod first_start;
 mod logging;
+mod place;
 mod serve;
 mod settings;
 mod units;
 mod usage;
+mod verify;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use settings::ServeSettings;
@@ -30,6 +32,8 @@ enum Command {
     Org(admin::OrgArguments),
     /// Keys: make, list, revoke.
     Key(admin::KeyArguments),
+    /// Check everything on disk, beside a running server or without one; exit code 0 if it is sound, 1 if not.
+    Verify(verify::VerifyArguments),
 }
 
 /// The exit code of a command line or a setting that cannot be, as clap has it.
@@ -38,9 +42,10 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let outcome = match Program::try_parse() {
         Ok(program) => match program.command {
-            Command::Serve(settings) => serve::serve(&settings),
-            Command::Org(arguments) => admin::org(arguments),
-            Command::Key(arguments) => admin::key(arguments),
+            Command::Serve(settings) => done(serve::serve(&settings)),
+            Command::Org(arguments) => done(admin::org(arguments)),
+            Command::Key(arguments) => done(admin::key(arguments)),
+            Command::Verify(arguments) => verify::verify(&arguments),
         },
         Err(error) => match usage::wrong_setting(&error, &given_command()) {
             Some(wrong) => Err(wrong.into()),
@@ -48,7 +53,7 @@ fn main() -> ExitCode {
         },
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             logging::failure(&error);
             if error.is::<WrongSetting>() {
@@ -58,6 +63,11 @@ fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// A command that either succeeds or says why not.
+fn done(outcome: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    outcome.map(|()| ExitCode::SUCCESS)
 }
 
 /// The command that the first argument names.

@@ -8,6 +8,7 @@
 //! when it is written, and memory follows only after the commit.
 
 mod audit;
+mod check;
 mod database;
 mod directory;
 mod error;
@@ -17,6 +18,7 @@ mod organisation;
 mod principal;
 
 pub use audit::AuditEntry;
+pub use check::check;
 pub use error::Error;
 pub use key::{CreatedKey, KeyInfo, NewKey, generate_key};
 pub use master_key::MasterKey;

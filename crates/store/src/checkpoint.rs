@@ -93,18 +93,20 @@ fn put_orgs(out: &mut Vec<u8>, registry: &Registry) {
 /// Reads the newest whole checkpoint, as a registry without order; an empty one that covers nothing where
 /// there is none.
 pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> (Registry, Covered) {
-    let read_one = |turn| {
-        let file = disk.open(&path_of(dir, turn)).ok()?;
-        let mut bytes = vec![0; usize::try_from(file.len().ok()?).ok()?];
-        file.read_exact_at(&mut bytes, 0).ok()?;
-        decode(&bytes)
-    };
-    let found = [read_one(0), read_one(1)];
+    let found = [read_one(disk, dir, 0), read_one(disk, dir, 1)];
     found
         .into_iter()
         .flatten()
         .max_by_key(|(_, covered)| covered.turn)
         .unwrap_or_default()
+}
+
+/// The checkpoint of this turn, if it is there and whole.
+pub(crate) fn read_one(disk: &dyn Disk, dir: &Path, turn: u64) -> Option<(Registry, Covered)> {
+    let file = disk.open(&path_of(dir, turn)).ok()?;
+    let mut bytes = vec![0; usize::try_from(file.len().ok()?).ok()?];
+    file.read_exact_at(&mut bytes, 0).ok()?;
+    decode(&bytes)
 }
 
 fn decode(bytes: &[u8]) -> Option<(Registry, Covered)> {
@@ -150,6 +152,7 @@ fn decode(bytes: &[u8]) -> Option<(Registry, Covered)> {
     Some((registry, covered))
 }
 
-fn path_of(dir: &Path, turn: u64) -> PathBuf {
+/// The file of this turn.
+pub(crate) fn path_of(dir: &Path, turn: u64) -> PathBuf {
     dir.join(format!("registry-{}", turn % 2))
 }

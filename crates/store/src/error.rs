@@ -55,6 +55,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Damage that the journal, or a look at its records, came upon.
+    pub(crate) fn from_damage(damage: journal::Damage) -> Self {
+        Self::Journal(journal::Error::Damaged(damage))
+    }
+
     /// Whether stored events are damaged, as opposed to a file that can be rebuilt or a passing failure.
     #[must_use]
     pub fn is_damage(&self) -> bool {

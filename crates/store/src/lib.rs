@@ -34,6 +34,7 @@ mod shared;
 mod spill;
 mod store;
 mod types;
+mod verify;
 
 pub use clock::{Clock, system_clock};
 
@@ -43,3 +44,4 @@ pub use types::{
     Agent, AgentOrder, EventKey, EventPage, EventQuery, Health, KeyId, OrgId, Receipt, Source, Start, Stats,
     StoredEvent, Submission, Update,
 };
+pub use verify::{Finding, Remedy, Report, Totals, verify};

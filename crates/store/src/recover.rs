@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The one shard that there is today.
-const SHARD_DIR: &str = "log/0";
+pub(crate) const SHARD_DIR: &str = "log/0";
 /// The file of the key that authenticates cursors and hashes identities.
-const SECRET_FILE: &str = "store.key";
+pub(crate) const SECRET_FILE: &str = "store.key";
 const SECRET_BYTES: usize = 32;
 
 /// A store that was opened but has no threads yet.

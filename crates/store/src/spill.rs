@@ -127,7 +127,8 @@ impl Spill {
         decode(&copy, name)
     }
 
-    fn path(&self, number: u32) -> PathBuf {
+    /// Where a file of copies lies.
+    pub(crate) fn path(&self, number: u32) -> PathBuf {
         self.dir.join(format!("{PREFIX}{number}"))
     }
 }

@@ -6,4 +6,5 @@ mod faults;
 mod kit;
 mod os;
 mod segments;
+mod survey;
 mod threads;

@@ -7,3 +7,4 @@ mod crash;
 mod first_start;
 mod kit;
 mod settings;
+mod verify;

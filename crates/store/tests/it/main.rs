@@ -7,3 +7,4 @@ mod kit;
 mod model;
 mod once;
 mod restart;
+mod verify;

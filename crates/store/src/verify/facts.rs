@@ -1,0 +1,186 @@
+//! Each agent's life in numbers, counted anew from the log and compared with the checkpoint.
+//!
+//! An entry of a checkpoint was copied after some event of its agent, which it names; the recount is compared
+//! at just that event.
+
+use super::Report;
+use crate::agent::{AgentName, AgentNo};
+use crate::checkpoint::Covered;
+use crate::codec::{Malformed, RegistrationRecord, Row};
+use crate::facts::{Facts, Recorded};
+use crate::registry::{Entry, Registry};
+use crate::{OrgId, Source};
+use hashbrown::HashMap;
+use std::path::Path;
+
+/// A recount while the log is read.
+pub(super) struct FactsRecount<'a> {
+    recounted: Recounted,
+    checkpoint: Option<(&'a Registry, Covered)>,
+    numbers: HashMap<OrgId, Numbers>,
+    /// How often frames were found missing so far.
+    losses: u32,
+}
+
+/// The recount of the whole log.
+pub(super) struct Recounted {
+    /// All agents, as the log has them.
+    pub(super) registry: Registry,
+    /// Whether no frame was missing.
+    pub(super) is_gapless: bool,
+    /// What the log says of the entries of the checkpoint, by their places there, when it came to the event
+    /// that each names.
+    at_checkpoint: Vec<Option<Facts>>,
+    /// The events that the checkpoint must cover, by organisation: the number of the last.
+    covered: HashMap<OrgId, u64>,
+}
+
+/// An organisation's numbering.
+struct Numbers {
+    next: u64,
+    losses: u32,
+}
+
+impl<'a> FactsRecount<'a> {
+    pub(super) fn new(checkpoint: Option<(&'a Registry, Covered)>) -> Self {
+        Self {
+            recounted: Recounted {
+                registry: Registry::default(),
+                is_gapless: true,
+                at_checkpoint: vec![None; checkpoint.map_or(0, |(registry, _)| registry.len())],
+                covered: HashMap::new(),
+            },
+            checkpoint,
+            numbers: HashMap::new(),
+            losses: 0,
+        }
+    }
+
+    /// Frames are missing here: numbers may jump.
+    pub(super) fn lose_frames(&mut self) {
+        self.losses += 1;
+        self.recounted.is_gapless = false;
+    }
+
+    pub(super) fn register(&mut self, record: &RegistrationRecord<'_>) {
+        let name = AgentName {
+            org: record.org,
+            agent_id: record.agent_id,
+        };
+        let registry = &mut self.recounted.registry;
+        if registry.find(name).is_none() {
+            let facts = Facts::new(record.received_at);
+            registry.add_unordered(Entry::new(record.org, record.agent_id.into(), facts));
+            self.note(name, facts);
+        }
+    }
+
+    pub(super) fn count(
+        &mut self,
+        name: AgentName<'_>,
+        source: Source,
+        seq: u64,
+        row: &Row<'_>,
+        frame_seq: u64,
+    ) {
+        let registry = &mut self.recounted.registry;
+        let no = registry.find(name).unwrap_or_else(|| {
+            registry.add_unordered(Entry::new(
+                name.org,
+                name.agent_id.into(),
+                Facts::new(row.recorded_at),
+            ))
+        });
+        let facts = &mut registry.entry_mut(no).facts;
+        facts.record(&recorded(row, source, seq));
+        let facts = *facts;
+        self.note(name, facts);
+        if self
+            .checkpoint
+            .is_some_and(|(_, covered)| frame_seq <= covered.frame_seq)
+        {
+            self.recounted.covered.insert(name.org, seq);
+        }
+    }
+
+    /// Keeps the facts if the checkpoint's entry was copied at just this point.
+    fn note(&mut self, name: AgentName<'_>, facts: Facts) {
+        let Some((checkpoint, _)) = self.checkpoint else {
+            return;
+        };
+        if let Some(no) = checkpoint.find(name)
+            && checkpoint.entry(no).facts.last_seq == facts.last_seq
+        {
+            self.recounted.at_checkpoint[no.0 as usize] = Some(facts);
+        }
+    }
+
+    /// A batch takes these numbers of its organisation: they follow those before, unless frames are missing
+    /// in between.
+    pub(super) fn take_numbers(&mut self, org: OrgId, first: u64, next: u64) -> Result<(), Malformed> {
+        let losses = self.losses;
+        let numbers = self.numbers.entry(org).or_insert(Numbers { next: 1, losses: 0 });
+        let may_jump = numbers.losses != losses;
+        let follows = first == numbers.next || (may_jump && first > numbers.next);
+        *numbers = Numbers { next, losses };
+        if follows {
+            Ok(())
+        } else {
+            Err(Malformed("the numbers of its events do not follow those before"))
+        }
+    }
+
+    pub(super) fn finish(self) -> Recounted {
+        self.recounted
+    }
+}
+
+impl Recounted {
+    /// Compares with the checkpoint that was recounted along.
+    pub(super) fn compare(&self, checkpoint: &Registry, file: &Path, report: &mut Report) {
+        let entries = (0u32..).map(AgentNo).zip(checkpoint.entries_from(0));
+        for ((_, entry), counted) in entries.zip(&self.at_checkpoint) {
+            match counted {
+                Some(facts) if *facts == entry.facts => {}
+                Some(facts) => report.derived(
+                    file,
+                    0,
+                    format!(
+                        "an agent of organisation {} has {} events up to event {}, and the checkpoint says {}, or differs in \
+                         their times",
+                        entry.org.0, facts.count, entry.facts.last_seq, entry.facts.count
+                    ),
+                ),
+                None => report.derived(
+                    file,
+                    0,
+                    format!(
+                        "an agent of organisation {} is not in the log as the checkpoint has it (event {})",
+                        entry.org.0, entry.facts.last_seq
+                    ),
+                ),
+            }
+        }
+        for (org, last) in &self.covered {
+            let known = checkpoint.totals(*org).1;
+            if known < *last {
+                let what = format!(
+                    "organisation {} has event {last} in the frames that the checkpoint covers, and it says {known}",
+                    org.0
+                );
+                report.derived(file, 0, what);
+            }
+        }
+    }
+}
+
+/// What the facts of an agent take from a row.
+pub(super) fn recorded(row: &Row<'_>, source: Source, seq: u64) -> Recorded {
+    Recorded {
+        seq,
+        recorded_at: row.recorded_at,
+        sent_at: row.sent_at,
+        source,
+        named: row.evaluation_id.is_some(),
+    }
+}

@@ -1,0 +1,146 @@
+//! One segment: its frames, its records down to the last field, and its index.
+
+use super::{Dictionary, Report};
+use crate::codec::{self, BatchReader, Malformed, RegistrationRecord, Row, TextRef};
+use crate::index::{self, OpenIndex, SegmentExtent};
+use crate::verify::facts::FactsRecount;
+use crate::{Error, recover, segments};
+use journal::{Disk, FrameRef, Place, Segment};
+use std::path::Path;
+
+/// Checks a place of the log. The newest one's index may be older than what is read of it now.
+pub(super) fn check(
+    disk: &dyn Disk,
+    dir: &Path,
+    place: &Place,
+    is_last: bool,
+    facts: &mut FactsRecount<'_>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let Some(segment) = &place.segment else {
+        facts.lose_frames();
+        return Ok(());
+    };
+    let index = OpenIndex::default();
+    let mut dictionary = Dictionary::default();
+    let mut is_whole = place.damage.is_empty();
+    let mut seq = place.previous_seq;
+    for frame in segment.frames() {
+        let checked = frame.map_err(Error::from_damage).and_then(|frame| {
+            if frame.seq != seq + 1 {
+                facts.lose_frames();
+            }
+            seq = frame.seq;
+            records(segment, &frame, &mut dictionary, facts, report)?;
+            recover::index_frame(segment, &frame, &index)
+        });
+        match checked {
+            Ok(()) => report.frames += 1,
+            Err(Error::Journal(journal::Error::Damaged(damage))) => {
+                report.log(&damage);
+                is_whole = false;
+                facts.lose_frames();
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    if seq != place.last_seq {
+        facts.lose_frames();
+    }
+    if is_whole && (place.sealed || !is_last) {
+        compare_index(disk, dir, segment, &index, report);
+    }
+    Ok(())
+}
+
+fn records(
+    segment: &Segment,
+    frame: &FrameRef,
+    dictionary: &mut Dictionary,
+    facts: &mut FactsRecount<'_>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    for record in frame.records() {
+        let checked = match record.kind {
+            codec::WORDS => dictionary.add(record.body),
+            codec::BATCH => batch(record.body, frame.seq, dictionary, facts, report),
+            codec::REGISTRATION => {
+                RegistrationRecord::read(record.body).map(|record| facts.register(&record))
+            }
+            // What must be understood and is not ends the look, where the index is built.
+            _ => Ok(()),
+        };
+        checked.map_err(|Malformed(what)| {
+            let offset = frame.payload_offset + u64::from(record.offset);
+            Error::from_damage(journal::Damage {
+                file: segment.path.to_path_buf(),
+                offset,
+                what: what.to_owned(),
+            })
+        })?;
+    }
+    Ok(())
+}
+
+fn batch(
+    body: &[u8],
+    frame_seq: u64,
+    dictionary: &Dictionary,
+    facts: &mut FactsRecount<'_>,
+    report: &mut Report,
+) -> Result<(), Malformed> {
+    let reader = BatchReader::new(body)?;
+    let header = reader.header;
+    let mut seq = header.first_seq;
+    for row in reader.rows() {
+        let row = row?;
+        let name = dictionary
+            .agent(row.agent)
+            .filter(|name| name.org == header.org)
+            .ok_or(Malformed("a row names no known agent of its organisation"))?;
+        texts(&row, dictionary.texts)?;
+        facts.count(name, header.source, seq, &row, frame_seq);
+        seq += 1;
+        report.events += 1;
+    }
+    facts.take_numbers(header.org, header.first_seq, seq)
+}
+
+/// Whether all that a row says can be read.
+fn texts(row: &Row<'_>, known: u32) -> Result<(), Malformed> {
+    let check = |text: TextRef<'_>| match text {
+        TextRef::Word(word) if word.0 >= known => Err(Malformed("a row names no known text")),
+        TextRef::Word(_) | TextRef::Inline(_) => Ok(()),
+    };
+    row.tool.map_or(Ok(()), check)?;
+    for gate in row.gates() {
+        let gate = gate?;
+        check(gate.name)?;
+        gate.reason.map_or(Ok(()), check)?;
+    }
+    Ok(())
+}
+
+/// An index is a function of its segment, so it must be, byte for byte, what would be written now.
+fn compare_index(disk: &dyn Disk, dir: &Path, segment: &Segment, index: &OpenIndex, report: &mut Report) {
+    let extent = SegmentExtent::of(segment);
+    let path = segments::index_path(dir, &extent);
+    // It may not be written yet; a start builds what is missing.
+    let Ok(file) = disk.open(&path) else { return };
+    report.indexes += 1;
+    let expected = index::write(&extent, &index.read());
+    let mut found = Vec::new();
+    let read = file.len().and_then(|len| {
+        // One that is longer than it can be is not read to its end.
+        found.resize(usize::try_from(len).unwrap_or(usize::MAX).min(expected.len()), 0);
+        file.read_exact_at(&mut found, 0).map(|()| len)
+    });
+    match read {
+        Ok(len) if found == expected && len == expected.len() as u64 => {}
+        Ok(_) => {
+            let same = found.iter().zip(&expected).take_while(|(a, b)| a == b).count();
+            report.derived(&path, same as u64, "the index is not that of its segment");
+        }
+        Err(error) => report.derived(&path, 0, format!("the index cannot be read: {error}")),
+    }
+}
