@@ -6,7 +6,7 @@ mod code;
 pub use body::{ErrorBody, Invalid};
 pub use code::Code;
 
-use crate::json::NotJson;
+use json::NotJson;
 use std::borrow::Cow;
 
 /// Why something that a client sent is not taken. Its text is the sentence that the client reads.

@@ -2,7 +2,7 @@
 
 use crate::Fault;
 use crate::code_points::longer_than;
-use crate::json::{Kind, NotJson, Number, Reader};
+use json::{Kind, NotJson, Number, Reader};
 use std::borrow::Cow;
 
 /// Why reading a value stopped.

@@ -6,8 +6,8 @@
 mod event;
 
 use crate::field::{Field, Stop, body, enter_object, refuse};
-use crate::json::{Kind, Reader};
 use crate::{Fault, Invalid};
+use json::{Kind, Reader};
 use reputation::Evaluation;
 
 /// The most events in a batch.

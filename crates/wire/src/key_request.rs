@@ -1,8 +1,8 @@
 //! The body of `POST /v1/keys`: `{"kind", "name"?, "scopes"?, "expires_at"?}`.
 
 use crate::field::{Field, Stop, body, enter_object, is_null, refuse, text};
-use crate::json::{Kind, Reader};
 use crate::{Fault, KeyKind, Scope, Scopes, timestamp};
+use json::{Kind, Reader};
 use reputation::Micros;
 
 /// The longest name of a key, in code points.

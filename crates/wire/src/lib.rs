@@ -19,7 +19,6 @@ mod error;
 pub mod evaluation_id;
 mod field;
 pub mod ingest;
-mod json;
 mod key;
 mod key_request;
 mod number;

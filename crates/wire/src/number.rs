@@ -1,6 +1,6 @@
 //! Numbers as the API takes them: within a range, and some kept to the microsecond.
 
-use crate::json::Number;
+use json::Number;
 
 /// The number as a double if it is within 0 and that maximum. Minus zero counts as zero.
 ///

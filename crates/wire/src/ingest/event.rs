@@ -4,9 +4,9 @@ use super::{MAX_GATE_LATENCY_MS, MAX_GATES, MAX_TOTAL_LATENCY_MS};
 use crate::field::{
     Field, Stop, boolean, enter_object, filled_text, number, optional_boolean, optional_text, refuse, text,
 };
-use crate::json::{Kind, Reader};
 use crate::number::{micros_within, within};
 use crate::{MAX_AGENT_ID, MAX_EVALUATION_ID, MAX_GATE_NAME, MAX_REASON, MAX_TOOL, timestamp};
+use json::{Kind, Reader};
 use reputation::{Evaluation, GateResult, Micros};
 
 /// Reads the event here, which probably has that many gates.

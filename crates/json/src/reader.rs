@@ -1,46 +1,50 @@
-//! A pull parser for JSON (RFC 8259) over bytes: the caller asks for what it expects, nothing is built that
-//! nobody asked for. Why it is our own: `docs/decisions/0003-json.md`.
-//!
-//! Nothing here recurses; containers may be nested [`MAX_DEPTH`] deep.
+//! A pull parser over bytes: the caller asks for what it expects, nothing is built that nobody asked for.
 
 mod number;
 mod scan;
 mod string;
 
-pub(crate) use number::Number;
+pub use number::Number;
 
 use std::borrow::Cow;
 
 /// What is wrong with a text that is not JSON.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct NotJson {
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not JSON: {what} at byte {at}")]
+pub struct NotJson {
     /// The offset in bytes.
-    pub(crate) at: usize,
+    pub at: usize,
     /// What is wrong there.
-    pub(crate) what: &'static str,
+    pub what: &'static str,
 }
 
 impl NotJson {
     #[cold]
-    fn at(at: usize, what: &'static str) -> Box<Self> {
+    pub(crate) fn at(at: usize, what: &'static str) -> Box<Self> {
         Box::new(Self { at, what })
     }
 }
 
 /// Boxed, since every read of every token returns one and almost none is an error.
-type Result<T> = std::result::Result<T, Box<NotJson>>;
+pub(crate) type Result<T> = std::result::Result<T, Box<NotJson>>;
 
 /// How deep arrays and objects may be nested, the outermost counted as 1. One bit of a `u128` each.
-pub(crate) const MAX_DEPTH: u32 = 128;
+pub const MAX_DEPTH: u32 = 128;
 
 /// What a value is, by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// `{`
     Object,
+    /// `[`
     Array,
+    /// `"`
     String,
+    /// `-` or a digit
     Number,
+    /// `true` or `false`
     Boolean,
+    /// `null`
     Null,
 }
 
@@ -48,7 +52,7 @@ pub(crate) enum Kind {
 ///
 /// After any `Err` the place is undefined and reading must stop: the text is not JSON.
 #[derive(Debug)]
-pub(crate) struct Reader<'a> {
+pub struct Reader<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
@@ -61,7 +65,7 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// At the beginning of that text, which must be UTF-8.
-    pub(crate) fn new(body: &'a [u8]) -> Result<Self> {
+    pub fn new(body: &'a [u8]) -> Result<Self> {
         // The fast check does not say where it failed; the slow one does, and runs for bad bodies only.
         let text = simdutf8::basic::from_utf8(body).map_err(|_| {
             NotJson::at(
@@ -81,14 +85,27 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The whole text that is read.
+    #[must_use]
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The offset of this place in bytes: just after what was read last.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
     /// How many containers are open around this place.
-    pub(crate) fn depth(&self) -> u32 {
+    #[must_use]
+    pub fn depth(&self) -> u32 {
         self.depth
     }
 
     /// What the value here is.
     #[inline]
-    pub(crate) fn peek(&mut self) -> Result<Kind> {
+    pub fn peek(&mut self) -> Result<Kind> {
         match self.token() {
             Some(b'"') => Ok(Kind::String),
             Some(b'-' | b'0'..=b'9') => Ok(Kind::Number),
@@ -102,7 +119,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Enters the object or array here.
-    pub(crate) fn enter(&mut self) -> Result<()> {
+    pub fn enter(&mut self) -> Result<()> {
         let object = match self.token() {
             Some(b'{') => 1,
             Some(b'[') => 0,
@@ -120,7 +137,7 @@ impl<'a> Reader<'a> {
 
     /// The next key of the object around this place, with its value up next; `None` leaves the object.
     #[inline]
-    pub(crate) fn next_key(&mut self) -> Result<Option<Cow<'a, str>>> {
+    pub fn next_key(&mut self) -> Result<Option<Cow<'a, str>>> {
         if !self.next_member()? {
             return Ok(None);
         }
@@ -131,7 +148,7 @@ impl<'a> Reader<'a> {
 
     /// Whether the array around this place has another value, which then is up next; `false` leaves it.
     #[inline]
-    pub(crate) fn next_element(&mut self) -> Result<bool> {
+    pub fn next_element(&mut self) -> Result<bool> {
         let fresh = std::mem::take(&mut self.fresh);
         match self.token() {
             Some(b']') => {
@@ -149,30 +166,30 @@ impl<'a> Reader<'a> {
 
     /// The string here.
     #[inline]
-    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>> {
+    pub fn string(&mut self) -> Result<Cow<'a, str>> {
         string::read(self)
     }
 
     /// The number here.
-    pub(crate) fn number(&mut self) -> Result<Number<'a>> {
+    pub fn number(&mut self) -> Result<Number<'a>> {
         number::read(self)
     }
 
     /// The boolean here.
-    pub(crate) fn boolean(&mut self) -> Result<bool> {
+    pub fn boolean(&mut self) -> Result<bool> {
         let value = self.token() == Some(b't');
         self.literal(if value { b"true" } else { b"false" })?;
         Ok(value)
     }
 
     /// The null here.
-    pub(crate) fn null(&mut self) -> Result<()> {
+    pub fn null(&mut self) -> Result<()> {
         self.token();
         self.literal(b"null")
     }
 
     /// Passes over the value here, whatever it is, and checks that it is JSON.
-    pub(crate) fn skip(&mut self) -> Result<()> {
+    pub fn skip(&mut self) -> Result<()> {
         let depth = self.depth;
         self.skip_or_enter()?;
         self.leave_to(depth)
@@ -180,7 +197,7 @@ impl<'a> Reader<'a> {
 
     /// From after a value, leaves containers until that many are open, and checks that what is passed over is
     /// JSON.
-    pub(crate) fn leave_to(&mut self, depth: u32) -> Result<()> {
+    pub fn leave_to(&mut self, depth: u32) -> Result<()> {
         while self.depth > depth {
             let more = if self.objects & 1 == 1 {
                 self.skip_key()?
@@ -195,7 +212,7 @@ impl<'a> Reader<'a> {
     }
 
     /// After the outermost value: nothing but white space may follow.
-    pub(crate) fn end(&mut self) -> Result<()> {
+    pub fn end(&mut self) -> Result<()> {
         match self.token() {
             None => Ok(()),
             Some(_) => Err(self.bad("something follows the value")),
@@ -223,7 +240,7 @@ impl<'a> Reader<'a> {
 
     /// Whether the object around this place has another key, which then is up next; `false` leaves it.
     #[inline]
-    fn next_member(&mut self) -> Result<bool> {
+    pub(crate) fn next_member(&mut self) -> Result<bool> {
         let fresh = std::mem::take(&mut self.fresh);
         match self.token() {
             Some(b'}') => {
@@ -242,7 +259,7 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn colon(&mut self) -> Result<()> {
+    pub(crate) fn colon(&mut self) -> Result<()> {
         if self.token() != Some(b':') {
             return Err(self.bad("expected `:`"));
         }

@@ -9,7 +9,7 @@ fn check(text: impl AsRef<[u8]>) -> Result<()> {
 }
 
 fn sentence(text: impl AsRef<[u8]>) -> String {
-    crate::Fault::from(*check(text).unwrap_err()).to_string()
+    check(text).unwrap_err().to_string()
 }
 
 fn string_of(text: &str) -> Result<String> {

@@ -4,19 +4,21 @@ use super::{NotJson, Reader, Result};
 
 /// A number as it was written.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Number<'a> {
+pub struct Number<'a> {
     text: &'a str,
     value: f64,
 }
 
 impl<'a> Number<'a> {
     /// The double nearest to it; infinite if it is beyond all doubles.
-    pub(crate) fn value(&self) -> f64 {
+    #[must_use]
+    pub fn value(&self) -> f64 {
         self.value
     }
 
     /// As it was written, in the grammar of JSON.
-    pub(crate) fn text(&self) -> &'a str {
+    #[must_use]
+    pub fn text(&self) -> &'a str {
         self.text
     }
 }
