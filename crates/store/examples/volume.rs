@@ -116,7 +116,7 @@ fn timed(name: &str, mut run: impl FnMut(usize)) {
     );
 }
 
-fn queries(store: &Store, shape: Shape) {
+fn queries(store: &Store) {
     let org = OrgId(1);
     let agents = store.agents(org, &AgentOrder::AgentId(None), 500).unwrap();
     let agent = |round: usize| agents[round * 7 % agents.len()].agent_id.clone();
@@ -144,18 +144,35 @@ fn queries(store: &Store, shape: Shape) {
             ..own(round)
         });
     });
-    timed("offset 100,000", |_| {
-        ask(EventQuery {
-            start: Start::Offset(100_000),
-            ..plain.clone()
-        });
-    });
+    let offset = |rows| EventQuery {
+        start: Start::Offset(rows),
+        ..plain.clone()
+    };
+    timed("offset 100,000", |_| ask(offset(100_000)));
     timed("failed, offset 10,000", |_| {
         ask(EventQuery {
             passed: Some(false),
             start: Start::Offset(10_000),
             ..plain.clone()
         });
+    });
+    let middle = store.events(org, &offset(100_000)).unwrap().next;
+    timed("behind a cursor 100,000 deep", |_| {
+        ask(EventQuery {
+            start: middle.map_or(Start::Offset(0), Start::After),
+            ..plain.clone()
+        });
+    });
+    timed("an hour, of which 50", |round| {
+        let to = Micros(system_clock()().0 - round as i64 * 60 * Micros::PER_SECOND);
+        ask(EventQuery {
+            from: Some(Micros(to.0 - 3_600 * Micros::PER_SECOND)),
+            to: Some(to),
+            ..plain.clone()
+        });
+    });
+    timed("one event by its id", |round| {
+        drop(store.event(org, 1 + round as u64 * 37).unwrap());
     });
     timed("one tool", |_| {
         ask(EventQuery {
@@ -187,7 +204,14 @@ fn queries(store: &Store, shape: Shape) {
     timed("reputation", |round| {
         drop(store.reputations(org, &[&agent(round)]).unwrap());
     });
-    let _ = shape;
+    let hundred: Vec<&str> = agents
+        .iter()
+        .take(100)
+        .map(|agent| agent.agent_id.as_str())
+        .collect();
+    timed("reputation of 100", |_| {
+        drop(store.reputations(org, &hundred).unwrap());
+    });
 }
 
 fn main() {
@@ -237,7 +261,7 @@ fn main() {
         stats.segments,
         stats.bytes as f64 / stats.events as f64
     );
-    queries(&store, shape);
+    queries(&store);
     println!("killing without a close, then opening");
     std::mem::forget(store);
     let (store, seconds) = open(dir);
@@ -257,6 +281,6 @@ fn main() {
         "open after a clean stop: {seconds:.2} s; {} events",
         store.stats().events
     );
-    queries(&store, shape);
+    queries(&store);
     store.close();
 }
