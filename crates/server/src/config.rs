@@ -25,6 +25,8 @@ pub struct Config {
     pub body_idle_timeout: Duration,
     /// How long a whole body may take.
     pub body_timeout: Duration,
+    /// How long a client may take nothing of its answer.
+    pub answer_idle_timeout: Duration,
     /// How long running requests may go on once the server is told to stop.
     pub drain_timeout: Duration,
 }
@@ -42,6 +44,7 @@ impl Default for Config {
             header_timeout: Duration::from_secs(10),
             body_idle_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(60),
+            answer_idle_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
         }
     }

@@ -8,6 +8,7 @@ mod error;
 mod guard;
 mod observe;
 pub(crate) mod routes;
+mod socket;
 
 use crate::accounts::Accounts;
 use crate::{Config, Metrics};

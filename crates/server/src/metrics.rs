@@ -2,8 +2,8 @@
 //! organisation.
 
 use axum::http::Method;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -26,16 +26,8 @@ const GROUP_SIZES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, 1_02
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     route: String,
-    method: MethodLabel,
+    method: &'static str,
     code: u16,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum MethodLabel {
-    Get,
-    Post,
-    Delete,
-    Other,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -219,10 +211,10 @@ impl Metrics {
     /// A request was answered. `route` is its template, or `none`.
     pub(crate) fn request(&self, method: &Method, route: &str, code: u16, elapsed: Duration) {
         let method = match *method {
-            Method::GET | Method::HEAD => MethodLabel::Get,
-            Method::POST => MethodLabel::Post,
-            Method::DELETE => MethodLabel::Delete,
-            _ => MethodLabel::Other,
+            Method::GET | Method::HEAD => "GET",
+            Method::POST => "POST",
+            Method::DELETE => "DELETE",
+            _ => "other",
         };
         self.requests
             .get_or_create(&RequestLabels {

@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::routes;
+use super::socket::Socket;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -17,8 +18,8 @@ use tokio::sync::Semaphore;
 /// How long to wait after `accept` failed, for want of file descriptors usually.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// Headers that hyper reads: more than our own check lets through, since hyper's refusal has no body and no
-/// request id. Beyond this it is hyper that answers 431.
+/// Headers that hyper reads: more than our own check lets through, which still sees the request's id and route.
+/// Beyond this it is hyper that refuses.
 const MAX_HEADERS_READ: usize = 512;
 
 /// Serves until `shutdown`, then drains.
@@ -43,7 +44,7 @@ pub(crate) async fn serve(
             .header_read_timeout(app.config.header_timeout)
             .max_headers(MAX_HEADERS_READ)
             .half_close(true)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Socket::new(stream, Arc::clone(&app))), service);
         let connection = graceful.watch(connection);
         let open = app.metrics.connection();
         tokio::spawn(async move {

@@ -34,6 +34,10 @@ pub(crate) enum Refusal {
     MethodNotAllowed,
     RequestTimeout,
     HeadersTooLarge,
+    /// More of a request's beginning than is read at all.
+    BeginningTooLarge,
+    /// No request of HTTP/1.1.
+    NotHttp,
     BodyTooLarge {
         limit: usize,
     },
@@ -68,7 +72,7 @@ impl From<Fault> for Refusal {
 
 impl Refusal {
     /// The body, and after how many seconds to try again.
-    fn body(&self) -> (ErrorBody, Option<u64>) {
+    pub(super) fn body(&self) -> (ErrorBody, Option<u64>) {
         let once = |code, sentence: &str| (ErrorBody::new(code, sentence), None);
         match self {
             Self::Fault(fault) => (fault.into(), None),
@@ -114,6 +118,11 @@ impl Refusal {
                 Code::HeadersTooLarge,
                 "the headers are larger than 32 KiB or more than 100",
             ),
+            Self::BeginningTooLarge => once(
+                Code::HeadersTooLarge,
+                "the request line or the headers are larger than the server reads",
+            ),
+            Self::NotHttp => once(Code::ValidationError, "the request is not well-formed HTTP/1.1"),
             Self::BodyTooLarge { limit } => (
                 ErrorBody::new(
                     Code::BodyTooLarge,
@@ -224,6 +233,8 @@ mod tests {
             Refusal::MethodNotAllowed,
             Refusal::RequestTimeout,
             Refusal::HeadersTooLarge,
+            Refusal::BeginningTooLarge,
+            Refusal::NotHttp,
             Refusal::BodyTooLarge { limit: 16_777_216 },
             Refusal::UnsupportedEncoding,
             Refusal::RateLimited { retry_after_s: 7 },

@@ -14,11 +14,13 @@ use axum::middleware::Next;
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use store::OrgId;
 use tracing::Instrument as _;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The route of what has none, for logs and metrics.
+const NO_ROUTE: &str = "none";
 /// The most that a request's headers may have.
 const MAX_HEADER_BYTES: usize = 32 << 10;
 const MAX_HEADERS: usize = 100;
@@ -58,7 +60,7 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next:
         response.headers_mut().insert(REQUEST_ID, value);
     }
     let (status, elapsed) = (response.status().as_u16(), started.elapsed());
-    let route = route.as_deref().unwrap_or("none");
+    let route = route.as_deref().unwrap_or(NO_ROUTE);
     app.metrics.request(&method, route, status, elapsed);
     let duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
     let org_id = response.extensions().get::<OrgId>().map(|org| org.0);
@@ -74,6 +76,27 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     response
 }
 
+/// The answer, as it goes over the wire, to what could not be read as a request.
+pub(super) fn unreadable(app: &App, status: StatusCode) -> Vec<u8> {
+    let refusal = if status == StatusCode::BAD_REQUEST {
+        Refusal::NotHttp
+    } else {
+        Refusal::BeginningTooLarge
+    };
+    let (body, _) = refusal.body();
+    let json = serde_json::to_string(&body).unwrap_or_default();
+    let id = new_request_id();
+    app.metrics
+        .request(&Method::OPTIONS, NO_ROUTE, body.status, Duration::ZERO);
+    tracing::info!(request_id = id, route = NO_ROUTE, status = body.status, "request");
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\nx-request-id: {id}\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{json}",
+        json.len()
+    )
+    .into_bytes()
+}
+
 /// The answer where a route panicked: the cause goes to the log alone.
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
 pub(crate) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response<Body> {
@@ -87,8 +110,6 @@ pub(crate) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response<Body> {
 
 /// The caller's own id where it is one, else a new one.
 fn request_id(headers: &HeaderMap) -> String {
-    static PREFIX: LazyLock<u64> = LazyLock::new(|| getrandom::u64().unwrap_or_default());
-    static NEXT: AtomicU64 = AtomicU64::new(1);
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
     let is_id = |id: &&str| {
         (1..=MAX_REQUEST_ID).contains(&id.len())
@@ -96,10 +117,13 @@ fn request_id(headers: &HeaderMap) -> String {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
     };
-    given.filter(is_id).map_or_else(
-        || format!("{:016x}-{:x}", *PREFIX, NEXT.fetch_add(1, Ordering::Relaxed)),
-        str::to_owned,
-    )
+    given.filter(is_id).map_or_else(new_request_id, str::to_owned)
+}
+
+fn new_request_id() -> String {
+    static PREFIX: LazyLock<u64> = LazyLock::new(|| getrandom::u64().unwrap_or_default());
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("{:016x}-{:x}", *PREFIX, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn headers_too_large(headers: &HeaderMap) -> bool {

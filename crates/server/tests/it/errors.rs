@@ -90,6 +90,11 @@ fn what_the_endpoint_does_not_take_is_named_event_by_event() {
     ] {
         assert_eq!(lab.get(path).error().1, "validation_error", "{path}");
     }
+    for path in ["/v1/ingest?x=1", "/v1/agents?x=1", "/v1/keys?x=1"] {
+        let answer = lab.send("POST", path, &lab.sk, &[], one("a").as_bytes());
+        let expected = error(400, "validation_error", "x: no such parameter here");
+        assert_eq!(answer.error(), expected, "{path}");
+    }
 }
 
 #[test]
@@ -210,6 +215,17 @@ fn a_new_agent_beyond_the_limit_is_refused_before_anything_is_counted() {
         (&lenient["accepted"], &lenient["rejected"][0]["event"]),
         (&1.into(), &1.into())
     );
+    let none = lab.send(
+        "POST",
+        "/v1/ingest",
+        &lab.pk,
+        &[("Prefer", "handling=lenient")],
+        one("c").as_bytes(),
+    );
+    assert_eq!((none.status, &none.json()["accepted"]), (202, &0.into()));
+    let metrics = String::from_utf8(lab.get("/metrics").body).unwrap();
+    let refused = r#"repute_events_refused_total{reason="agent_limit"} 4"#; // two, one and one
+    assert!(metrics.contains(refused), "{metrics}");
     assert_eq!(
         lab.send("POST", "/v1/agents", &lab.pk, &[], br#"{"agent_id":"c"}"#)
             .error()
@@ -380,9 +396,45 @@ fn headers_are_bounded() {
         lab.send("GET", "/v1/events", &lab.pk, &more, b"")
     };
     assert_eq!(with(100).status, 200);
-    for beyond in [101, 512] {
+    for beyond in [101, 512, 600] {
         let (status, code, _) = with(beyond).error();
         assert_eq!((status, code.as_str()), (431, "headers_too_large"), "{beyond}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_as_a_request_is_refused_like_everything_else() {
+    let lab = Lab::new();
+    let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(70_000));
+    let large = format!(
+        "GET /health HTTP/1.1\r\nX-Large: {}\r\n\r\n",
+        "x".repeat(1_000_000)
+    );
+    let sentence = "the request line or the headers are larger than the server reads";
+    for request in [long, large] {
+        let answer = lab.raw(request.as_bytes(), false);
+        assert_eq!(answer.error(), error(431, "headers_too_large", sentence));
+    }
+    for request in [
+        "hello\r\n\r\n",
+        "GET /health HTTP/1.1\r\nX: a\0b\r\n\r\n",
+        "GET /health HTTP/1.1\r\nX: a\r\n b\r\n\r\n",
+        "GET /health HTTP/1.1\r\nX : a\r\n\r\n",
+        "POST /v1/ingest HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        "POST /v1/ingest HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        "POST /v1/ingest HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+    ] {
+        let answer = lab.raw(request.as_bytes(), false);
+        let expected = error(400, "validation_error", "the request is not well-formed HTTP/1.1");
+        assert_eq!(answer.error(), expected, "{request}");
+        assert_eq!(answer.header("connection"), Some("close"));
+    }
+    let metrics = String::from_utf8(lab.get("/metrics").body).unwrap();
+    for counted in [
+        r#"repute_requests_total{route="none",method="other",code="400"} 7"#,
+        r#"repute_requests_total{route="none",method="other",code="431"} 2"#,
+    ] {
+        assert!(metrics.contains(counted), "{counted} is missing in {metrics}");
     }
 }
 
@@ -426,6 +478,27 @@ fn more_requests_than_the_limit_are_told_when_to_come_again() {
         (200, 429)
     );
     assert_eq!(lab.get("/health").status, 200);
+}
+
+#[test]
+fn an_organisations_own_limit_wins_and_what_is_shed_or_without_a_good_key_does_not_count() {
+    let lab = Lab::with(|config| (config.ingest_rate_limit, config.bytes_in_flight) = (1, 200));
+    lab.set(OrgSettings {
+        ingest_rate_limit: Some(2),
+        ..OrgSettings::default()
+    });
+    let unknown = format!("pk_live_{}", "0".repeat(32));
+    let body = one("a");
+    for _ in 0..3 {
+        assert_eq!(
+            lab.send("POST", "/v1/ingest", &unknown, &[], body.as_bytes())
+                .status,
+            401
+        );
+        assert_eq!(lab.ingest(vec![b' '; 300]).status, 503);
+    }
+    let statuses = [0; 3].map(|_| lab.ingest(&body).status);
+    assert_eq!(statuses, [202, 202, 429]);
 }
 
 #[test]

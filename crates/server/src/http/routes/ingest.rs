@@ -11,6 +11,7 @@ use std::sync::Arc;
 use store::{NotKept, Receipt, Refused, Source, Submission};
 use tokio::sync::oneshot;
 use wire::answers::{IngestAnswer, ReputationUpdate};
+use wire::query::no_parameters;
 use wire::{Invalid, Signatures, ingest};
 
 /// A larger body is parsed off the threads that serve connections.
@@ -31,6 +32,7 @@ pub(crate) async fn ingest(call: Call) -> Result<Response<Body>, Refusal> {
     let Call { app, caller, request } = call;
     app.writable()?;
     let (parts, body) = request.into_parts();
+    no_parameters(parts.uri.query())?;
     let lenient = is_lenient(&parts.headers);
     let received = body::receive(&app, &parts.headers, body).await?;
     let signed = check_signature(&app, &caller, &parts.headers, &received.bytes)?;
@@ -45,6 +47,7 @@ pub(crate) async fn ingest(call: Call) -> Result<Response<Body>, Refusal> {
     let outcome = submitted.receipt.await;
     let receipt = outcome.map_err(|_| Refusal::Internal("the store gave no answer".to_owned()))?;
     let receipt = receipt.map_err(|refused| refusal(&app, refused, &submitted.positions))?;
+    app.metrics.refused(receipt.rejected.len() as u64, "agent_limit");
     Ok(answer(
         receipt,
         &submitted.positions,
