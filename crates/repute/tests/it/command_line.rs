@@ -2,6 +2,9 @@
 
 use crate::kit::{Server, program, run, said};
 use rustix::process::Signal;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
 
 #[test]
 fn a_second_process_on_the_directory_is_refused() {
@@ -37,6 +40,86 @@ fn a_signal_ends_it_cleanly_and_leaves_one_file_to_copy() {
         let wal = std::fs::metadata(server.path().join("repute.db-wal"));
         assert_eq!(wal.map_or(0, |wal| wal.len()), 0);
     }
+}
+
+/// Begins an ingest and leaves the last byte of its body to be sent.
+fn begin_an_ingest(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let head = format!(
+        "POST /v1/ingest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nX-Request-Id: begun\r\nContent-Length: {}\r\n\r\n",
+        server.publishable,
+        EVENT.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&EVENT.as_bytes()[..EVENT.len() - 1]).unwrap();
+    // Until the server has read this, the request is none that runs.
+    while !server
+        .metric("repute_body_bytes_in_flight")
+        .is_some_and(|bytes| bytes > 0)
+    {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    stream
+}
+
+const EVENT: &str = r#"{"events":[{"agent_id":"a","passed":true,"gates":[],"total_latency_ms":4}]}"#;
+
+#[test]
+fn a_stop_lets_running_requests_finish_and_takes_no_new_ones() {
+    let mut server = Server::start(&[]);
+    let mut running = begin_an_ingest(&server);
+    server.signal(Signal::TERM);
+    while TcpStream::connect(&server.address).is_ok() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    running.write_all(b"}").unwrap();
+    let mut answer = String::new();
+    running.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+    assert_eq!(server.wait(), Some(0));
+    server.start_again(&[]);
+    assert_eq!(server.get("/v1/reputation/a").1["evaluations"], 1);
+}
+
+#[test]
+fn a_stop_waits_no_longer_than_it_is_told() {
+    let mut server = Server::start(&["--drain-timeout", "100ms"]);
+    let mut running = begin_an_ingest(&server);
+    server.signal(Signal::INT);
+    assert_eq!(server.wait(), Some(0));
+    assert_eq!(running.read(&mut [0; 100]).unwrap_or(0), 0);
+    assert!(server.logged().contains("some requests did not finish in time"));
+}
+
+#[test]
+fn the_log_names_each_request_by_its_id_and_nothing_that_was_sent() {
+    let server = Server::start(&["--log-level", "debug"]);
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    let request = format!(
+        "GET /v1/events?agent_id=private-agent HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nX-Request-Id: my-own_id.7\r\nConnection: close\r\n\r\n",
+        server.publishable
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("x-request-id: my-own_id.7\r\n"), "{answer}");
+    let nothing = server.client().get("/private-path").unwrap();
+    assert_eq!(nothing.0, 404);
+    let log = server.logged();
+    let own = log.lines().find(|line| line.contains("my-own_id.7")).unwrap();
+    for part in [
+        r#""request_id":"my-own_id.7""#,
+        r#""route":"/v1/events""#,
+        r#""status":200"#,
+        r#""org_id":1"#,
+    ] {
+        assert!(own.contains(part), "{own}");
+    }
+    for line in log.lines().filter(|line| line.contains(r#""message":"request""#)) {
+        assert!(line.contains(r#""request_id":""#), "{line}");
+    }
+    assert!(!log.contains("private") && !log.contains("_live_"), "{log}");
 }
 
 #[test]

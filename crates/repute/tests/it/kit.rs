@@ -161,9 +161,27 @@ impl Server {
 
     /// Ends it with this signal; gives its exit code.
     pub(crate) fn stop_with(&mut self, signal: Signal) -> Option<i32> {
-        let mut child = self.child.take().unwrap();
-        kill_process(Pid::from_child(&child), signal).unwrap();
-        child.wait().unwrap().code()
+        self.signal(signal);
+        self.wait()
+    }
+
+    /// Sends it this signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(self.child.as_ref().unwrap()), signal).unwrap();
+    }
+
+    /// Waits until it has ended; gives its exit code.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        self.child.take().unwrap().wait().unwrap().code()
+    }
+
+    /// The value of the metric without labels that has this name.
+    pub(crate) fn metric(&self, name: &str) -> Option<u64> {
+        let text = self.client().text("/metrics").ok()?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line?.parse().ok()
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -239,6 +257,12 @@ impl Client {
         self.request("GET", path, b"")
     }
 
+    /// The body of what is no JSON.
+    pub(crate) fn text(&mut self, path: &str) -> std::io::Result<String> {
+        let (_, body) = self.exchange("GET", path, b"")?;
+        String::from_utf8(body).map_err(|_| std::io::ErrorKind::InvalidData.into())
+    }
+
     pub(crate) fn post(&mut self, path: &str, body: &[u8]) -> std::io::Result<(u16, Value)> {
         self.request("POST", path, body)
     }
@@ -248,10 +272,11 @@ impl Client {
         if outcome.is_err() {
             self.stream = None;
         }
-        outcome
+        let (status, body) = outcome?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
     }
 
-    fn exchange(&mut self, method: &str, path: &str, body: &[u8]) -> std::io::Result<(u16, Value)> {
+    fn exchange(&mut self, method: &str, path: &str, body: &[u8]) -> std::io::Result<(u16, Vec<u8>)> {
         let Self { address, key, stream } = self;
         let stream = match stream {
             Some(stream) => stream,
@@ -290,9 +315,8 @@ impl Client {
         }
         let mut body = vec![0; length];
         stream.read_exact(&mut body)?;
-        let value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         status
-            .map(|status| (status, value))
+            .map(|status| (status, body))
             .ok_or_else(|| std::io::ErrorKind::InvalidData.into())
     }
 }

@@ -44,7 +44,16 @@ fn repeats_late_and_clamped_events_are_told() {
         event("a", r#","timestamp":"2026-05-07T14:22:10Z","evaluation_id":"x""#)
     );
     assert_eq!(lab.ingest(&body).json().get("duplicates"), None);
-    assert_eq!(lab.ingest(&body).json()["duplicates"], 1);
+    let again = lab.ingest(&body).json();
+    assert_eq!(
+        (
+            &again["accepted"],
+            &again["duplicates"],
+            &again["reputation_updates"][0]["score"]
+        ),
+        (&1.into(), &1.into(), &644.into()),
+        "a batch of nothing but repeats tells the score as it is"
+    );
     let ahead = format!(
         r#"{{"events":[{}]}}"#,
         event("a", r#","timestamp":"9000-01-01T00:00:00Z""#)
@@ -169,6 +178,73 @@ fn events_are_paged_by_cursor_and_filtered() {
 }
 
 #[test]
+fn every_field_of_an_event_is_there() {
+    let lab = Lab::new();
+    let more = r#","tool":"t","evaluation_id":"e","timestamp":"2026-05-07T14:22:10.123456789+02:00""#;
+    lab.ingest(format!(r#"{{"events":[{}]}}"#, event("a", more)));
+    let mut told = lab.get("/v1/events/1").json();
+    let received = told["received_at"].take();
+    assert!(received.as_str().unwrap().ends_with('Z'), "{received}");
+    let expected = serde_json::json!({
+        "id": "1", "evaluation_id": "e", "agent_id": "a", "tool_name": "t", "passed": true, "gates": [],
+        "total_latency_ms": 4, "reputation_score": 644, "created_at": "2026-05-07T12:22:10.123Z",
+        "received_at": null, "source": "ingest", "key_id": "1", "signed": false, "late": false,
+        "agent_latency_ms": null,
+    });
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn the_largest_legal_batch_fits() {
+    let crabs = |count: usize, end: usize| format!("{}{end:04}", "🦀".repeat(count - 4));
+    let gates: Vec<String> = (0..50)
+        .map(|gate| {
+            let (name, reason) = (crabs(200, gate), crabs(500, gate));
+            format!(r#"{{"name":"{name}","passed":false,"latency_ms":999999999.25,"reason":"{reason}","skipped":false}}"#)
+        })
+        .collect();
+    let events: Vec<String> = (0..100)
+        .map(|event| {
+            let (agent, tool, id) = (crabs(200, event), crabs(200, event), crabs(50, event));
+            format!(
+                r#"{{"agent_id":"{agent}","tool":"{tool}","passed":false,"gates":[{}],"total_latency_ms":59999.999,"timestamp":"2026-05-07T14:22:10.123456789+02:00","evaluation_id":"{id}"}}"#,
+                gates.join(",")
+            )
+        })
+        .collect();
+    let lab = Lab::new();
+    let body = format!(r#"{{"events":[{}]}}"#, events.join(","));
+    assert!(body.len() > 14_000_000);
+    assert_eq!(lab.ingest(&body).json()["accepted"], 100);
+    assert_eq!(lab.ingest(&body).json()["duplicates"], 100);
+    let newest = lab.get("/v1/events?limit=1").json();
+    assert_eq!(newest["events"][0]["gates"][49]["reason"], crabs(500, 49));
+}
+
+#[test]
+fn agents_by_last_seen_that_had_no_event_meanwhile_are_listed_once() {
+    let lab = Lab::new();
+    (0..7).for_each(|agent| assert_eq!(lab.ingest(one(&format!("agent-{agent}"))).status, 202));
+    let (mut seen, mut path) = (Vec::new(), "/v1/agents?limit=2".to_owned());
+    loop {
+        let page = lab.get(&path).json();
+        let agents = page["agents"].as_array().unwrap();
+        seen.extend(
+            agents
+                .iter()
+                .map(|agent| agent["agent_id"].as_str().unwrap().to_owned()),
+        );
+        lab.ingest(one("agent-0")); // moves to the front, from behind this page
+        match page["next_cursor"].as_str() {
+            Some(cursor) => path = format!("/v1/agents?limit=2&cursor={cursor}"),
+            None => break,
+        }
+    }
+    let expected: Vec<String> = (1..7).rev().map(|agent| format!("agent-{agent}")).collect();
+    assert_eq!(seen, expected);
+}
+
+#[test]
 fn agents_are_registered_listed_and_paged() {
     let lab = Lab::new();
     let answer = lab.send("POST", "/v1/agents", &lab.pk, &[], br#"{"agent_id":"b"}"#);
@@ -235,6 +311,16 @@ fn keys_are_made_shown_once_and_listed_by_their_end() {
         lab.send("DELETE", "/v1/keys/999", &lab.sk, &[], b"").error().1,
         "not_found"
     );
+    let another = || lab.send("POST", "/v1/keys", &lab.sk, &[], br#"{"kind":"secret"}"#);
+    assert_eq!([0; 4].map(|_| another().status), [201; 4]);
+    let sixth = another().error();
+    assert_eq!(
+        (sixth.0, sixth.2.as_str()),
+        (
+            400,
+            "kind: the organisation has 5 live secret keys; revoke one first"
+        )
+    );
     let admin = lab.send(
         "POST",
         "/v1/keys",
@@ -255,6 +341,15 @@ fn browsers_may_call_from_anywhere_unless_told_otherwise() {
     assert_eq!(
         (preflight.status, preflight.header("access-control-allow-origin")),
         (204, Some("*"))
+    );
+    assert_eq!(preflight.header("access-control-allow-credentials"), None);
+    let unknown = lab.raw(b"OPTIONS /v1/nope HTTP/1.1\r\nHost: x\r\n\r\n", false);
+    assert_eq!(unknown.status, 204);
+    let refused = lab.raw(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n", false);
+    assert_eq!(
+        (refused.status, refused.header("access-control-allow-origin")),
+        (401, Some("*")),
+        "a browser may read refusals too"
     );
     assert!(
         preflight
@@ -295,18 +390,27 @@ fn every_answer_carries_a_request_id_and_every_get_answers_head() {
         let made = lab.send("GET", "/v1/events", &lab.pk, &[("X-Request-Id", strange)], b"");
         assert_ne!(made.header("x-request-id"), Some(strange));
     }
+    lab.ingest(one("a"));
     for path in [
         "/v1/events",
+        "/v1/events/1",
         "/v1/agents",
         "/v1/whoami",
+        "/v1/keys",
         "/v1/reputation/a",
+        "/v1/reputation?agent_id=a",
         "/health",
         "/ready",
         "/metrics",
         "/openapi.json",
     ] {
-        let head = lab.send("HEAD", path, &lab.pk, &[], b"");
-        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+        let head = lab.send("HEAD", path, &lab.sk, &[], b"");
+        let length: usize = head.header("content-length").unwrap().parse().unwrap();
+        assert_eq!(
+            (head.status, head.body.len(), length > 2),
+            (200, 0, true),
+            "{path}"
+        );
     }
 }
 
@@ -325,7 +429,7 @@ fn health_metrics_and_the_description_need_no_key_and_name_nobody() {
     assert_eq!(ask("/openapi.json").json()["openapi"], "3.1.0");
     let metrics = String::from_utf8(ask("/metrics").body).unwrap();
     for name in [
-        "repute_requests_total{route=\"/v1/ingest\"",
+        "repute_requests_total{route=\"/v1/ingest\",method=\"POST\",code=\"202\"} 1",
         "repute_events_recorded_total 1",
         "repute_stored_events 1",
         "repute_commit_seconds_bucket",

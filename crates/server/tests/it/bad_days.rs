@@ -2,7 +2,8 @@
 
 use crate::kit::{Lab, event, one};
 use journal::{Disk as _, SimDisk};
-use std::sync::Arc;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 fn lab(disk: &SimDisk, segment_bytes: u64) -> Lab {
@@ -11,6 +12,27 @@ fn lab(disk: &SimDisk, segment_bytes: u64) -> Lab {
     options.journal.max_segment_bytes = segment_bytes;
     options.journal.retry = Duration::from_millis(20);
     Lab::on(Arc::new(disk.clone()), options, |_| {})
+}
+
+/// What is logged from now on, by all tests of this program.
+fn logged_from_now() -> Arc<Mutex<Vec<u8>>> {
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let writer = Arc::clone(&lines);
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || Lines(Arc::clone(&writer)))
+        .init();
+    lines
 }
 
 #[test]
@@ -100,9 +122,23 @@ fn damage_is_our_fault_and_its_cause_is_for_the_log_alone() {
         .min()
         .unwrap();
     disk.damage(&log.join(&segment), 700, &[0xff; 16]).unwrap();
-    let (status, code, sentence) = lab.get("/v1/events").error();
+    let logged = logged_from_now();
+    let failed = lab.send(
+        "GET",
+        "/v1/events",
+        &lab.pk,
+        &[("X-Request-Id", "the-damaged")],
+        b"",
+    );
+    let (status, code, sentence) = failed.error();
     assert_eq!((status, code.as_str()), (500, "internal"));
     assert!(!sentence.contains(&segment), "{sentence}");
+    let log = String::from_utf8(logged.lock().unwrap().clone()).unwrap();
+    let line = log.lines().find(|line| line.contains("the-damaged")).unwrap();
+    assert!(
+        line.contains("ERROR") && line.contains(&format!("{segment}: damaged at byte ")),
+        "{line}"
+    );
     let ready = lab.get("/ready").json();
     assert!(
         ready["damage"][0]
