@@ -10,6 +10,9 @@ use std::sync::Arc;
 pub use os::OsDisk;
 pub use read_only::ReadOnlyDisk;
 
+/// How much is copied at once.
+const COPY_BYTES: usize = 1 << 20;
+
 /// A tree of directories and files. Changes of entries (create, rename, remove) are durable only after
 /// [`sync_dir`](Disk::sync_dir) of their directory.
 pub trait Disk: Send + Sync {
@@ -83,6 +86,25 @@ pub fn write_atomically(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Resul
     file.sync_all()?;
     disk.rename(&temporary, path)?;
     disk.sync_dir(parent(path))
+}
+
+/// Copies the first `bytes` of a file to a path, so that a crash leaves what was there or the whole copy. The
+/// name is durable once the directory is synced.
+pub fn copy_durably(disk: &dyn Disk, from: &dyn File, bytes: u64, to: &Path) -> io::Result<()> {
+    let temporary = temporary_name(to);
+    let file = create_anew(disk, &temporary)?;
+    let mut piece = vec![0; COPY_BYTES.min(usize::try_from(bytes).unwrap_or(COPY_BYTES))];
+    let mut at = 0;
+    while at < bytes {
+        let len = piece
+            .len()
+            .min(usize::try_from(bytes - at).unwrap_or(piece.len()));
+        from.read_exact_at(&mut piece[..len], at)?;
+        file.write_all_at(&piece[..len], at)?;
+        at += len as u64;
+    }
+    file.sync_all()?;
+    disk.rename(&temporary, to)
 }
 
 /// Makes an empty file in the place of whatever a crash left under that name.

@@ -54,6 +54,11 @@ impl Frame {
         self.buffer.len() - LEAD
     }
 
+    /// The records so far.
+    pub fn payload(&self) -> &[u8] {
+        &self.buffer[LEAD..]
+    }
+
     /// Whether there is no record yet.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -100,6 +100,17 @@ impl Survey {
         })
     }
 
+    /// Adds a place for frames up to `last_seq`, which are known to have stood behind the last segment.
+    pub fn add_lost_end(&mut self, last_seq: u64) {
+        let before = self.places.last();
+        let (number, previous_seq) = before.map_or((1, 0), |place| (place.number + 1, place.last_seq));
+        let mut place = Place::missing(number, &self.dir);
+        place.damage[0].what =
+            format!("the log ends with frame {previous_seq}, and frames up to {last_seq} are known of");
+        (place.previous_seq, place.last_seq) = (previous_seq, last_seq.max(previous_seq));
+        self.places.push(place);
+    }
+
     /// Starts a generation of this place that follows the one before it and ends where the next begins,
     /// whatever frames it is given; it takes the place of all its files.
     ///

@@ -5,6 +5,7 @@ mod data_dir;
 mod first_start;
 mod logging;
 mod place;
+mod repair;
 mod serve;
 mod settings;
 mod units;
@@ -34,6 +35,8 @@ enum Command {
     Key(admin::KeyArguments),
     /// Check everything on disk, beside a running server or without one; exit code 0 if it is sound, 1 if not.
     Verify(verify::VerifyArguments),
+    /// Set aside what is damaged in the directory of a stopped server, and say what is lost with it.
+    Repair(repair::RepairArguments),
 }
 
 /// The exit code of a command line or a setting that cannot be, as clap has it.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
             Command::Org(arguments) => done(admin::org(arguments)),
             Command::Key(arguments) => done(admin::key(arguments)),
             Command::Verify(arguments) => verify::verify(&arguments),
+            Command::Repair(arguments) => repair::repair(&arguments),
         },
         Err(error) => match usage::wrong_setting(&error, &given_command()) {
             Some(wrong) => Err(wrong.into()),

@@ -55,6 +55,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// For `map_err`: names the file or directory.
+    pub(crate) fn io(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
     /// Damage that the journal, or a look at its records, came upon.
     pub(crate) fn from_damage(damage: journal::Damage) -> Self {
         Self::Journal(journal::Error::Damaged(damage))

@@ -17,7 +17,7 @@ pub(crate) use column::Column;
 pub(crate) use list::{RowKey, RowList};
 pub(crate) use open::{NewBatch, OpenIndex, column_value};
 pub(crate) use rows::{Filter, Rows};
-pub(crate) use sealed::{SealedIndex, SealedWords};
+pub(crate) use sealed::{SealedIndex, SealedWords, Vocabulary};
 pub(crate) use write::{SegmentExtent, write};
 
 use crate::OrgId;

@@ -28,6 +28,7 @@ mod progress;
 mod query;
 mod recover;
 mod registry;
+mod repair;
 mod sealing;
 mod segments;
 mod shared;
@@ -39,6 +40,7 @@ mod verify;
 pub use clock::{Clock, system_clock};
 
 pub use error::{Error, NotKept, Refused};
+pub use repair::{LostEvents, LostFrames, Plan};
 pub use store::{Observer, Options, Reply, Store, Unobserved};
 pub use types::{
     Agent, AgentOrder, EventKey, EventPage, EventQuery, Health, KeyId, OrgId, Receipt, Source, Start, Stats,

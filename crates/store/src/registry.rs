@@ -233,6 +233,13 @@ impl Registry {
         agents.last_seq = agents.last_seq.max(last_seq);
     }
 
+    /// Forgets what is known of all windows and keeps the facts.
+    pub(crate) fn forget_windows(&mut self) {
+        for entry in &mut self.entries {
+            (entry.summary, entry.floor, entry.spilled) = (None, None, None);
+        }
+    }
+
     /// The organisation's agents, most recently seen first, from behind the given one.
     pub(crate) fn by_last_seen(
         &self,

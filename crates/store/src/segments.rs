@@ -86,7 +86,7 @@ impl Segments {
 
     /// The names of the index files that segments have or will have.
     pub(crate) fn index_names(&self) -> HashSet<String> {
-        let name = |entry: &Entry| index_name(&SegmentExtent::of(&entry.segment));
+        let name = |entry: &Entry| index_name((entry.segment.number, entry.segment.generation));
         self.entries.iter().map(name).collect()
     }
 
@@ -201,9 +201,14 @@ pub(crate) fn rebuild(shared: &Shared, file: &Path) -> Result<(), Error> {
 
 /// Where the index of a segment lies.
 pub(crate) fn index_path(dir: &Path, extent: &SegmentExtent) -> PathBuf {
-    dir.join(index_name(extent))
+    index_path_of(dir, (extent.number, extent.generation))
 }
 
-fn index_name(extent: &SegmentExtent) -> String {
-    format!("{:010}-{:03}.idx", extent.number, extent.generation)
+/// The same by the number and the generation of the segment.
+pub(crate) fn index_path_of(dir: &Path, name: (u64, u32)) -> PathBuf {
+    dir.join(index_name(name))
+}
+
+fn index_name((number, generation): (u64, u32)) -> String {
+    format!("{number:010}-{generation:03}.idx")
 }

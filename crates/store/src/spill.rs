@@ -70,6 +70,14 @@ impl Spill {
         Ok(())
     }
 
+    /// Removes all files of copies from a directory that nobody else uses.
+    pub(crate) fn remove_all(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        for name in disk.list(dir)?.iter().filter(|name| name.starts_with(PREFIX)) {
+            disk.remove(&dir.join(name))?;
+        }
+        Ok(())
+    }
+
     /// Removes all files but the newest: nothing points to them any more.
     pub(crate) fn drop_old_files(&self) -> io::Result<()> {
         let mut files = self.files.lock();

@@ -9,6 +9,8 @@ mod facts;
 mod segment;
 mod windows;
 
+pub(crate) use segment::check_texts;
+
 use crate::agent::AgentName;
 use crate::checkpoint::{self, Covered};
 use crate::recover::{SECRET_FILE, SHARD_DIR};
@@ -80,6 +82,8 @@ pub enum Remedy {
     Derived,
     /// A file is wrong that nothing can stand in for.
     Restore,
+    /// The log says two things, and nothing tells which is right.
+    Report,
 }
 
 impl Remedy {
@@ -95,6 +99,10 @@ impl Remedy {
                 "nothing is lost: stop the server and run `repute repair`, which removes it; the next start builds it anew"
             }
             Self::Restore => "put the file back from a backup",
+            Self::Report => {
+                "its checksums are right, so it was written like this: put the file back from a backup, and report it as a \
+                 fault of repute"
+            }
         }
     }
 }
@@ -256,13 +264,13 @@ fn compare_with_log(
 
 /// The agents of a segment's dictionary, in order.
 #[derive(Default)]
-struct Dictionary {
-    agents: Vec<(OrgId, Arc<str>)>,
-    texts: u32,
+pub(crate) struct Dictionary {
+    pub(crate) agents: Vec<(OrgId, Arc<str>)>,
+    pub(crate) texts: u32,
 }
 
 impl Dictionary {
-    fn add(&mut self, body: &[u8]) -> Result<(), crate::codec::Malformed> {
+    pub(crate) fn add(&mut self, body: &[u8]) -> Result<(), crate::codec::Malformed> {
         for word in crate::codec::read_words(body) {
             match word? {
                 crate::codec::Word::Agent(org, agent_id) => self.agents.push((org, agent_id.into())),
@@ -272,7 +280,7 @@ impl Dictionary {
         Ok(())
     }
 
-    fn agent(&self, word: crate::codec::AgentWord) -> Option<AgentName<'_>> {
+    pub(crate) fn agent(&self, word: crate::codec::AgentWord) -> Option<AgentName<'_>> {
         let (org, agent_id) = self.agents.get(word.0 as usize)?;
         Some(AgentName { org: *org, agent_id })
     }

@@ -6,5 +6,6 @@ mod command_line;
 mod crash;
 mod first_start;
 mod kit;
+mod repair;
 mod settings;
 mod verify;

@@ -40,6 +40,12 @@ pub(crate) struct SealedWords {
     sets: Vec<Vec<TextWord>>,
 }
 
+/// A segment's dictionary: agents and texts, each by its number.
+pub(crate) struct Vocabulary {
+    pub(crate) agents: Vec<(OrgId, Arc<str>)>,
+    pub(crate) texts: Vec<Arc<str>>,
+}
+
 /// A list in the file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ListPlace {
@@ -68,6 +74,16 @@ impl SealedIndex {
         extent: &SegmentExtent,
         cache: &Arc<BlockCache>,
     ) -> Option<Self> {
+        Self::open_if(disk, path, cache, |found| found == extent)
+    }
+
+    /// Opens the index if it is of a segment that will do.
+    pub(crate) fn open_if(
+        disk: &dyn Disk,
+        path: &Path,
+        cache: &Arc<BlockCache>,
+        will_do: impl FnOnce(&SegmentExtent) -> bool,
+    ) -> Option<Self> {
         let file = disk.open(path).ok()?;
         let len = file.len().ok()?;
         let header_at = len.checked_sub(HEADER_BYTES as u64)?;
@@ -84,7 +100,7 @@ impl SealedIndex {
             first_seq: u64_at(&header, 28),
             last_seq: u64_at(&header, 36),
         };
-        if found != *extent {
+        if !will_do(&found) {
             return None;
         }
         let blocks = u32_at(&header, checked - 8) as usize;
@@ -420,6 +436,25 @@ impl SealedIndex {
         String::from_utf8(name)
             .map(Into::into)
             .map_err(|_| damaged("a name is not UTF-8"))
+    }
+
+    /// All words of the segment's dictionary, in order.
+    pub(crate) fn vocabulary(&self) -> Result<Vocabulary, Error> {
+        let mut agents = vec![None; self.agents as usize];
+        for at in 0..self.agents {
+            let entry: [u8; AGENT_BYTES as usize] =
+                self.read(Section::Agents, u64::from(at) * AGENT_BYTES)?;
+            let word = AgentWord(u32_at(&entry, 12));
+            if let Some(place) = agents.get_mut(word.0 as usize) {
+                *place = Some((OrgId(u32_at(&entry, 8)), self.agent_id(word)?));
+            }
+        }
+        let agents: Option<Vec<_>> = agents.into_iter().collect();
+        let start = self.sections[Section::Agents as usize].0;
+        Ok(Vocabulary {
+            agents: agents.ok_or_else(|| self.blocks.damaged(start, "a word is missing"))?,
+            texts: self.words()?.texts.clone(),
+        })
     }
 
     /// The texts and failed sets of the segment.

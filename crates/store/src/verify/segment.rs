@@ -32,7 +32,11 @@ pub(super) fn check(
             }
             seq = frame.seq;
             records(segment, &frame, &mut dictionary, facts, report)?;
-            recover::index_frame(segment, &frame, &index)
+            // An index that lacks the words of a bad frame would call the good ones behind it bad.
+            if is_whole {
+                recover::index_frame(segment, &frame, &index)?;
+            }
+            Ok(())
         });
         match checked {
             Ok(()) => report.frames += 1,
@@ -98,7 +102,7 @@ fn batch(
             .agent(row.agent)
             .filter(|name| name.org == header.org)
             .ok_or(Malformed("a row names no known agent of its organisation"))?;
-        texts(&row, dictionary.texts)?;
+        check_texts(&row, dictionary.texts)?;
         facts.count(name, header.source, seq, &row, frame_seq);
         seq += 1;
         report.events += 1;
@@ -107,7 +111,7 @@ fn batch(
 }
 
 /// Whether all that a row says can be read.
-fn texts(row: &Row<'_>, known: u32) -> Result<(), Malformed> {
+pub(crate) fn check_texts(row: &Row<'_>, known: u32) -> Result<(), Malformed> {
     let check = |text: TextRef<'_>| match text {
         TextRef::Word(word) if word.0 >= known => Err(Malformed("a row names no known text")),
         TextRef::Word(_) | TextRef::Inline(_) => Ok(()),

@@ -2,7 +2,7 @@
 //! each event, with the checkpoint's totals and with the copy that was put aside.
 
 use super::facts::{Recounted, recorded};
-use super::{Derived, Dictionary, MAX_SLOTS, Report, readable};
+use super::{Derived, Dictionary, Finding, MAX_SLOTS, Remedy, Report, readable};
 use crate::agent::{AgentName, AgentNo, AgentState, Arrival};
 use crate::codec::{self, BatchReader, Row};
 use crate::identity::Identities;
@@ -102,9 +102,10 @@ impl<'a> Pass<'a> {
             };
             let is_as_recorded = self.count(at, header.source, seq, &row);
             if self.recounted.is_gapless && !is_as_recorded {
-                self.report.log(&journal::Damage {
+                self.report.find(Finding {
                     file: segment.path.to_path_buf(),
                     offset,
+                    remedy: Remedy::Report,
                     what: format!(
                         "event {seq} of organisation {} was recorded with another score than a recount gives",
                         header.org.0

@@ -61,6 +61,18 @@ impl Lab {
         self.store = Some(store.unwrap());
     }
 
+    /// What a kill at this moment would leave, on a directory of its own, not started.
+    pub(crate) fn killed(&self) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        copy_tree(self.path(), dir.path());
+        Self {
+            dir,
+            clock: Arc::clone(&self.clock),
+            options: self.options.clone(),
+            store: None,
+        }
+    }
+
     /// Stops as an operator does.
     pub(crate) fn stop(&mut self) {
         self.store().close();
@@ -125,6 +137,19 @@ impl Lab {
                 Some(key) => query.start = Start::After(key),
                 None => return all,
             }
+        }
+    }
+}
+
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy_tree(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
         }
     }
 }

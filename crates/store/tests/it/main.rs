@@ -6,5 +6,7 @@ mod crash;
 mod kit;
 mod model;
 mod once;
+mod repair;
 mod restart;
+mod varied;
 mod verify;

@@ -1,57 +1,9 @@
 //! Checking a directory: what is sound is called sound, and no byte changes unseen.
 
-use crate::kit::{Lab, NOW, SECOND, event};
-use journal::{Disk, ReadOnlyDisk};
-use reputation::Evaluation;
+use crate::varied::{files, fill, look, varied_lab};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use store::{Remedy, Report, Source, Totals, verify};
-
-fn look(dir: &Path) -> Report {
-    verify(&(Arc::new(ReadOnlyDisk) as Arc<dyn Disk>), dir).unwrap()
-}
-
-/// Small segments and few windows in memory, so that there is something of every kind.
-fn lab() -> Lab {
-    Lab::with(|options| {
-        options.journal.first_segment_bytes = 64 << 10;
-        options.journal.max_segment_bytes = 64 << 10;
-        options.window_cache = 2;
-    })
-}
-
-/// Events of every kind, in batches, over several segments.
-fn fill(lab: &Lab, from: i64, batches: i64) {
-    for batch in from..from + batches {
-        lab.set_clock(NOW + batch * SECOND);
-        let ids: Vec<String> = (0..25).map(|n| format!("{batch:08x}{n:016x}")).collect();
-        let agents: Vec<String> = (0..25)
-            .map(|n| format!("agent-{}", (batch * 7 + n) % 9))
-            .collect();
-        let events: Vec<Evaluation<'_>> = (0i64..)
-            .zip(&ids)
-            .zip(&agents)
-            .map(|((n, id), agent)| {
-                let at = NOW + batch * SECOND - n * 1_000;
-                let mut event = match n {
-                    3 => event(agent, None, Some(at)),
-                    4 => event(agent, Some(id), None),
-                    5 => event(agent, Some(id), Some(NOW + 86_400 * SECOND)),
-                    6 => event(agent, Some(id), Some(NOW - 86_400 * SECOND + batch)),
-                    _ => event(agent, Some(id), Some(at)),
-                };
-                event.passed = (batch + n) % 5 != 0;
-                event.total_latency_us = (batch * 31 + n * 997).unsigned_abs() as u32 % 90_000;
-                event
-            })
-            .collect();
-        lab.send(&events);
-        lab.send(&events[..4]);
-        lab.send_as(Source::Evaluate, &[event("agent-e", Some(&ids[0]), None)]);
-    }
-    lab.register("quiet", 1_000_000).unwrap();
-}
+use std::path::Path;
+use store::{Remedy, Report, Totals};
 
 fn assert_sound(report: &Report, totals: Totals) {
     assert_eq!((report.findings.as_slice(), report.totals), (&[][..], totals));
@@ -59,12 +11,12 @@ fn assert_sound(report: &Report, totals: Totals) {
 
 #[test]
 fn a_directory_is_sound_while_it_is_written_after_a_stop_and_after_a_restart() {
-    let mut lab = lab();
+    let mut lab = varied_lab();
     assert_sound(&look(lab.path()), Totals::ScoresAlone);
-    fill(&lab, 0, 200);
+    fill(&lab, 0, 160);
     let running = look(lab.path());
     assert_sound(&running, Totals::ScoresAlone);
-    assert!(running.segments > 4 && running.events == 200 * 27, "{running:?}");
+    assert!(running.segments > 4 && running.events == 160 * 27, "{running:?}");
     lab.stop();
     let stopped = look(lab.path());
     assert_sound(&stopped, Totals::Recounted);
@@ -79,28 +31,14 @@ fn a_directory_is_sound_while_it_is_written_after_a_stop_and_after_a_restart() {
 
 #[test]
 fn it_is_not_fooled_by_a_server_that_writes_meanwhile() {
-    let lab = lab();
+    let lab = varied_lab();
     std::thread::scope(|scope| {
-        let writer = scope.spawn(|| fill(&lab, 0, 300));
+        let writer = scope.spawn(|| fill(&lab, 0, 120));
         while !writer.is_finished() {
             let report = look(lab.path());
             assert!(report.is_sound(), "{:?}", report.findings);
         }
     });
-}
-
-/// The files of the log's directory whose names end, or begin, like this.
-fn files(dir: &Path, like: &str) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(dir.join("log/0"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            let name = path.file_name().unwrap().to_str().unwrap();
-            name.ends_with(like) || name.starts_with(like)
-        })
-        .collect();
-    files.sort();
-    files
 }
 
 /// Changes bytes here and there, one after the other, and expects each change to be found with this remedy, in
@@ -130,7 +68,7 @@ fn assert_no_change_is_missed(dir: &Path, file: &Path, until: usize, remedy: Rem
 
 #[test]
 fn no_changed_byte_of_the_log_is_missed() {
-    let mut lab = lab();
+    let mut lab = varied_lab();
     fill(&lab, 0, 80);
     lab.stop();
     let segments = files(lab.path(), ".seg");
@@ -142,7 +80,7 @@ fn no_changed_byte_of_the_log_is_missed() {
 
 #[test]
 fn no_changed_byte_of_a_derived_file_is_missed() {
-    let mut lab = lab();
+    let mut lab = varied_lab();
     fill(&lab, 0, 80);
     lab.stop();
     for file in [&files(lab.path(), ".idx")[1], &files(lab.path(), "registry-")[0]] {
@@ -153,7 +91,7 @@ fn no_changed_byte_of_a_derived_file_is_missed() {
 
 #[test]
 fn lost_segments_and_a_lost_end_are_named() {
-    let mut lab = lab();
+    let mut lab = varied_lab();
     fill(&lab, 0, 80);
     lab.stop();
     let segments = files(lab.path(), ".seg");
@@ -178,7 +116,7 @@ fn lost_segments_and_a_lost_end_are_named() {
 /// A checkpoint whose own checksum is right, but which says something else than the log.
 #[test]
 fn a_total_that_a_recount_does_not_give_is_found() {
-    let mut lab = lab();
+    let mut lab = varied_lab();
     fill(&lab, 0, 80);
     lab.stop();
     let file = &files(lab.path(), "registry-")[0];

@@ -1,0 +1,189 @@
+//! Going on without what is damaged: what is lost is said to the event, and nothing else changes.
+
+use crate::kit::{Lab, ORG};
+use crate::varied::{files, fill, look, varied_lab};
+use journal::{Disk, OsDisk};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use store::{Plan, StoredEvent};
+
+fn by_number(lab: &Lab) -> BTreeMap<u64, StoredEvent> {
+    lab.all(ORG).into_iter().map(|event| (event.seq, event)).collect()
+}
+
+/// A stopped store over several segments, and all its events.
+fn filled() -> (Lab, BTreeMap<u64, StoredEvent>) {
+    let mut lab = varied_lab();
+    fill(&lab, 0, 80);
+    let events = by_number(&lab);
+    lab.stop();
+    (lab, events)
+}
+
+fn plan(lab: &Lab) -> Plan {
+    Plan::make(&(Arc::new(OsDisk) as Arc<dyn Disk>), lab.path()).unwrap()
+}
+
+/// Repairs, and sees that the directory is sound, that exactly the events that the plan names are gone, that the
+/// others are as they were, and that no number is given again.
+fn repair(lab: &mut Lab, before: &BTreeMap<u64, StoredEvent>) -> Plan {
+    assert!(!look(lab.path()).is_sound(), "there is nothing to repair");
+    let plan = plan(lab);
+    let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+    plan.carry_out(&disk, lab.path()).unwrap();
+    let report = look(lab.path());
+    assert!(report.is_sound(), "{:?}", report.findings);
+    for (from, to) in &plan.set_aside {
+        assert!(
+            fs::metadata(to).unwrap().len() > 0,
+            "{} of {}",
+            to.display(),
+            from.display()
+        );
+    }
+    lab.start();
+    let after = by_number(lab);
+    let newest_kept = after.keys().next_back().copied();
+    let is_lost = |seq: u64| {
+        plan.lost_events
+            .iter()
+            .any(|lost| (lost.first..=lost.last).contains(&seq))
+            || (plan.end_is_lost && Some(seq) > newest_kept)
+    };
+    let expected: BTreeMap<_, _> = before.iter().filter(|(seq, _)| !is_lost(**seq)).collect();
+    assert!(after.iter().collect::<BTreeMap<_, _>>() == expected, "{plan:?}");
+    let newest = *before.keys().next_back().unwrap();
+    fill(lab, 500, 3);
+    let again = by_number(lab).into_keys().filter(|seq| !after.contains_key(seq));
+    assert!(again.min() > Some(newest), "a number was given twice");
+    let report = look(lab.path());
+    assert!(report.is_sound(), "{:?}", report.findings);
+    lab.restart();
+    lab.stop();
+    let report = look(lab.path());
+    assert!(report.is_sound(), "{:?}", report.findings);
+    plan
+}
+
+fn flip(file: &Path, at: u64) {
+    let mut bytes = fs::read(file).unwrap();
+    bytes[at as usize] ^= 0x40;
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn a_sound_directory_has_nothing_to_repair() {
+    let (lab, _) = filled();
+    assert!(plan(&lab).is_empty());
+}
+
+#[test]
+fn a_damaged_frame_costs_its_own_events_alone_where_the_index_tells_the_words() {
+    let (mut lab, events) = filled();
+    let segment = files(lab.path(), ".seg").swap_remove(1);
+    flip(&segment, 512 + 40); // the first frame has most of the words
+    let plan = repair(&mut lab, &events);
+    assert_eq!(
+        (plan.lost_frames.len(), plan.lost_events.len()),
+        (1, 1),
+        "{plan:?}"
+    );
+    let lost = &plan.lost_frames[0];
+    assert_eq!((&lost.file, lost.offset, lost.first), (&segment, 512, lost.last));
+    assert!(plan.lost_events[0].last - plan.lost_events[0].first < 30);
+    assert!(!plan.end_is_lost);
+}
+
+#[test]
+fn without_an_index_the_rest_of_the_segment_goes_too_rather_than_to_other_agents() {
+    let (mut lab, events) = filled();
+    flip(&files(lab.path(), ".seg")[1], 512 + 40);
+    fs::remove_file(&files(lab.path(), ".idx")[1]).unwrap();
+    let plan = repair(&mut lab, &events);
+    assert!(
+        plan.lost_events[0].last - plan.lost_events[0].first > 100,
+        "{plan:?}"
+    );
+    assert!(!plan.end_is_lost);
+}
+
+#[test]
+fn a_killed_server_with_damage_in_its_newest_segment_starts_again() {
+    let mut lab = varied_lab();
+    fill(&lab, 0, 80);
+    let events = by_number(&lab);
+    let mut killed = lab.killed();
+    lab.stop();
+    let newest = files(killed.path(), ".seg").into_iter().rev().find(|file| {
+        let bytes = fs::read(file).unwrap();
+        bytes.starts_with(b"REPUTSEG")
+    });
+    flip(&newest.unwrap(), 512 + 40);
+    let plan = repair(&mut killed, &events);
+    assert!(plan.end_is_lost, "{plan:?}");
+}
+
+#[test]
+fn a_lost_header_costs_nothing_or_the_segment() {
+    let (mut lab, events) = filled();
+    flip(&files(lab.path(), ".seg")[1], 30); // the epoch
+    let plan = repair(&mut lab, &events);
+    assert_eq!(
+        (plan.lost_frames.len(), plan.lost_events.len()),
+        (0, 0),
+        "{plan:?}"
+    );
+
+    let (mut lab, events) = filled();
+    flip(&files(lab.path(), ".seg")[1], 50); // the salt, without which no frame checks
+    let plan = repair(&mut lab, &events);
+    assert_eq!(
+        (plan.lost_frames.len(), plan.lost_events.len()),
+        (1, 1),
+        "{plan:?}"
+    );
+}
+
+#[test]
+fn a_missing_segment_is_gone_on_without() {
+    let (mut lab, events) = filled();
+    fs::remove_file(&files(lab.path(), ".seg")[1]).unwrap();
+    let plan = repair(&mut lab, &events);
+    assert_eq!(
+        (plan.lost_frames.len(), plan.lost_events.len()),
+        (1, 1),
+        "{plan:?}"
+    );
+    assert!(plan.set_aside.is_empty());
+}
+
+#[test]
+fn the_newest_segment_may_be_missing_too() {
+    let (mut lab, events) = filled();
+    fs::remove_file(files(lab.path(), ".seg").last().unwrap()).unwrap();
+    let plan = repair(&mut lab, &events);
+    assert!(plan.end_is_lost && plan.lost_events.len() == 1, "{plan:?}");
+}
+
+#[test]
+fn damage_in_several_places_at_once_is_repaired_at_once() {
+    let (mut lab, events) = filled();
+    let segments = files(lab.path(), ".seg");
+    flip(&segments[0], 512 * 9 + 30);
+    flip(&segments[1], 20);
+    flip(segments.last().unwrap(), 512 + 99);
+    flip(&files(lab.path(), ".idx")[0], 1_000);
+    flip(&files(lab.path(), "registry-")[0], 60);
+    let plan = repair(&mut lab, &events);
+    assert!(plan.lost_frames.len() >= 2 && plan.rebuilt.len() == 1, "{plan:?}");
+}
+
+#[test]
+fn derived_files_are_built_anew_and_nothing_is_lost() {
+    let (mut lab, events) = filled();
+    flip(&files(lab.path(), ".idx")[1], 2_000);
+    let plan = repair(&mut lab, &events);
+    assert_eq!((plan.rebuilt.len(), plan.lost_frames.len()), (1, 0), "{plan:?}");
+}
