@@ -12,6 +12,7 @@
 
 mod agent;
 mod batch;
+mod books;
 mod bytes;
 mod checkpoint;
 mod clock;
@@ -43,7 +44,7 @@ pub use error::{Error, NotKept, Refused};
 pub use repair::{LostEvents, LostFrames, Plan};
 pub use store::{Observer, Options, Reply, Store, Unobserved};
 pub use types::{
-    Agent, AgentOrder, EventKey, EventPage, EventQuery, Health, KeyId, OrgId, Receipt, Source, Start, Stats,
+    Agent, AgentOrder, Booked, EventKey, EventPage, EventQuery, Health, KeyId, OrgId, Receipt, Source, Start, Stats,
     StoredEvent, Submission, Update,
 };
 pub use verify::{Finding, Remedy, Report, Totals, verify};

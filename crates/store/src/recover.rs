@@ -160,17 +160,9 @@ pub(crate) fn index_frame(segment: &Segment, frame: &FrameRef, index: &OpenIndex
             }
             _ => Ok(()),
         };
-        taken.map_err(|what| damaged(segment, offset, what))?;
+        taken.map_err(|what| segments::damaged(segment, offset, what))?;
     }
     Ok(())
-}
-
-fn damaged(segment: &Segment, offset: u64, what: Malformed) -> Error {
-    Error::Damaged {
-        file: segment.path.to_path_buf(),
-        offset,
-        what: what.to_string(),
-    }
 }
 
 /// Counts what a checkpoint doesn't cover, segment by segment.
@@ -204,7 +196,7 @@ impl Replay {
                 }
                 _ => Ok(()),
             };
-            taken.map_err(|what| damaged(segment, frame.payload_offset + u64::from(record.offset), what))?;
+            taken.map_err(|what| segments::damaged(segment, frame.payload_offset + u64::from(record.offset), what))?;
         }
         if counts {
             published.frame_seq = frame.seq;

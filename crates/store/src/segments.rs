@@ -84,6 +84,15 @@ impl Segments {
         open.map(|entry| entry.segment.number).collect()
     }
 
+    /// The segments that have frames after this one, oldest first.
+    pub(crate) fn after(&self, frame_seq: u64) -> Vec<Segment> {
+        let segments = self.entries.iter().map(|entry| &entry.segment);
+        segments
+            .filter(|segment| segment.last_seq() > frame_seq)
+            .cloned()
+            .collect()
+    }
+
     /// The names of the index files that segments have or will have.
     pub(crate) fn index_names(&self) -> HashSet<String> {
         let name = |entry: &Entry| index_name((entry.segment.number, entry.segment.generation));
@@ -211,4 +220,13 @@ pub(crate) fn index_path_of(dir: &Path, name: (u64, u32)) -> PathBuf {
 
 fn index_name((number, generation): (u64, u32)) -> String {
     format!("{number:010}-{generation:03}.idx")
+}
+
+/// Says where a record of a segment makes no sense.
+pub(crate) fn damaged(segment: &Segment, offset: u64, what: Malformed) -> Error {
+    Error::Damaged {
+        file: segment.path.to_path_buf(),
+        offset,
+        what: what.to_string(),
+    }
 }

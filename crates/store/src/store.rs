@@ -2,6 +2,7 @@
 
 use crate::agent::AgentName;
 use crate::batch::Batch;
+use crate::books;
 use crate::clock::{Clock, system_clock};
 use crate::loader::{self, Errand};
 use crate::owner::{Message, Owner, Registration, Work};
@@ -9,7 +10,7 @@ use crate::recover::{self, Recovered};
 use crate::sealing::Background;
 use crate::shared::{Permit, Shared};
 use crate::{
-    Agent, AgentOrder, Error, EventPage, EventQuery, Health, KeyId, NotKept, OrgId, Receipt, Refused, Stats,
+    Agent, AgentOrder, Booked, Error, EventPage, EventQuery, Health, KeyId, NotKept, OrgId, Receipt, Refused, Stats,
     StoredEvent, Submission,
 };
 use crossbeam_channel::{Sender, unbounded};
@@ -65,8 +66,9 @@ impl Default for Options {
 pub trait Observer: Send + Sync {
     /// A group was written and synced in this time.
     fn committed(&self, _latency: Duration, _submissions: usize, _events: usize, _bytes: usize) {}
-    /// A submission was taken: events recorded anew, repeats, late ones, clamped ones.
-    fn recorded(&self, _recorded: u32, _duplicates: u32, _late: u32, _clamped: u32) {}
+    /// The frame of this number is on stable storage and readers see it; these are its batches, whose senders
+    /// are answered next. Frames come in order, each once.
+    fn booked(&self, _frame_seq: u64, _batches: &[Booked]) {}
 }
 
 /// Hears nothing.
@@ -281,6 +283,14 @@ impl Store {
                 .read(|| self.shared.summary(org, &agents[index].agent_id))?;
         }
         Ok(agents)
+    }
+
+    /// Hands over what the log says of each batch in the frames after this one, in order, as
+    /// [`Observer::booked`] would have. Reads the disk; gives the newest frame's number.
+    pub fn books_after(&self, frame_seq: u64, visit: impl FnMut(u64, &[Booked])) -> u64 {
+        let newest = self.shared.published.read().frame_seq;
+        books::after(&self.shared, frame_seq, visit);
+        newest
     }
 
     /// Whether it takes events.

@@ -40,6 +40,25 @@ pub struct Submission<'a> {
     pub evaluations: &'a [Evaluation<'a>],
 }
 
+/// What the log says of one batch: who sent it, and how its events were counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Booked {
+    /// Whose events these are.
+    pub org: OrgId,
+    /// The key that sent them.
+    pub key: KeyId,
+    /// When the server took them in.
+    pub received_at: Micros,
+    /// Events recorded anew.
+    pub recorded: u32,
+    /// Events that were recorded before.
+    pub duplicates: u32,
+    /// Those recorded that were too late to count in a window.
+    pub late: u32,
+    /// Those recorded that were too far ahead, and stand at their receipt.
+    pub clamped: u32,
+}
+
 /// What became of a submission, once it is on stable storage and published.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {

@@ -10,7 +10,7 @@ use crate::identity::made_at;
 use crate::index::NewBatch;
 use crate::registry::AgentUpdate;
 use crate::shared::{Permit, Shared};
-use crate::{OrgId, Receipt, Refused, Reply, Source, Update};
+use crate::{Booked, OrgId, Receipt, Refused, Reply, Source, Update};
 use journal::{Committed, Frame, Poisoned, Segment};
 use reputation::{Micros, Placement};
 use std::sync::Arc;
@@ -54,6 +54,7 @@ pub(crate) struct Group {
     words: Vec<Vec<u8>>,
     /// Their offsets count from the start of the payload.
     batches: Vec<NewBatch>,
+    booked: Vec<Booked>,
     answers: Vec<Answer>,
 }
 
@@ -72,6 +73,7 @@ pub(crate) struct Publication {
     words: Vec<Vec<u8>>,
     /// Their offsets count from the start of the payload.
     batches: Vec<NewBatch>,
+    booked: Vec<Booked>,
     answers: Vec<Answer>,
     started: Instant,
 }
@@ -97,6 +99,7 @@ impl Group {
             touched: Vec::new(),
             words: Vec::new(),
             batches: Vec::new(),
+            booked: Vec::new(),
             answers: Vec::new(),
         }
     }
@@ -247,6 +250,15 @@ impl Group {
             Ok(batch) => self.batches.push(batch),
             Err(what) => tracing::error!(%what, "a batch reads back different from what was written"),
         }
+        self.booked.push(Booked {
+            org: batch.org,
+            key: batch.key,
+            received_at: self.received_at,
+            recorded: receipt.accepted - duplicates,
+            duplicates,
+            late: receipt.late,
+            clamped: receipt.clamped,
+        });
         self.answers.push(Answer::Batch(reply, receipt, permit));
     }
 
@@ -281,6 +293,7 @@ impl Group {
             agents,
             words: self.words,
             batches: self.batches,
+            booked: self.booked,
             answers: self.answers,
             started: Instant::now(),
         };
@@ -312,6 +325,7 @@ impl Publication {
             agents,
             words,
             mut batches,
+            booked,
             answers,
             started,
         } = self;
@@ -347,27 +361,18 @@ impl Publication {
         shared
             .observer
             .committed(started.elapsed(), answers.len(), events, bytes);
+        shared.observer.booked(committed.seq, &booked);
         for answer in answers {
-            answer.give(shared);
+            answer.give();
         }
     }
 }
 
 impl Answer {
-    fn give(self, shared: &Shared) {
+    fn give(self) {
         match self {
             Self::Batch(reply, receipt, permit) => {
                 drop(permit);
-                let Receipt {
-                    accepted,
-                    duplicates,
-                    late,
-                    clamped,
-                    ..
-                } = receipt;
-                shared
-                    .observer
-                    .recorded(accepted - duplicates, duplicates, late, clamped);
                 reply(Ok(receipt));
             }
             Self::Registration(reply, permit) => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
 use store::{
-    EventQuery, KeyId, Options, OrgId, Receipt, Refused, Source, Start, Store, StoredEvent, Submission,
+    EventQuery, KeyId, Observer, Options, OrgId, Receipt, Refused, Source, Start, Store, StoredEvent, Submission,
     Unobserved,
 };
 
@@ -21,6 +21,7 @@ pub(crate) struct Lab {
     dir: tempfile::TempDir,
     clock: Arc<AtomicI64>,
     options: Options,
+    observer: Arc<dyn Observer>,
     store: Option<Store>,
 }
 
@@ -30,6 +31,11 @@ impl Lab {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut Options)) -> Self {
+        Self::observed(change, Arc::new(Unobserved))
+    }
+
+    /// With somebody who hears what the store does.
+    pub(crate) fn observed(change: impl FnOnce(&mut Options), observer: Arc<dyn Observer>) -> Self {
         let clock = Arc::new(AtomicI64::new(NOW));
         let read = Arc::clone(&clock);
         let mut options = Options {
@@ -41,6 +47,7 @@ impl Lab {
             dir: tempfile::tempdir().unwrap(),
             clock,
             options,
+            observer,
             store: None,
         };
         lab.start();
@@ -56,7 +63,7 @@ impl Lab {
             Arc::new(OsDisk),
             self.dir.path(),
             self.options.clone(),
-            Arc::new(Unobserved),
+            Arc::clone(&self.observer),
         );
         self.store = Some(store.unwrap());
     }

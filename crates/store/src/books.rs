@@ -1,0 +1,56 @@
+//! What the log says of each batch, read back: for whoever keeps books and missed the newest frames.
+
+use crate::codec::{self, BatchReader, Malformed};
+use crate::segments::damaged;
+use crate::shared::Shared;
+use crate::{Booked, Error};
+use journal::FrameRef;
+
+/// Hands over the batches of each published frame after this one, in order.
+///
+/// A damaged frame is passed over, with a line in the log: nothing can be read of it, and what came after it
+/// still counts.
+pub(crate) fn after(shared: &Shared, frame_seq: u64, mut visit: impl FnMut(u64, &[Booked])) {
+    let segments = shared.published.read().segments.after(frame_seq);
+    for segment in segments {
+        for frame in segment.frames() {
+            let booked = match frame {
+                Ok(frame) if frame.seq <= frame_seq => continue,
+                Ok(frame) => booked(&frame)
+                    .map(|batches| (frame.seq, batches))
+                    .map_err(|what| damaged(&segment, frame.payload_offset, what)),
+                Err(damage) => Err(Error::from(journal::Error::from(damage))),
+            };
+            match booked {
+                Ok((seq, batches)) => visit(seq, &batches),
+                Err(error) => tracing::error!(%error, "a frame is missing in the books"),
+            }
+        }
+    }
+}
+
+fn booked(frame: &FrameRef) -> Result<Vec<Booked>, Malformed> {
+    let batches = frame.records().filter(|record| record.kind == codec::BATCH);
+    batches
+        .map(|record| {
+            let reader = BatchReader::new(record.body)?;
+            let header = reader.header;
+            let mut booked = Booked {
+                org: header.org,
+                key: header.key,
+                received_at: header.received_at,
+                recorded: 0,
+                duplicates: header.duplicates,
+                late: 0,
+                clamped: 0,
+            };
+            for row in reader.rows() {
+                let row = row?;
+                booked.recorded += 1;
+                booked.late += u32::from(row.late);
+                booked.clamped += u32::from(row.sent_at.is_some_and(|sent| sent != row.recorded_at));
+            }
+            Ok(booked)
+        })
+        .collect()
+}
