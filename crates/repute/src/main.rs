@@ -3,6 +3,7 @@
 mod admin;
 mod data_dir;
 mod first_start;
+mod housekeeping;
 mod logging;
 mod place;
 mod repair;

@@ -3,11 +3,12 @@
 use crate::admin;
 use crate::data_dir::DataDir;
 use crate::first_start;
+use crate::housekeeping;
 use crate::logging;
 use crate::settings::{Secrets, ServeSettings};
 use anyhow::{Context as _, Result};
 use server::accounts::Accounts;
-use server::{Config, Metrics, Server};
+use server::{Config, Ledger, Metrics, Server};
 use std::io::{Write as _, stdout};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,13 @@ use store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How often the times of last use are written down.
-const FLUSH_EVERY: Duration = Duration::from_secs(60);
+/// What a server is made of, all of it open.
+struct Parts {
+    accounts: Arc<Accounts>,
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    ledger: Arc<Ledger>,
+}
 
 /// Runs the server until it's told to stop.
 pub(crate) fn serve(settings: &ServeSettings) -> Result<()> {
@@ -27,24 +33,33 @@ pub(crate) fn serve(settings: &ServeSettings) -> Result<()> {
     let dir = DataDir::take(&settings.data_dir)?;
     let accounts = Arc::new(dir.open_accounts(secrets.master_key.as_deref())?);
     let metrics = Metrics::new();
-    let store = Arc::new(open_store(settings, &dir, &metrics)?);
+    let ledger = Arc::new(Ledger::open(dir.path())?);
+    let observer = server::observer(Arc::clone(&metrics), Arc::clone(&ledger));
+    let store = Arc::new(open_store(settings, &dir, observer)?);
+    ledger.catch_up(&store);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(run(settings, &secrets, &dir, &accounts, &store, metrics));
+    let parts = Parts {
+        accounts,
+        store,
+        metrics,
+        ledger,
+    };
+    let outcome = runtime.block_on(run(settings, &secrets, &dir, &parts));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    store.close();
-    accounts.close()?;
+    parts.store.close();
+    parts.ledger.flush()?;
+    parts.accounts.close()?;
     tracing::info!("stopped; everything is on disk");
     outcome
 }
 
-async fn run(
-    settings: &ServeSettings,
-    secrets: &Secrets,
-    dir: &DataDir,
-    accounts: &Arc<Accounts>,
-    store: &Arc<Store>,
-    metrics: Arc<Metrics>,
-) -> Result<()> {
+async fn run(settings: &ServeSettings, secrets: &Secrets, dir: &DataDir, parts: &Parts) -> Result<()> {
+    let Parts {
+        accounts,
+        store,
+        metrics,
+        ledger,
+    } = parts;
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("--listen (REPUTE_LISTEN): cannot listen on {}", settings.listen))?;
@@ -53,8 +68,14 @@ async fn run(
     let mut interrupt = signal(SignalKind::interrupt())?;
     first_start::greet(accounts, secrets, dir.path(), &address)?;
     let socket = admin_socket(dir, accounts);
-    let flusher = tokio::spawn(flush_now_and_then(Arc::clone(accounts)));
-    let server = Server::new(config(settings), Arc::clone(accounts), Arc::clone(store), metrics);
+    let housekeeping = housekeeping::spawn(accounts, store, ledger);
+    let server = Server::new(
+        config(settings),
+        Arc::clone(accounts),
+        Arc::clone(store),
+        Arc::clone(metrics),
+        Arc::clone(ledger),
+    );
     writeln!(stdout(), "listening on http://{address}")?;
     stdout().flush()?;
     let shutdown = async {
@@ -64,7 +85,7 @@ async fn run(
         }
     };
     let outcome = server.run(listener, shutdown).await;
-    flusher.abort();
+    housekeeping.iter().for_each(tokio::task::JoinHandle::abort);
     drop(socket);
     outcome.context("serving")
 }
@@ -81,18 +102,7 @@ fn admin_socket(dir: &DataDir, accounts: &Arc<Accounts>) -> Option<admin::Socket
     }
 }
 
-async fn flush_now_and_then(accounts: Arc<Accounts>) {
-    loop {
-        tokio::time::sleep(FLUSH_EVERY).await;
-        let accounts = Arc::clone(&accounts);
-        let flushed = tokio::task::spawn_blocking(move || accounts.flush()).await;
-        if let Ok(Err(error)) = flushed {
-            tracing::warn!(%error, "the times of last use cannot be written");
-        }
-    }
-}
-
-fn open_store(settings: &ServeSettings, dir: &DataDir, metrics: &Arc<Metrics>) -> Result<Store> {
+fn open_store(settings: &ServeSettings, dir: &DataDir, observer: Arc<dyn store::Observer>) -> Result<Store> {
     let mut options = store::Options {
         max_clock_ahead: settings.max_clock_ahead,
         window_cache: settings.window_cache,
@@ -102,7 +112,6 @@ fn open_store(settings: &ServeSettings, dir: &DataDir, metrics: &Arc<Metrics>) -
     options.journal.sync = !settings.no_sync;
     options.journal.max_segment_bytes = settings.max_segment;
     options.journal.first_segment_bytes = options.journal.first_segment_bytes.min(settings.max_segment);
-    let observer: Arc<dyn store::Observer> = Arc::clone(metrics) as Arc<dyn store::Observer>;
     Ok(Store::open(
         Arc::new(journal::OsDisk),
         dir.path(),

@@ -2,6 +2,7 @@
 
 mod app;
 mod body;
+mod books;
 mod budget;
 mod connection;
 mod error;
@@ -11,7 +12,7 @@ pub(crate) mod routes;
 mod socket;
 
 use crate::accounts::Accounts;
-use crate::{Config, Metrics};
+use crate::{Config, Ledger, Metrics};
 use app::App;
 use std::future::Future;
 use std::io;
@@ -27,9 +28,15 @@ pub struct Server {
 impl Server {
     /// A server of these organisations and this store.
     #[must_use]
-    pub fn new(config: Config, accounts: Arc<Accounts>, store: Arc<Store>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        config: Config,
+        accounts: Arc<Accounts>,
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+        ledger: Arc<Ledger>,
+    ) -> Self {
         Self {
-            app: Arc::new(App::new(config, accounts, store, metrics)),
+            app: Arc::new(App::new(config, accounts, store, metrics, ledger)),
         }
     }
 

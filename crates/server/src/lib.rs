@@ -13,11 +13,16 @@
 pub mod accounts;
 mod config;
 mod http;
+pub mod ledger;
 mod metrics;
+mod observer;
 mod openapi;
+mod private_file;
 pub mod rate_limit;
 
 pub use config::Config;
 pub use http::Server;
+pub use ledger::Ledger;
 pub use metrics::Metrics;
+pub use observer::observer;
 pub use openapi::openapi_json;

@@ -1,6 +1,7 @@
 //! What an operator watches, in the Prometheus text format. No label names an agent, a tool, a key or an
 //! organisation.
 
+use crate::ledger::{Fate, Side};
 use axum::http::Method;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -14,7 +15,7 @@ use reputation::Micros;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use store::{Observer, Stats};
+use store::{Booked, Stats};
 
 /// Upper bounds of time histograms, in seconds: a disk's sync to a stalled client.
 const SECONDS: [f64; 14] = [
@@ -43,13 +44,16 @@ struct RouteLabel {
 /// The server's metrics; also hears what the store does.
 pub struct Metrics {
     registry: Registry,
+    requests_received: Counter,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<RouteLabel, Histogram, fn() -> Histogram>,
+    received: Counter,
     recorded: Counter,
     duplicates: Counter,
     late: Counter,
     clamped: Counter,
     refused: Family<ReasonLabel, Counter>,
+    shed: Family<ReasonLabel, Counter>,
     commit_seconds: Histogram,
     group_size: Histogram,
     group_bytes: Counter,
@@ -85,13 +89,16 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             registry: Registry::with_prefix("repute"),
+            requests_received: Counter::default(),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(seconds),
+            received: Counter::default(),
             recorded: Counter::default(),
             duplicates: Counter::default(),
             late: Counter::default(),
             clamped: Counter::default(),
             refused: Family::default(),
+            shed: Family::default(),
             commit_seconds: seconds(),
             group_size: Histogram::new(GROUP_SIZES),
             group_bytes: Counter::default(),
@@ -117,6 +124,11 @@ impl Metrics {
     fn register(&mut self) {
         let r = &mut self.registry;
         r.register(
+            "requests_received",
+            "Requests whose headers came in; each is answered, or given up by its client, which counts as 499",
+            self.requests_received.clone(),
+        );
+        r.register(
             "requests",
             "Requests answered, by route, method and status",
             self.requests.clone(),
@@ -125,6 +137,11 @@ impl Metrics {
             "request_seconds",
             "Time from a request's headers to its answer",
             self.request_seconds.clone(),
+        );
+        r.register(
+            "events_received",
+            "Events of bodies that parsed as a list: recorded, duplicate, refused, shed or in flight",
+            self.received.clone(),
         );
         r.register("events_recorded", "Events recorded anew", self.recorded.clone());
         r.register(
@@ -144,8 +161,13 @@ impl Metrics {
         );
         r.register(
             "events_refused",
-            "Events refused, by reason",
+            "Events refused for what they are, by reason",
             self.refused.clone(),
+        );
+        r.register(
+            "events_shed",
+            "Events not taken for the server's own reasons, by reason: send them again",
+            self.shed.clone(),
         );
         r.register(
             "commit_seconds",
@@ -231,10 +253,26 @@ impl Metrics {
             .observe(elapsed.as_secs_f64());
     }
 
-    /// Events were refused for this reason.
-    pub(crate) fn refused(&self, events: u64, reason: &'static str) {
+    /// A request came in.
+    pub(crate) fn request_received(&self) {
+        self.requests_received.inc();
+    }
+
+    /// Events of a body that parsed as a list.
+    pub(crate) fn events_received(&self, events: u64) {
+        self.received.inc_by(events);
+    }
+
+    /// Events that were not taken.
+    pub(crate) fn not_taken(&self, fate: Fate, events: u64) {
+        let family = match fate.side() {
+            Side::Recorded | Side::Duplicates => return, // the store tells of these
+            Side::Refused => &self.refused,
+            Side::Shed => &self.shed,
+        };
         if events > 0 {
-            self.refused.get_or_create(&ReasonLabel { reason }).inc_by(events);
+            let reason = fate.as_str();
+            family.get_or_create(&ReasonLabel { reason }).inc_by(events);
         }
     }
 
@@ -242,6 +280,24 @@ impl Metrics {
     pub(crate) fn connection(&self) -> OpenConnection {
         self.connections.inc();
         OpenConnection(self.connections.clone())
+    }
+
+    /// A group was written and synced in this time.
+    pub(crate) fn committed(&self, latency: Duration, submissions: usize, bytes: usize) {
+        self.commit_seconds.observe(latency.as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "a group has at most 1,024 submissions")]
+        self.group_size.observe(submissions as f64);
+        self.group_bytes.inc_by(bytes as u64);
+    }
+
+    /// These batches are recorded.
+    pub(crate) fn booked(&self, batches: &[Booked]) {
+        for batch in batches {
+            self.recorded.inc_by(batch.recorded.into());
+            self.duplicates.inc_by(batch.duplicates.into());
+            self.late.inc_by(batch.late.into());
+            self.clamped.inc_by(batch.clamped.into());
+        }
     }
 
     /// All metrics as text.
@@ -264,22 +320,6 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
-    }
-}
-
-impl Observer for Metrics {
-    fn committed(&self, latency: Duration, submissions: usize, _events: usize, bytes: usize) {
-        self.commit_seconds.observe(latency.as_secs_f64());
-        #[expect(clippy::cast_precision_loss, reason = "a group has at most 1,024 submissions")]
-        self.group_size.observe(submissions as f64);
-        self.group_bytes.inc_by(bytes as u64);
-    }
-
-    fn recorded(&self, recorded: u32, duplicates: u32, late: u32, clamped: u32) {
-        self.recorded.inc_by(recorded.into());
-        self.duplicates.inc_by(duplicates.into());
-        self.late.inc_by(late.into());
-        self.clamped.inc_by(clamped.into());
     }
 }
 

@@ -4,8 +4,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use wire::ErrorBody;
 use wire::answers::{
-    AgentsPage, Event, EventsPage, Health, IngestAnswer, KeysPage, NewKey, Ready, Registration, Reputation,
-    Reputations, Whoami,
+    AgentsPage, Event, EventsPage, Health, IngestAnswer, KeysPage, LedgerPage, NewKey, Ready, Registration,
+    Reputation, Reputations, Whoami,
 };
 use wire::requests::{CreateKeyRequest, IngestRequest, RegisterAgentRequest};
 
@@ -18,8 +18,8 @@ use wire::requests::{CreateKeyRequest, IngestRequest, RegisterAgentRequest};
     ),
     paths(
         paths::ingest, paths::reputation, paths::reputations, paths::events, paths::event, paths::agents,
-        paths::register, paths::keys, paths::create_key, paths::revoke_key, paths::whoami, paths::health,
-        paths::ready, paths::metrics, paths::openapi
+        paths::register, paths::keys, paths::create_key, paths::revoke_key, paths::ledger, paths::whoami,
+        paths::health, paths::ready, paths::metrics, paths::openapi
     ),
     components(schemas(ErrorBody)),
     modifiers(&BearerKey),
@@ -248,6 +248,28 @@ mod paths {
         )
     )]
     fn revoke_key() {}
+
+    #[utoipa::path(
+        get, path = "/v1/ledger",
+        description = "What each key sent and what became of it, newest first. Needs the scope `admin`.",
+        params(
+            ("by" = Option<String>, Query, description = "`day` (UTC, the default; kept as long as events are) or `minute` (kept for a day)"),
+            ("key_id" = Option<String>, Query, description = "Only what this key sent"),
+            ("from" = Option<String>, Query, description = "Only stretches that start at or after this time (ISO 8601)"),
+            ("to" = Option<String>, Query, description = "Only stretches that start at or before this time (ISO 8601)"),
+            ("limit" = Option<u64>, Query, minimum = 1, maximum = 1440, description = "Default 100"),
+            ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")
+        ),
+        responses(
+            (status = 200, description = "A page", body = LedgerPage),
+            (status = 400, description = "`validation_error`", body = ErrorBody),
+            (status = 401, description = "`auth_*`", body = ErrorBody),
+            (status = 403, description = "`scope_missing`", body = ErrorBody),
+            (status = 429, description = "`rate_limited`", body = ErrorBody),
+            (status = 500, description = "`internal`", body = ErrorBody)
+        )
+    )]
+    fn ledger() {}
 
     #[utoipa::path(
         get, path = "/v1/whoami",

@@ -4,7 +4,8 @@ use crate::codec::{self, BatchReader, Malformed};
 use crate::segments::damaged;
 use crate::shared::Shared;
 use crate::{Booked, Error};
-use journal::FrameRef;
+use journal::{FrameRef, Segment};
+use reputation::Micros;
 
 /// Hands over the batches of each published frame after this one, in order.
 ///
@@ -27,6 +28,15 @@ pub(crate) fn after(shared: &Shared, frame_seq: u64, mut visit: impl FnMut(u64, 
             }
         }
     }
+}
+
+/// When the oldest batch that is still kept was received.
+pub(crate) fn oldest_receipt(shared: &Shared) -> Option<Micros> {
+    let segments = shared.published.read().segments.after(0);
+    let frames = segments.iter().flat_map(Segment::frames).flatten();
+    frames
+        .filter_map(|frame| booked(&frame).ok()?.first().map(|batch| batch.received_at))
+        .next()
 }
 
 fn booked(frame: &FrameRef) -> Result<Vec<Booked>, Malformed> {

@@ -44,7 +44,7 @@ pub use error::{Error, NotKept, Refused};
 pub use repair::{LostEvents, LostFrames, Plan};
 pub use store::{Observer, Options, Reply, Store, Unobserved};
 pub use types::{
-    Agent, AgentOrder, Booked, EventKey, EventPage, EventQuery, Health, KeyId, OrgId, Receipt, Source, Start, Stats,
-    StoredEvent, Submission, Update,
+    Agent, AgentOrder, Booked, EventKey, EventPage, EventQuery, Health, KeyId, OrgId, Receipt, Source, Start,
+    Stats, StoredEvent, Submission, Update,
 };
 pub use verify::{Finding, Remedy, Report, Totals, verify};

@@ -196,7 +196,9 @@ impl Replay {
                 }
                 _ => Ok(()),
             };
-            taken.map_err(|what| segments::damaged(segment, frame.payload_offset + u64::from(record.offset), what))?;
+            taken.map_err(|what| {
+                segments::damaged(segment, frame.payload_offset + u64::from(record.offset), what)
+            })?;
         }
         if counts {
             published.frame_seq = frame.seq;

@@ -10,13 +10,13 @@ use crate::recover::{self, Recovered};
 use crate::sealing::Background;
 use crate::shared::{Permit, Shared};
 use crate::{
-    Agent, AgentOrder, Booked, Error, EventPage, EventQuery, Health, KeyId, NotKept, OrgId, Receipt, Refused, Stats,
-    StoredEvent, Submission,
+    Agent, AgentOrder, Booked, Error, EventPage, EventQuery, Health, KeyId, NotKept, OrgId, Receipt, Refused,
+    Stats, StoredEvent, Submission,
 };
 use crossbeam_channel::{Sender, unbounded};
 use journal::Disk;
 use parking_lot::Mutex;
-use reputation::Summary;
+use reputation::{Micros, Summary};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -291,6 +291,12 @@ impl Store {
         let newest = self.shared.published.read().frame_seq;
         books::after(&self.shared, frame_seq, visit);
         newest
+    }
+
+    /// When the oldest batch that is kept was received. Reads the disk.
+    #[must_use]
+    pub fn oldest_receipt(&self) -> Option<Micros> {
+        books::oldest_receipt(&self.shared)
     }
 
     /// Whether it takes events.

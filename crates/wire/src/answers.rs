@@ -7,6 +7,7 @@ mod events;
 mod health;
 mod ingest;
 mod keys;
+mod ledger;
 mod plain_number;
 mod reputation;
 
@@ -15,4 +16,5 @@ pub use events::{Event, EventsPage, Gate, Recorded, Source, seq_of_id};
 pub use health::{Health, Ready};
 pub use ingest::{IngestAnswer, ReputationUpdate};
 pub use keys::{KeyEntry, KeysPage, Limits, NewKey, Whoami};
+pub use ledger::{EventBooks, LedgerEntry, LedgerPage, RequestBooks};
 pub use reputation::{Reputation, Reputations, Status};

@@ -5,9 +5,9 @@
 //! | bytes | |
 //! | --- | --- |
 //! | 1 | format version, 1 |
-//! | 1 | list: 1 events, 2 agents by `last_seen`, 3 agents by `agent_id` |
-//! | 8 | `i64` µs: the recorded time or `last_seen`; 0 in a list by `agent_id` |
-//! | 1 or more | `u64` sequence number, or the agent id in UTF-8 |
+//! | 1 | list: 1 events, 2 agents by `last_seen`, 3 agents by `agent_id`, 4 the ledger |
+//! | 8 | `i64` µs: the recorded time, `last_seen` or a stretch's start; 0 in a list by `agent_id` |
+//! | 1 or more | `u64` sequence number, the agent id in UTF-8, or `u32` number of a key |
 //! | 16 | HMAC-SHA256, cut to its left half, over organisation, filters and all bytes before |
 //!
 //! little-endian. It is bound to the organisation and to the route with all filters, but contains neither, so
@@ -28,6 +28,7 @@ const TAG_BYTES: usize = 16;
 const EVENTS: u8 = 1;
 const AGENTS_BY_LAST_SEEN: u8 = 2;
 const AGENTS_BY_ID: u8 = 3;
+const LEDGER: u8 = 4;
 /// No cursor of ours is longer: an agent id of four-byte characters, and some.
 const MAX_TEXT: usize = 2_048;
 /// Keeps what is authenticated here apart from whatever else the same key may authenticate.
@@ -49,6 +50,15 @@ pub enum AgentPlace {
     LastSeen(Micros, String),
     /// In a list by `agent_id`.
     AgentId(String),
+}
+
+/// The last entry of a page of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LedgerPlace {
+    /// The start of its stretch.
+    pub at: Micros,
+    /// Its key's number.
+    pub key: u32,
 }
 
 /// A digest of a route and of everything that decides which rows it lists and in which order.
@@ -113,6 +123,29 @@ impl CursorKey {
             AgentPlace::AgentId(id) => {
                 self.seal(organisation, filters, AGENTS_BY_ID, Micros(0), id.as_bytes())
             }
+        }
+    }
+
+    /// The cursor to the entries of the ledger after this one.
+    #[must_use]
+    pub fn after_ledger_entry(&self, organisation: u32, filters: &Filters, place: LedgerPlace) -> String {
+        self.seal(organisation, filters, LEDGER, place.at, &place.key.to_le_bytes())
+    }
+
+    /// Reads a cursor that [`CursorKey::after_ledger_entry`] made for the same organisation and filters.
+    pub fn ledger_place(
+        &self,
+        organisation: u32,
+        filters: &Filters,
+        cursor: &str,
+    ) -> Result<LedgerPlace, Fault> {
+        let opened = self.open(organisation, filters, cursor)?;
+        match (opened.list, opened.rest.as_slice().try_into()) {
+            (LEDGER, Ok(key)) => Ok(LedgerPlace {
+                at: opened.recorded_at,
+                key: u32::from_le_bytes(key),
+            }),
+            _ => Err(wrong()),
         }
     }
 
@@ -229,6 +262,13 @@ mod tests {
         let cursor = key().after_event(1, &filters(), PLACE);
         assert_eq!(key().event_place(1, &filters(), &cursor), Ok(PLACE));
 
+        let place = LedgerPlace {
+            at: Micros(5),
+            key: 7,
+        };
+        let cursor = key().after_ledger_entry(1, &filters(), place);
+        assert_eq!(key().ledger_place(1, &filters(), &cursor), Ok(place));
+
         let longest = "🦀".repeat(MAX_AGENT_ID);
         for place in [
             AgentPlace::LastSeen(Micros(5), "a".to_owned()),
@@ -253,6 +293,8 @@ mod tests {
             key().agent_place(1, &filters(), &cursor).unwrap_err().to_string(),
             wrong
         );
+
+        assert!(key().ledger_place(1, &filters(), &cursor).is_err());
 
         let agents = key().after_agent(1, &filters(), &AgentPlace::AgentId("12345678".to_owned()));
         refused(key().event_place(1, &filters(), &agents));

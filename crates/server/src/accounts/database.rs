@@ -4,11 +4,10 @@ mod audit;
 mod change;
 
 use super::{Actor, Error, KeyInfo, Org, OrgSettings};
+use crate::private_file;
 use change::Change;
 use reputation::Micros;
 use rusqlite::{Connection, Row, params};
-use std::fs::{File, OpenOptions, Permissions};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use store::{KeyId, OrgId};
 use wire::{KeyKind, Scopes};
@@ -63,7 +62,7 @@ pub(super) struct StoredKey {
 
 impl Database {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        make_private(path).map_err(|source| Error::Io {
+        private_file::make(path).map_err(|source| Error::Io {
             path: path.to_owned(),
             source,
         })?;
@@ -156,22 +155,6 @@ impl Database {
             tracing::info!("another program reads repute.db, so its log stays beside it");
         }
         Ok(())
-    }
-}
-
-/// Makes the file before SQLite does, so that there is no moment in which others can open it; SQLite gives
-/// the files beside it the same mode.
-fn make_private(path: &Path) -> std::io::Result<()> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    match path.parent() {
-        Some(dir) => File::open(dir)?.sync_all(),
-        None => Ok(()),
     }
 }
 

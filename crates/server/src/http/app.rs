@@ -1,10 +1,11 @@
 //! What every request shares.
 
+use super::books::Books;
 use super::budget::Budget;
 use super::error::Refusal;
-use crate::accounts::{Accounts, OrgSettings};
+use crate::accounts::{Accounts, OrgSettings, Principal};
 use crate::rate_limit::RateLimits;
-use crate::{Config, Metrics};
+use crate::{Config, Ledger, Metrics};
 use reputation::Micros;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,7 @@ pub(crate) struct App {
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) store: Arc<Store>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) limits: RateLimits,
     pub(crate) budget: Budget,
     pub(crate) cursors: CursorKey,
@@ -40,6 +42,7 @@ impl App {
         accounts: Arc<Accounts>,
         store: Arc<Store>,
         metrics: Arc<Metrics>,
+        ledger: Arc<Ledger>,
     ) -> Self {
         Self {
             limits: RateLimits::new(),
@@ -53,7 +56,13 @@ impl App {
             accounts,
             store,
             metrics,
+            ledger,
         }
+    }
+
+    /// Where what this caller sends is counted.
+    pub(crate) fn books(&self, caller: &Principal) -> Books {
+        Books::new(&self.metrics, &self.ledger, caller)
     }
 
     /// Time since the start, which never goes back.

@@ -37,6 +37,7 @@ where
         Ok(caller) => caller,
         Err(refusal) => return refusal.into_response(),
     };
+    let open = app.books(&caller).request();
     let limit = match needs.class {
         Class::Ingest => caller
             .settings
@@ -57,6 +58,7 @@ where
             let mut response = Refusal::RateLimited { retry_after_s }.into_response();
             rate_limit_fields(&mut response, limit, 0, retry_after_s);
             response.extensions_mut().insert(caller.org);
+            open.answered(response.status().as_u16());
             return response;
         }
     };
@@ -74,6 +76,7 @@ where
         rate_limit_fields(&mut response, limit, remaining, reset_s);
     }
     response.extensions_mut().insert(org); // for the log
+    open.answered(response.status().as_u16());
     response
 }
 

@@ -1,7 +1,9 @@
 //! Around every request: its id, the browser's headers, the metrics, and one line in the log.
 
 use super::app::App;
+use super::books::GONE;
 use super::error::{Cause, Refusal};
+use crate::Metrics;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
@@ -38,6 +40,7 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next:
         .extensions()
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
+    let open = OpenRequest::new(&app.metrics, &method, route.as_deref());
     let mut response = if headers_too_large(request.headers()) {
         Refusal::HeadersTooLarge.into_response()
     } else if is_api && method == Method::OPTIONS {
@@ -61,7 +64,7 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     }
     let (status, elapsed) = (response.status().as_u16(), started.elapsed());
     let route = route.as_deref().unwrap_or(NO_ROUTE);
-    app.metrics.request(&method, route, status, elapsed);
+    open.answered(status);
     let duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
     let org_id = response.extensions().get::<OrgId>().map(|org| org.0);
     let cause = response.extensions().get::<Cause>().map(|cause| cause.0.as_str());
@@ -86,6 +89,7 @@ pub(super) fn unreadable(app: &App, status: StatusCode) -> Vec<u8> {
     let (body, _) = refusal.body();
     let json = serde_json::to_string(&body).unwrap_or_default();
     let id = new_request_id();
+    app.metrics.request_received();
     app.metrics
         .request(&Method::OPTIONS, NO_ROUTE, body.status, Duration::ZERO);
     tracing::info!(request_id = id, route = NO_ROUTE, status = body.status, "request");
@@ -95,6 +99,39 @@ pub(super) fn unreadable(app: &App, status: StatusCode) -> Vec<u8> {
         json.len()
     )
     .into_bytes()
+}
+
+/// A request in the metrics: received at once, and later answered or given up by its client.
+struct OpenRequest<'a> {
+    metrics: &'a Metrics,
+    method: &'a Method,
+    route: &'a str,
+    started: Instant,
+    status: u16,
+}
+
+impl<'a> OpenRequest<'a> {
+    fn new(metrics: &'a Metrics, method: &'a Method, route: Option<&'a str>) -> Self {
+        metrics.request_received();
+        Self {
+            metrics,
+            method,
+            route: route.unwrap_or(NO_ROUTE),
+            started: Instant::now(),
+            status: GONE,
+        }
+    }
+
+    fn answered(mut self, status: u16) {
+        self.status = status;
+    }
+}
+
+impl Drop for OpenRequest<'_> {
+    fn drop(&mut self) {
+        self.metrics
+            .request(self.method, self.route, self.status, self.started.elapsed());
+    }
 }
 
 /// The answer where a route panicked: the cause goes to the log alone.

@@ -4,6 +4,7 @@ pub(crate) mod agents;
 pub(crate) mod events;
 pub(crate) mod ingest;
 pub(crate) mod keys;
+pub(crate) mod ledger;
 pub(crate) mod reputation;
 pub(crate) mod status;
 
@@ -67,6 +68,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             on(MethodFilter::GET, admin, keys::list).merge(on(MethodFilter::POST, admin, keys::create)),
         )
         .route("/v1/keys/{id}", on(MethodFilter::DELETE, admin, keys::revoke))
+        .route("/v1/ledger", on(MethodFilter::GET, admin, ledger::page))
         .route("/v1/whoami", on(MethodFilter::GET, any, keys::whoami))
         .route("/health", get(status::health))
         .route("/ready", get(status::ready))

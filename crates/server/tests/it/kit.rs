@@ -3,7 +3,7 @@
 use reputation::Micros;
 use serde_json::Value;
 use server::accounts::{Accounts, Actor, CreatedKey, MasterKey, NewKey, OrgSettings};
-use server::{Config, Metrics, Server};
+use server::{Config, Ledger, Metrics, Server};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -78,14 +78,15 @@ impl Lab {
             .unwrap()
             .id;
         let metrics = Metrics::new();
-        let observer: Arc<dyn store::Observer> = Arc::clone(&metrics) as _;
+        let ledger = Arc::new(Ledger::open(dir.path()).unwrap());
+        let observer = server::observer(Arc::clone(&metrics), Arc::clone(&ledger));
         let store = Arc::new(Store::open(disk, dir.path(), options, observer).unwrap());
         let mut config = Config {
             drain_timeout: Duration::from_secs(1),
             ..Config::default()
         };
         change(&mut config);
-        let server = Server::new(config, Arc::clone(&accounts), Arc::clone(&store), metrics);
+        let server = Server::new(config, Arc::clone(&accounts), Arc::clone(&store), metrics, ledger);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()

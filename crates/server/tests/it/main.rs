@@ -3,5 +3,6 @@
 
 mod answers;
 mod bad_days;
+mod books;
 mod errors;
 mod kit;

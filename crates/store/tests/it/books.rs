@@ -83,6 +83,7 @@ fn the_log_says_of_each_batch_what_was_told_of_it() {
     assert_eq!(read_back(&lab, 0), told);
     let fifth = told[4].0;
     assert_eq!(read_back(&lab, fifth), told[5..]);
+    assert_eq!(lab.store().oldest_receipt(), Some(Micros(NOW)));
     let newest = lab.store().books_after(u64::MAX, |_, _| unreachable!());
     assert_eq!(newest, told[7].0);
 }

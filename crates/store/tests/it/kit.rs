@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
 use store::{
-    EventQuery, KeyId, Observer, Options, OrgId, Receipt, Refused, Source, Start, Store, StoredEvent, Submission,
-    Unobserved,
+    EventQuery, KeyId, Observer, Options, OrgId, Receipt, Refused, Source, Start, Store, StoredEvent,
+    Submission, Unobserved,
 };
 
 /// 2026-11-24T00:00:00Z.

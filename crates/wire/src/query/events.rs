@@ -1,8 +1,8 @@
 //! The parameters of `GET /v1/events`.
 
 use super::checked_text;
-use super::pairs::{Once, Pairs, whole_number};
-use crate::{Fault, Filters, MAX_AGENT_ID, MAX_EVALUATION_ID, MAX_GATE_NAME, MAX_TOOL, timestamp};
+use super::pairs::{Once, Pairs, instant, whole_number};
+use crate::{Fault, Filters, MAX_AGENT_ID, MAX_EVALUATION_ID, MAX_GATE_NAME, MAX_TOOL};
 use reputation::Micros;
 
 /// The most events on a page.
@@ -133,23 +133,6 @@ fn true_or_false(name: &'static str, text: &str) -> Result<bool, Fault> {
         "false" => Ok(false),
         _ => Err(Fault::validation(name, "neither `true` nor `false`")),
     }
-}
-
-/// A timestamp. A blank in front of the offset is a `+` that the caller forgot to encode: nothing else can
-/// stand there.
-fn instant(name: &'static str, text: &str) -> Result<Micros, Fault> {
-    const DATE_AND_SEPARATOR: usize = 11;
-    let repaired: String = text
-        .char_indices()
-        .map(|(at, character)| {
-            if at >= DATE_AND_SEPARATOR && character == ' ' {
-                '+'
-            } else {
-                character
-            }
-        })
-        .collect();
-    timestamp::parse(&repaired).map_err(|misread| Fault::validation(name, misread.rule()))
 }
 
 /// The first microsecond of the first millisecond that does not begin before this time.

@@ -1,6 +1,7 @@
 //! A query string, pair by pair.
 
-use crate::Fault;
+use crate::{Fault, timestamp};
+use reputation::Micros;
 
 /// The rule that a bad encoding breaks.
 pub(super) const NOT_ENCODED: &str = "not percent-encoded UTF-8";
@@ -110,4 +111,21 @@ pub(super) fn whole_number(name: &'static str, text: &str, from: u64, to: u64) -
         .flatten()
         .filter(|number| (from..=to).contains(number))
         .ok_or_else(|| Fault::validation(name, format!("not a whole number from {from} to {to}")))
+}
+
+/// A timestamp. A blank in front of the offset is a `+` that the caller forgot to encode: nothing else can
+/// stand there.
+pub(super) fn instant(name: &'static str, text: &str) -> Result<Micros, Fault> {
+    const DATE_AND_SEPARATOR: usize = 11;
+    let repaired: String = text
+        .char_indices()
+        .map(|(at, character)| {
+            if at >= DATE_AND_SEPARATOR && character == ' ' {
+                '+'
+            } else {
+                character
+            }
+        })
+        .collect();
+    timestamp::parse(&repaired).map_err(|misread| Fault::validation(name, misread.rule()))
 }

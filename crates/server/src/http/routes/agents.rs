@@ -1,6 +1,6 @@
 //! `GET /v1/agents` and `POST /v1/agents`.
 
-use super::ingest::store_refusal;
+use super::ingest::refusal;
 use crate::http::body;
 use crate::http::error::{Refusal, json};
 use crate::http::guard::Call;
@@ -84,7 +84,7 @@ pub(crate) async fn register(call: Call) -> Result<Response<Body>, Refusal> {
     );
     match outcome.await {
         Ok(Ok(())) => Ok(json(StatusCode::CREATED, &Registration::new(agent_id))),
-        Ok(Err(refused)) => Err(store_refusal(refused, &[]).1),
+        Ok(Err(refused)) => Err(refusal(refused, &[])),
         Err(_) => Err(Refusal::Internal("the store gave no answer".to_owned())),
     }
 }

@@ -5,6 +5,7 @@ use crate::http::app::App;
 use crate::http::body::{self, Received};
 use crate::http::error::{Refusal, json};
 use crate::http::guard::Call;
+use crate::ledger::Fate;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use std::sync::Arc;
@@ -46,8 +47,7 @@ pub(crate) async fn ingest(call: Call) -> Result<Response<Body>, Refusal> {
     // From here on the store answers whether or not the client still listens.
     let outcome = submitted.receipt.await;
     let receipt = outcome.map_err(|_| Refusal::Internal("the store gave no answer".to_owned()))?;
-    let receipt = receipt.map_err(|refused| refusal(&app, refused, &submitted.positions))?;
-    app.metrics.refused(receipt.rejected.len() as u64, "agent_limit");
+    let receipt = receipt.map_err(|refused| refusal(refused, &submitted.positions))?;
     Ok(answer(
         receipt,
         &submitted.positions,
@@ -114,13 +114,12 @@ fn submit(
     lenient: bool,
 ) -> Result<Submitted, Refusal> {
     let parsed = ingest::parse(&received.bytes)?;
-    let refused = u64::try_from(parsed.invalid.len()).unwrap_or(u64::MAX);
+    let books = app.books(caller);
+    books.received(parsed.total());
     if !parsed.invalid.is_empty() && (!lenient || parsed.evaluations.is_empty()) {
-        app.metrics
-            .refused(if lenient { refused } else { parsed.total() as u64 }, "invalid");
+        books.not_taken(Fate::Invalid, parsed.total());
         return Err(Refusal::Invalid(parsed.invalid));
     }
-    app.metrics.refused(refused, "invalid");
     let max_agents = app.max_agents(&caller.settings);
     let (answer, receipt) = oneshot::channel();
     let submission = Submission {
@@ -132,8 +131,12 @@ fn submit(
         lenient,
         evaluations: &parsed.evaluations,
     };
-    app.store
-        .submit(&submission, Box::new(move |outcome| drop(answer.send(outcome))));
+    let (valid, invalid) = (parsed.evaluations.len(), parsed.invalid.len());
+    let reply = move |outcome| {
+        books.settled(&outcome, valid, invalid); // also where the client has gone
+        drop(answer.send(outcome));
+    };
+    app.store.submit(&submission, Box::new(reply));
     Ok(Submitted {
         receipt,
         positions: parsed.positions,
@@ -162,35 +165,22 @@ async fn submit_large(
 }
 
 /// What the store refuses, as the client is told.
-fn refusal(app: &App, refused: Refused, positions: &[usize]) -> Refusal {
-    let (reason, refusal) = store_refusal(refused, positions);
-    app.metrics.refused(positions.len() as u64, reason);
-    refusal
-}
-
-/// What the store refuses, and the metric's word for it.
-pub(crate) fn store_refusal(refused: Refused, positions: &[usize]) -> (&'static str, Refusal) {
+pub(crate) fn refusal(refused: Refused, positions: &[usize]) -> Refusal {
     match refused {
         Refused::AgentLimit { limit, events } => {
             let original = |event: u32| positions.get(event as usize).copied().unwrap_or(event as usize);
-            (
-                "agent_limit",
-                Refusal::AgentLimit {
-                    limit,
-                    events: events.into_iter().map(original).collect(),
-                },
-            )
+            Refusal::AgentLimit {
+                limit,
+                events: events.into_iter().map(original).collect(),
+            }
         }
-        Refused::NotKept(NotKept::Overloaded) => ("overloaded", Refusal::Overloaded),
-        Refused::NotKept(NotKept::Full(_)) => (
-            "full",
-            Refusal::NotKept("there is no room on the server's disk".to_owned()),
-        ),
-        Refused::NotKept(NotKept::Draining) => {
-            ("draining", Refusal::NotKept("the server is stopping".to_owned()))
+        Refused::NotKept(NotKept::Overloaded) => Refusal::Overloaded,
+        Refused::NotKept(NotKept::Full(_)) => {
+            Refusal::NotKept("there is no room on the server's disk".to_owned())
         }
-        Refused::OutcomeUnknown(_) => ("outcome_unknown", Refusal::OutcomeUnknown),
-        Refused::Internal(cause) => ("internal", Refusal::Internal(cause)),
+        Refused::NotKept(NotKept::Draining) => Refusal::NotKept("the server is stopping".to_owned()),
+        Refused::OutcomeUnknown(_) => Refusal::OutcomeUnknown,
+        Refused::Internal(cause) => Refusal::Internal(cause),
     }
 }
 

@@ -1,0 +1,28 @@
+//! Hands what the store does to all who want to hear of it.
+
+use crate::{Ledger, Metrics};
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Booked, Observer};
+
+struct Hearers {
+    metrics: Arc<Metrics>,
+    ledger: Arc<Ledger>,
+}
+
+/// What a store is to be opened with, so that these hear of it.
+#[must_use]
+pub fn observer(metrics: Arc<Metrics>, ledger: Arc<Ledger>) -> Arc<dyn Observer> {
+    Arc::new(Hearers { metrics, ledger })
+}
+
+impl Observer for Hearers {
+    fn committed(&self, latency: Duration, submissions: usize, _events: usize, bytes: usize) {
+        self.metrics.committed(latency, submissions, bytes);
+    }
+
+    fn booked(&self, frame_seq: u64, batches: &[Booked]) {
+        self.metrics.booked(batches);
+        self.ledger.book(frame_seq, batches);
+    }
+}
