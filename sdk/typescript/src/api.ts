@@ -12,15 +12,24 @@ export interface ApiGate {
   skipped?: boolean;
 }
 
+/** One gate's result, as the raw `ingest` takes it. */
+export interface IngestGate {
+  name: string;
+  passed: boolean;
+  latency_ms: number;
+  reason?: string | null | undefined;
+  skipped?: boolean | null | undefined;
+}
+
 /** An event as the raw `ingest` takes it. */
 export interface IngestEvent {
   agent_id: string;
-  tool?: string | null;
+  tool?: string | null | undefined;
   passed: boolean;
-  gates: readonly ApiGate[];
+  gates: readonly IngestGate[];
   total_latency_ms: number;
-  timestamp?: string | null;
-  evaluation_id?: string | null;
+  timestamp?: string | Date | null | undefined;
+  evaluation_id?: string | null | undefined;
 }
 
 /** The answer to an ingest. */
@@ -37,12 +46,12 @@ export interface IngestAnswer {
 export interface EvaluateRequest {
   agent_id: string;
   output: unknown;
-  tool?: string | null;
+  tool?: string | null | undefined;
   input?: unknown;
   /** The agent's own latency. */
-  latency_ms?: number | null;
+  latency_ms?: number | null | undefined;
   /** Made by the client if it is not given, so that a repeat records nothing twice. */
-  evaluation_id?: string | null;
+  evaluation_id?: string | null | undefined;
 }
 
 /** The answer to an evaluate, for a failing verdict too. */
@@ -88,18 +97,18 @@ export interface StoredEvent {
 
 /** Which events. */
 export interface EventsQuery {
-  agent_id?: string;
-  passed?: boolean;
+  agent_id?: string | undefined;
+  passed?: boolean | undefined;
   /** Inclusive. */
-  from?: string | Date;
+  from?: string | Date | undefined;
   /** Inclusive. */
-  to?: string | Date;
-  tool?: string;
-  failed_gate?: string;
+  to?: string | Date | undefined;
+  tool?: string | undefined;
+  failed_gate?: string | undefined;
   /** Needs `agent_id`. */
-  evaluation_id?: string;
+  evaluation_id?: string | undefined;
   /** Events a page, 1 to 100; the iterator goes on over all pages. */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 /** A known agent. */
@@ -116,10 +125,10 @@ export interface Agent {
 
 /** Which agents, and how. */
 export interface AgentsQuery {
-  order?: "last_seen" | "agent_id";
-  include?: "reputation";
+  order?: "last_seen" | "agent_id" | undefined;
+  include?: "reputation" | undefined;
   /** Agents a page, 1 to 500; the iterator goes on over all pages. */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 /** Who is asking. */

@@ -43,9 +43,12 @@ export class ReputeClient {
     return this.#call("POST", "/v1/evaluate", { ...request, output: request.output ?? null, evaluation_id }, RETRIES);
   }
 
-  /** Sends 1 to 100 events as they are, once. Most programs want `ReputeTelemetry`. */
+  /**
+   * Sends 1 to 100 events once, without cutting anything; fields that are not of the API stay here. Most programs
+   * want `ReputeTelemetry`.
+   */
   async ingest(events: readonly IngestEvent[]): Promise<IngestAnswer> {
-    return this.#call("POST", "/v1/ingest", { events }, 0);
+    return this.#call("POST", "/v1/ingest", { events: events.map(sentOf) }, 0);
   }
 
   /** Stored events, newest first, over all pages. */
@@ -145,6 +148,13 @@ export class ReputeClient {
       throw new ReputeError("the answer is not JSON", { status: reply.status, code: "bad_answer", cause });
     }
   }
+}
+
+/** The API's fields alone: the result of an engine also has details, which never leave the process. */
+function sentOf(event: IngestEvent): IngestEvent {
+  const { agent_id, tool, passed, gates, total_latency_ms, timestamp, evaluation_id } = event;
+  const sent = gates.map(({ name, passed, latency_ms, reason, skipped }) => ({ name, passed, latency_ms, reason, skipped }));
+  return { agent_id, tool, passed, gates: sent, total_latency_ms, timestamp, evaluation_id };
 }
 
 function refusalIn(reply: Reply): ReputeError {

@@ -96,8 +96,9 @@ export class Delivery {
     this.#held += 1;
     this.#serial += 1;
     this.#buffer.push({ event, sinceMs: nowMs, serial: this.#serial, spooled: null });
-    // The first one starts the clock.
-    if ((this.#buffer.length === 1 || this.#buffer.length >= this.#settings.flushAt) && nowMs >= this.#notBeforeMs) {
+    // The first one starts the clocks; a full batch goes at once, unless the server asked for patience.
+    const isFull = this.#buffer.length >= this.#settings.flushAt;
+    if (this.#buffer.length === 1 || (isFull && nowMs >= this.#notBeforeMs)) {
       this.nudge();
     }
   }

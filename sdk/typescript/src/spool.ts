@@ -111,7 +111,7 @@ export class Spool {
     return this.#inTurn(async () => {
       while (this.#unwritten.length > 0) {
         const piece = pieceOf(this.#unwritten);
-        if (!((await this.#makeRoom(piece.text.length)) && (await this.#write(piece)))) {
+        if (!(await this.#keep(piece))) {
           this.#unwritten.splice(0, piece.events.length);
           this.#drop(piece.events.length, piece.events);
         }
@@ -183,6 +183,16 @@ export class Spool {
     }
   }
 
+  /** Whether it is on disk now; whatever goes wrong is warned of. */
+  async #keep(piece: Piece): Promise<boolean> {
+    try {
+      return (await this.#makeRoom(piece.text.length)) && (await this.#write(piece));
+    } catch (error) {
+      this.#warn(error);
+      return false;
+    }
+  }
+
   async #makeRoom(bytes: number): Promise<boolean> {
     if (bytes > this.#maxBytes) {
       return false;
@@ -221,9 +231,10 @@ export class Spool {
       await fs.promises.rename(temporary, this.#path(name));
       await this.#syncDir();
     } catch (error) {
-      this.#warn(error);
+      // Also where only the last step failed: what is told as dropped must not come back.
       await fs.promises.rm(temporary, { force: true }).catch(() => {});
-      return false;
+      await fs.promises.rm(this.#path(name), { force: true }).catch(() => {});
+      throw error;
     }
     this.#written(name, piece);
     return true;
