@@ -1,5 +1,6 @@
 //! An agent while it is counted: its window, and what tells repeats of its events apart from new ones.
 
+use crate::codec::CarriedWindow;
 use crate::facts::{Facts, Recorded};
 use crate::identity::{Identities, made_at};
 use crate::outside::Outside;
@@ -172,6 +173,14 @@ impl AgentState {
             });
         }
         placement
+    }
+
+    /// What must be carried of it when its rows go.
+    pub(crate) fn carried(&self) -> CarriedWindow {
+        CarriedWindow {
+            slots: self.window.slots().copied().collect(),
+            aside: self.aside.iter().copied().collect(),
+        }
     }
 
     fn leave(&mut self, slot: &Slot) {

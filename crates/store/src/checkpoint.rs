@@ -6,7 +6,7 @@
 //! skips, agent by agent, what the entry's own `last_seq` already covers.
 
 use crate::bytes::{Fields, PutFields as _};
-use crate::registry::{Entry, Registry};
+use crate::registry::{Carried, Entry, Registry};
 use crate::spill::Place;
 use crate::{Error, OrgId};
 use journal::Disk;
@@ -15,7 +15,7 @@ use reputation::Summary;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const MAGIC: u64 = u64::from_le_bytes(*b"RPTAGNT1");
+const MAGIC: u64 = u64::from_le_bytes(*b"RPTAGNT2");
 /// Entries that are copied under one short hold of the lock.
 const ENTRIES_AT_ONCE: usize = 512;
 /// Bytes before the checksummed rest: magic, checksum.
@@ -67,6 +67,10 @@ pub(crate) fn write<'a, T: 'a>(
                 out.put_u32(place.file);
                 out.put_u64(place.offset);
                 out.put_u32(place.bytes);
+            });
+            out.put_option(entry.carried, |out, carried| {
+                out.put_u64(carried.segment);
+                out.put_u8(u8::from(carried.has_window));
             });
         }
         first += ENTRIES_AT_ONCE;
@@ -141,6 +145,12 @@ fn decode(bytes: &[u8]) -> Option<(Registry, Covered)> {
                 file: fields.u32()?,
                 offset: fields.u64()?,
                 bytes: fields.u32()?,
+            })
+        })?;
+        entry.carried = fields.option(|fields| {
+            Some(Carried {
+                segment: fields.u64()?,
+                has_window: fields.u8()? == 1,
             })
         })?;
         entries.push(entry);

@@ -5,6 +5,7 @@
 //! record of this format is [`Malformed`], never a panic.
 
 mod batch;
+mod carry;
 mod evaluation_id;
 mod fields;
 mod registration;
@@ -12,6 +13,7 @@ mod row;
 mod words;
 
 pub(crate) use batch::{BatchEncoder, BatchHeader, BatchReader, max_batch_bytes};
+pub(crate) use carry::{CarriedWindow, CarryRecord, encode_carry, max_carry_bytes};
 pub(crate) use evaluation_id::{IdForm, fingerprint};
 pub(crate) use fields::Malformed;
 pub(crate) use registration::{RegistrationRecord, encode_registration, max_registration_bytes};
@@ -24,4 +26,6 @@ pub(crate) const WORDS: u8 = 1;
 pub(crate) const BATCH: u8 = 2;
 /// An agent made known before its first event.
 pub(crate) const REGISTRATION: u8 = 3;
-// 4 carry, 5 erase and 6 ledger are reserved for what retention, erasure and accounting will record.
+/// What stays of an agent whose oldest events go.
+pub(crate) const CARRY: u8 = 4;
+// 5 erase and 6 ledger are reserved for what erasure and accounting will record.

@@ -22,6 +22,7 @@ pub(crate) use write::{SegmentExtent, write};
 
 use crate::OrgId;
 use reputation::Micros;
+use std::sync::Arc;
 
 /// In a column of texts: the row has none.
 pub(crate) const NO_TEXT: u16 = 0;
@@ -39,6 +40,24 @@ pub(crate) struct BatchPlace {
     pub(crate) offset: u64,
     /// The record's body, in bytes.
     pub(crate) bytes: u32,
+}
+
+/// Where a carry record lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CarryPlace {
+    /// Where the record starts in the segment's file.
+    pub(crate) offset: u64,
+    /// The record with its header, in bytes.
+    pub(crate) bytes: u32,
+}
+
+/// An agent of a segment's dictionary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AgentIn {
+    pub(crate) org: OrgId,
+    pub(crate) agent_id: Arc<str>,
+    /// The latest recorded time of its rows; `None` if it has none here.
+    pub(crate) latest: Option<Micros>,
 }
 
 /// The rows of an organisation in one segment, in numbers.

@@ -30,12 +30,14 @@ mod query;
 mod recover;
 mod registry;
 mod repair;
+mod retention;
 mod sealing;
 mod segments;
 mod shared;
 mod spill;
 mod store;
 mod types;
+mod upkeep;
 mod verify;
 
 pub use clock::{Clock, system_clock};

@@ -3,14 +3,15 @@
 
 use crate::agent::{AgentName, AgentNo, AgentState, Aside, Question, identify};
 use crate::batch::Verdict;
+use crate::codec::{CarriedWindow, CarryRecord};
 use crate::facts::{Facts, Recorded};
-use crate::identity::made_at;
+use crate::identity::{Identities, made_at};
 use crate::owner::{Message, Work};
-use crate::registry::Entry;
-use crate::shared::Shared;
+use crate::registry::{Carried, Entry};
+use crate::shared::{Seen, Shared};
 use crate::{Error, OrgId, Refused, Source, StoredEvent};
 use crossbeam_channel::{Receiver, Sender};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, hash_map};
 use reputation::{Micros, Slot, WINDOW, Window};
 use std::sync::Arc;
 
@@ -105,6 +106,7 @@ fn reaches_back(entry: &Entry, question: &Question<'_>) -> bool {
 fn look_up(shared: &Shared, work: &mut Work, doubts: &[usize]) -> Result<(), Error> {
     let batch = &mut work.batch;
     let mut arrivals: HashMap<AgentNo, Vec<StoredEvent>> = HashMap::new();
+    let mut carries: HashMap<(AgentNo, Option<Carried>), Option<CarryRecord>> = HashMap::new();
     for &doubt in doubts {
         let event = &batch.events[doubt];
         let Some(evaluation_id) = batch.evaluation_id(event) else {
@@ -119,11 +121,20 @@ fn look_up(shared: &Shared, work: &mut Work, doubts: &[usize]) -> Result<(), Err
             org: batch.org,
             agent_id,
         };
-        let Some((no, known)) = shared.find(name) else {
+        let Some((no, _)) = shared.find(name) else {
             continue;
         };
-        let reader = shared.reader(batch.org, Some(agent_id));
-        let mut is_repeat = false;
+        let seen = shared.look(no, batch.org, agent_id);
+        let (reader, known) = (&seen.reader, seen.facts.count);
+        let mut is_repeat = match carries.entry((no, seen.carried)) {
+            hash_map::Entry::Occupied(carry) => {
+                is_carried(carry.get().as_ref(), &question, known, &shared.identities)
+            }
+            hash_map::Entry::Vacant(place) => {
+                let carry = place.insert(seen.carry()?);
+                is_carried(carry.as_ref(), &question, known, &shared.identities)
+            }
+        };
         if let Some(sent) = question.sent_at {
             is_repeat |= holds(
                 &reader.at_time(sent)?,
@@ -136,7 +147,7 @@ fn look_up(shared: &Shared, work: &mut Work, doubts: &[usize]) -> Result<(), Err
             let is_made = |row: &StoredEvent| row.source == Source::EvaluateMadeId;
             is_repeat |= holds(&reader.at_time(made)?, is_made, evaluation_id);
         }
-        if !is_repeat && shared.facts(no).last_aside > 0 {
+        if !is_repeat && seen.facts.last_aside > 0 {
             if !arrivals.contains_key(&no) {
                 arrivals.insert(no, reader.newest_arrivals(WINDOW)?);
             }
@@ -155,6 +166,38 @@ fn look_up(shared: &Shared, work: &mut Work, doubts: &[usize]) -> Result<(), Err
         };
     }
     Ok(())
+}
+
+/// Whether the event is among those that were carried: in the window by its time, or aside among the newest
+/// of the agent's arrivals. Their ids are gone, so their keyed hashes decide.
+fn is_carried(
+    carry: Option<&CarryRecord>,
+    question: &Question<'_>,
+    known: u64,
+    identities: &Identities,
+) -> bool {
+    let Some(window) = carry.and_then(|carry| carry.window.as_ref()) else {
+        return false;
+    };
+    let Question {
+        evaluation_id,
+        sent_at,
+    } = *question;
+    let is_at = |time: Micros| {
+        let identity = identities.of(evaluation_id, Some(time));
+        let mut slots = window.slots.iter();
+        slots.any(|slot| slot.recorded_at == time && slot.identity == identity)
+    };
+    let (sent, evaluated) = (
+        identities.of(evaluation_id, sent_at),
+        identities.of_evaluated(evaluation_id),
+    );
+    let is_aside = |aside: &Aside| {
+        aside.arrival + WINDOW as u64 > known && (aside.identity == sent || aside.identity == evaluated)
+    };
+    sent_at.is_some_and(is_at)
+        || made_at(evaluation_id).is_some_and(is_at)
+        || window.aside.iter().any(is_aside)
 }
 
 fn holds(rows: &[StoredEvent], filter: impl Fn(&StoredEvent) -> bool, evaluation_id: &str) -> bool {
@@ -184,56 +227,57 @@ fn load_cold(shared: &Shared, work: &mut Work) -> Result<(), Error> {
 }
 
 /// The state of an agent as it is published at this moment: from its copy if that still holds, else from
-/// its newest rows.
+/// its newest rows and what was carried of those that went.
 pub(crate) fn load(shared: &Shared, no: AgentNo, org: OrgId, agent_id: &str) -> Result<AgentState, Error> {
-    let name = AgentName { org, agent_id };
-    loop {
-        let (facts, spilled) = {
-            let published = shared.published.read();
-            let entry = published.registry.entry(no);
-            (entry.facts, entry.spilled)
-        };
-        let copy = spilled.and_then(|place| shared.spill.read(place, name));
-        if let Some(state) = copy.filter(|state| state.facts == facts) {
-            return Ok(state);
-        }
-        let state = from_rows(shared, facts, org, agent_id)?;
-        // Events published meanwhile would be in the rows but not in the facts.
-        if shared.facts(no).count == facts.count {
-            return Ok(state);
-        }
+    let (facts, spilled) = {
+        let published = shared.published.read();
+        let entry = published.registry.entry(no);
+        (entry.facts, entry.spilled)
+    };
+    let copy = spilled.and_then(|place| shared.spill.read(place, AgentName { org, agent_id }));
+    if let Some(state) = copy.filter(|state| state.facts == facts) {
+        return Ok(state);
     }
+    let seen = shared.look(no, org, agent_id);
+    from_rows(shared, &seen)
 }
 
-fn from_rows(shared: &Shared, facts: Facts, org: OrgId, agent_id: &str) -> Result<AgentState, Error> {
+fn from_rows(shared: &Shared, seen: &Seen) -> Result<AgentState, Error> {
+    let facts = seen.facts;
     if facts.count == 0 {
         return Ok(AgentState::loaded(facts, Window::new(), [].into()));
     }
-    let reader = shared.reader(org, Some(agent_id));
-    let mut rows = reader.newest(WINDOW)?;
+    let carry = seen.carry()?;
+    let (after, carried) = match carry {
+        Some(CarryRecord { facts, window, .. }) => (facts.last_seq, window.unwrap_or_default()),
+        None => (0, CarriedWindow::default()),
+    };
+    let mut rows = seen.reader.newest(WINDOW)?;
+    // Those that a carried window covers are in it, or were out of it for good.
+    rows.retain(|row| row.seq > after);
     // Which arrival a row was is not stored. Numbering the rows up to the newest arrival keeps their order
     // and never numbers one too low, which could pass a doubtful event for a new one.
     rows.sort_by_key(|row| row.seq);
     let first = facts.count - (rows.len() as u64).min(facts.count);
-    let window = rows
-        .iter()
-        .zip(first + 1..)
-        .map(|(row, arrival)| Slot {
-            recorded_at: row.recorded_at,
-            arrival,
-            latency_us: row.evaluation.total_latency_us,
-            passed: row.evaluation.passed,
-            identity: identify(
-                row.evaluation.evaluation_id.as_deref(),
-                &recorded(row),
-                &shared.identities,
-            )
-            .0,
-        })
-        .collect();
+    let slots = rows.iter().zip(first + 1..).map(|(row, arrival)| Slot {
+        recorded_at: row.recorded_at,
+        arrival,
+        latency_us: row.evaluation.total_latency_us,
+        passed: row.evaluation.passed,
+        identity: identify(
+            row.evaluation.evaluation_id.as_deref(),
+            &recorded(row),
+            &shared.identities,
+        )
+        .0,
+    });
+    let window = carried.slots.into_iter().chain(slots).collect();
     let mut aside = Vec::new();
     if facts.last_aside + WINDOW as u64 > facts.count {
-        let arrivals = reader.newest_arrivals(WINDOW)?;
+        let is_new = |aside: &Aside| aside.arrival + WINDOW as u64 > facts.count;
+        aside.extend(carried.aside.into_iter().filter(is_new));
+        let mut arrivals = seen.reader.newest_arrivals(WINDOW)?;
+        arrivals.retain(|row| row.seq > after);
         let first = facts.count - (arrivals.len() as u64).min(facts.count);
         aside.extend(arrivals.iter().zip(first + 1..).filter_map(|(row, arrival)| {
             let id = row.evaluation.evaluation_id.as_deref();

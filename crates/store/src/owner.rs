@@ -10,6 +10,7 @@ mod residents;
 use crate::agent::{AgentName, AgentNo, AgentState, Answer, Question};
 use crate::batch::{Batch, Verdict};
 use crate::clock::ReceiptClock;
+use crate::codec;
 use crate::loader::Errand;
 use crate::shared::{Permit, Shared};
 use crate::{KeyId, NotKept, OrgId, Receipt, Refused, Reply, Source};
@@ -48,12 +49,44 @@ pub(crate) struct Registration {
     pub(crate) permit: Permit,
 }
 
+/// Agents whose oldest rows are about to go.
+pub(crate) struct CarryOrder {
+    /// The segment that goes: where it is still written, it is left first.
+    pub(crate) leaves: u64,
+    pub(crate) agents: Vec<CarryItem>,
+    pub(crate) reply: Reply<usize>,
+}
+
+/// One of them.
+pub(crate) struct CarryItem {
+    pub(crate) no: AgentNo,
+    pub(crate) org: OrgId,
+    pub(crate) agent_id: Arc<str>,
+    pub(crate) form: Form,
+}
+
+/// What is to be carried of it.
+pub(crate) enum Form {
+    /// Its counts and times alone.
+    Facts,
+    /// Its window too; the state where it was cold when somebody looked.
+    Window(Option<AgentState>),
+}
+
 /// What the owner is asked to do.
 pub(crate) enum Message {
     Batch(Work),
     Register(Registration),
+    Carry(CarryOrder),
     /// Take no more; leave everything on disk.
     Close,
+}
+
+impl CarryItem {
+    /// The most that it can take of a frame, in bytes.
+    pub(crate) fn frame_bytes(&self) -> usize {
+        codec::max_carry_bytes(&self.agent_id, matches!(self.form, Form::Window(_)))
+    }
 }
 
 impl Message {
@@ -62,6 +95,7 @@ impl Message {
         match self {
             Self::Batch(work) => (work.reply)(Err(why.clone())),
             Self::Register(registration) => (registration.reply)(Err(why.clone())),
+            Self::Carry(order) => (order.reply)(Err(why.clone())),
             Self::Close => {}
         }
     }
@@ -71,6 +105,7 @@ impl Message {
         match self {
             Self::Batch(work) => group::frame_bytes(&work.batch),
             Self::Register(registration) => group::registration_bytes(&registration.agent_id),
+            Self::Carry(order) => order.agents.iter().map(CarryItem::frame_bytes).sum(),
             Self::Close => 0,
         }
     }
@@ -183,6 +218,16 @@ impl Owner {
         if waiting.is_empty() {
             return;
         }
+        for message in &waiting {
+            if let Message::Carry(order) = message
+                && self
+                    .segment
+                    .as_ref()
+                    .is_some_and(|open| open.number() == order.leaves)
+            {
+                self.journal.roll();
+            }
+        }
         let mut group = match self.begin_group(waiting.iter().map(Message::frame_bytes).sum()) {
             Ok(group) => group,
             Err(why) => {
@@ -194,6 +239,7 @@ impl Owner {
             match message {
                 Message::Batch(work) => self.take_batch(work, &mut group),
                 Message::Register(registration) => self.take_registration(registration, &mut group),
+                Message::Carry(order) => group.carry(order, &self.residents, &self.shared),
                 Message::Close => {}
             }
         }

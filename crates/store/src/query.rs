@@ -4,6 +4,7 @@ mod fetch;
 mod merge;
 mod page;
 
+use crate::codec::{CarryRecord, Malformed};
 use crate::index::{Filter, OrgTotals, RowKey, Rows};
 use crate::segments::SegmentIndex;
 use crate::{Error, OrgId, StoredEvent};
@@ -113,10 +114,51 @@ impl Snapshot {
     pub(crate) fn event(&self, seq: u64) -> Result<Option<StoredEvent>, Error> {
         for (at, view) in self.views.iter().enumerate() {
             if let Some(ordinal) = view.ordinal_of(self.org, seq)? {
-                return self.fetcher().event(at, ordinal).map(Some);
+                return self.fetcher().event_or_none(at, ordinal);
             }
         }
         Ok(None)
+    }
+
+    /// The agent's carry record in this segment, which has one.
+    pub(crate) fn carry(&self, segment: u64) -> Result<CarryRecord, Error> {
+        let agent_id = self.agent_id.as_deref().unwrap_or_default();
+        let Some(View { segment, index, .. }) = self.views.iter().find(|view| view.segment.number == segment)
+        else {
+            return Err(Error::System {
+                what: "an agent's carried window",
+                why: format!("segment {segment}, which has it, is gone"),
+            });
+        };
+        let place = match index {
+            SegmentIndex::Open(index) => index.read().carry(self.org, agent_id),
+            SegmentIndex::Sealed(index) => index.carry(self.org, agent_id)?,
+        };
+        let damaged = |offset, Malformed(what)| Error::Damaged {
+            file: segment.path.to_path_buf(),
+            offset,
+            what: what.to_owned(),
+        };
+        let place = place.ok_or_else(|| damaged(0, Malformed("its index lacks a carry record")))?;
+        let body = journal::read_record(segment, place.offset, place.bytes)?;
+        CarryRecord::read(&body).map_err(|what| damaged(place.offset, what))
+    }
+
+    /// How many rows there are in segments behind this one; counts no further than `enough`.
+    pub(crate) fn rows_after(&self, segment: u64, enough: usize) -> Result<usize, Error> {
+        let mut rows = 0;
+        for view in self
+            .views
+            .iter()
+            .rev()
+            .take_while(|view| view.segment.number > segment)
+        {
+            rows += self.rows(view, None)?.map_or(0, |rows| rows.len() as usize);
+            if rows >= enough {
+                break;
+            }
+        }
+        Ok(rows)
     }
 
     /// All rows recorded at exactly this time.

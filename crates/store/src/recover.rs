@@ -1,14 +1,16 @@
 //! Opening a store: recover the log, open or rebuild the indexes, bring the registry up to the log's end.
 
-use crate::agent::AgentName;
+use crate::agent::{AgentName, AgentNo};
 use crate::checkpoint::{self, Covered};
-use crate::codec::{self, BatchReader, Malformed, RegistrationRecord, Word, read_words};
+use crate::codec::{
+    self, AgentWord, BatchReader, CarryRecord, Malformed, RegistrationRecord, Word, read_words,
+};
 use crate::damage::Damage;
 use crate::facts::{Facts, Recorded};
 use crate::identity::Identities;
-use crate::index::{BlockCache, NewBatch, OpenIndex, SealedIndex, SegmentExtent};
+use crate::index::{BlockCache, CarryPlace, NewBatch, OpenIndex, SealedIndex, SegmentExtent};
 use crate::progress::Progress;
-use crate::registry::{Entry, Registry};
+use crate::registry::{Carried, Entry, Registry};
 use crate::sealing::Sealing;
 use crate::segments::{self, SegmentIndex};
 use crate::shared::{Published, Shared};
@@ -16,6 +18,7 @@ use crate::spill::Spill;
 use crate::{Error, Observer, Options, OrgId};
 use journal::{Disk, FrameRef, Journal, Segment};
 use parking_lot::RwLock;
+use reputation::Micros;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -67,6 +70,7 @@ pub(crate) fn open(
         damage: Damage::default(),
         resident_windows: Default::default(),
         in_flight: Arc::default(),
+        event_bytes: Default::default(),
         disk,
         dir,
         options,
@@ -151,7 +155,12 @@ pub(crate) fn index_frame(segment: &Segment, frame: &FrameRef, index: &OpenIndex
             codec::BATCH => BatchReader::new(record.body)
                 .and_then(|reader| NewBatch::of(&reader, offset, record.record_bytes()))
                 .and_then(|batch| index.add_batch(&batch)),
-            codec::REGISTRATION => Ok(()),
+            codec::REGISTRATION => RegistrationRecord::read(record.body)
+                .map(|registration| index.received(registration.received_at)),
+            codec::CARRY => CarryRecord::read(record.body).and_then(|carry| {
+                let bytes = record.record_bytes();
+                index.add_carry(carry.agent, CarryPlace { offset, bytes }, carry.carried_at)
+            }),
             kind if record.must_understand => {
                 return Err(Error::UnknownRecord {
                     file: segment.path.to_path_buf(),
@@ -187,7 +196,8 @@ impl Replay {
                 codec::WORDS => self.words(record.body),
                 codec::BATCH if counts => self.batch(&mut published.registry, record.body),
                 codec::REGISTRATION if counts => register(&mut published.registry, record.body),
-                codec::BATCH | codec::REGISTRATION => Ok(()),
+                codec::CARRY if counts => self.carry(&mut published.registry, segment.number, record.body),
+                codec::BATCH | codec::REGISTRATION | codec::CARRY => Ok(()),
                 kind if record.must_understand => {
                     return Err(Error::UnknownRecord {
                         file: segment.path.to_path_buf(),
@@ -219,19 +229,8 @@ impl Replay {
         let reader = BatchReader::new(body)?;
         let header = reader.header;
         for (seq, row) in (header.first_seq..).zip(reader.rows()) {
-            let row = row?;
-            let (org, agent_id) = self
-                .agents
-                .get(row.agent.0 as usize)
-                .ok_or(Malformed("a row names no known agent"))?;
-            let name = AgentName { org: *org, agent_id };
-            let no = registry.find(name).unwrap_or_else(|| {
-                registry.add_unordered(Entry::new(
-                    *org,
-                    Arc::clone(agent_id),
-                    Facts::new(row.recorded_at),
-                ))
-            });
+            let Some(row) = row? else { continue };
+            let no = self.agent(registry, row.agent, row.recorded_at)?;
             let entry = registry.entry_mut(no);
             if entry.facts.last_seq >= seq {
                 continue; // the checkpoint's entry was copied after this event was counted
@@ -246,6 +245,36 @@ impl Replay {
             (entry.summary, entry.floor) = (None, None);
         }
         Ok(())
+    }
+
+    /// Takes over what a carry says of all that came before it, in place of what was counted of that: some of
+    /// it may have gone.
+    fn carry(&self, registry: &mut Registry, segment: u64, body: &[u8]) -> Result<(), Malformed> {
+        let carry = CarryRecord::read(body)?;
+        let no = self.agent(registry, carry.agent, carry.facts.first_seen)?;
+        let entry = registry.entry_mut(no);
+        entry.carried = Some(Carried {
+            segment,
+            has_window: carry.window.is_some(),
+        });
+        // The checkpoint's entry may know of events after the carry.
+        if entry.facts.last_seq <= carry.facts.last_seq && entry.facts != carry.facts {
+            entry.facts = carry.facts;
+            (entry.summary, entry.floor) = (None, None);
+        }
+        Ok(())
+    }
+
+    /// The place of an agent of the dictionary, which may be new.
+    fn agent(&self, registry: &mut Registry, word: AgentWord, since: Micros) -> Result<AgentNo, Malformed> {
+        let (org, agent_id) = self
+            .agents
+            .get(word.0 as usize)
+            .ok_or(Malformed("a record names no known agent"))?;
+        let name = AgentName { org: *org, agent_id };
+        Ok(registry.find(name).unwrap_or_else(|| {
+            registry.add_unordered(Entry::new(*org, Arc::clone(agent_id), Facts::new(since)))
+        }))
     }
 }
 

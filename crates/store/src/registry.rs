@@ -31,8 +31,19 @@ pub(crate) struct Entry {
     pub(crate) floor: Option<Micros>,
     /// Where a copy of its window lies, if one was put aside.
     pub(crate) spilled: Option<crate::spill::Place>,
+    /// Where its newest carry record is, if it has one.
+    pub(crate) carried: Option<Carried>,
     /// Whether the owner has its state in memory. Written by the owner alone.
     resident: AtomicBool,
+}
+
+/// Which carry record is an agent's newest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Carried {
+    /// The number of the segment that has it.
+    pub(crate) segment: u64,
+    /// Whether it has the agent's window.
+    pub(crate) has_window: bool,
 }
 
 /// The agents of one organisation, in the orders in which they are listed.
@@ -76,6 +87,7 @@ impl Entry {
             summary: None,
             floor: None,
             spilled: None,
+            carried: None,
             resident: AtomicBool::new(false),
         }
     }

@@ -1,12 +1,14 @@
 //! The segments that readers see, each with its index, oldest first.
 
-use crate::codec::Malformed;
-use crate::index::{self, NewBatch, OpenIndex, SealedIndex, SegmentExtent, TimeSpan};
+use crate::agent::AgentNo;
+use crate::codec::{AgentWord, Malformed};
+use crate::index::{self, AgentIn, CarryPlace, NewBatch, OpenIndex, SealedIndex, SegmentExtent, TimeSpan};
 use crate::query::{Snapshot, View};
 use crate::shared::Shared;
 use crate::{Error, OrgId, Stats};
 use hashbrown::HashSet;
 use journal::Segment;
+use reputation::Micros;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,6 +24,21 @@ struct Entry {
     index: SegmentIndex,
 }
 
+/// What a group has besides words and batches.
+#[derive(Default)]
+pub(crate) struct Other {
+    pub(crate) received_at: Micros,
+    pub(crate) carries: Vec<NewCarry>,
+}
+
+/// A carry record that is new in the segment.
+pub(crate) struct NewCarry {
+    pub(crate) no: AgentNo,
+    pub(crate) agent: AgentWord,
+    pub(crate) place: CarryPlace,
+    pub(crate) has_window: bool,
+}
+
 /// Where a segment's index is.
 #[derive(Clone)]
 pub(crate) enum SegmentIndex {
@@ -29,6 +46,32 @@ pub(crate) enum SegmentIndex {
     Open(Arc<OpenIndex>),
     /// In its file.
     Sealed(Arc<SealedIndex>),
+}
+
+impl SegmentIndex {
+    /// How many rows it has places for.
+    pub(crate) fn rows(&self) -> u32 {
+        match self {
+            Self::Open(index) => index.read().rows(),
+            Self::Sealed(index) => index.rows,
+        }
+    }
+
+    /// The latest time of receipt of anything in the segment.
+    pub(crate) fn newest_receipt(&self) -> Option<Micros> {
+        match self {
+            Self::Open(index) => index.read().newest_receipt(),
+            Self::Sealed(index) => index.newest_receipt,
+        }
+    }
+
+    /// The agents of the segment's dictionary.
+    pub(crate) fn agents(&self) -> Result<Vec<AgentIn>, Error> {
+        match self {
+            Self::Open(index) => Ok(index.read().agents().collect()),
+            Self::Sealed(index) => index.agents().collect(),
+        }
+    }
 }
 
 impl Segments {
@@ -43,6 +86,7 @@ impl Segments {
         segment: &Segment,
         words: &[Vec<u8>],
         batches: &[NewBatch],
+        other: &Other,
     ) -> Result<Option<u64>, Malformed> {
         let before = self
             .entries
@@ -62,6 +106,9 @@ impl Segments {
         {
             words.iter().try_for_each(|words| index.add_words(words))?;
             batches.iter().try_for_each(|batch| index.add_batch(batch))?;
+            let mut carries = other.carries.iter();
+            carries.try_for_each(|carry| index.add_carry(carry.agent, carry.place, other.received_at))?;
+            index.received(other.received_at);
         }
         Ok(full)
     }
@@ -107,12 +154,36 @@ impl Segments {
         self.entries.get(at)
     }
 
-    fn set_index(&mut self, number: u64, index: SegmentIndex) {
-        if let Ok(at) = self
+    /// Gives a segment another index, unless another generation has taken its place meanwhile.
+    fn set_index(&mut self, segment: &Segment, index: SegmentIndex) {
+        let found = self
             .entries
-            .binary_search_by_key(&number, |entry| entry.segment.number)
+            .binary_search_by_key(&segment.number, |entry| entry.segment.number);
+        if let Some(entry) = found.ok().and_then(|at| self.entries.get_mut(at))
+            && entry.segment.generation == segment.generation
         {
-            self.entries[at].index = index;
+            entry.index = index;
+        }
+    }
+
+    /// The oldest segment, with its index, and the number of the newest.
+    pub(crate) fn ends(&self) -> Option<(Segment, SegmentIndex, u64)> {
+        let (oldest, newest) = (self.entries.first()?, self.entries.last()?);
+        Some((
+            oldest.segment.clone(),
+            oldest.index.clone(),
+            newest.segment.number,
+        ))
+    }
+
+    /// Shows the oldest segment no more.
+    fn drop_oldest(&mut self, number: u64) {
+        if self
+            .entries
+            .first()
+            .is_some_and(|entry| entry.segment.number == number)
+        {
+            self.entries.remove(0);
         }
     }
 
@@ -159,8 +230,20 @@ pub(crate) fn seal(shared: &Shared, number: u64) -> Result<u64, Error> {
         .published
         .write()
         .segments
-        .set_index(number, SegmentIndex::Sealed(sealed));
+        .set_index(&entry.segment, SegmentIndex::Sealed(sealed));
     Ok(entry.segment.end())
+}
+
+/// Removes the oldest segment for good: first from the disk, so that a failure leaves all as it was.
+pub(crate) fn remove_oldest(shared: &Shared, segment: &Segment) -> Result<(), Error> {
+    segment.remove()?;
+    shared.published.write().segments.drop_oldest(segment.number);
+    let path = index_path(&shared.dir, &SegmentExtent::of(segment));
+    // If it stays, the next start removes it.
+    if let Err(error) = shared.disk.remove(&path) {
+        tracing::warn!(file = %path.display(), %error, "an index of a segment that is gone cannot be removed");
+    }
+    Ok(())
 }
 
 /// Writes the index file of a segment and opens it.
@@ -204,7 +287,7 @@ pub(crate) fn rebuild(shared: &Shared, file: &Path) -> Result<(), Error> {
         .published
         .write()
         .segments
-        .set_index(entry.segment.number, SegmentIndex::Sealed(sealed));
+        .set_index(&entry.segment, SegmentIndex::Sealed(sealed));
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! What the threads of a store share: what is published, and the handles to everything beside the log.
 
 use crate::agent::{AgentName, AgentNo, AgentState};
+use crate::codec::CarryRecord;
 use crate::damage::Damage;
 use crate::facts::Facts;
 use crate::identity::Identities;
@@ -8,7 +9,7 @@ use crate::index::BlockCache;
 use crate::loader;
 use crate::progress::Progress;
 use crate::query::Snapshot;
-use crate::registry::{AgentUpdate, Registry};
+use crate::registry::{AgentUpdate, Carried, Registry};
 use crate::sealing::Sealing;
 use crate::segments;
 use crate::segments::Segments;
@@ -19,7 +20,7 @@ use parking_lot::RwLock;
 use reputation::Summary;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What readers see: all of it on stable storage.
 #[derive(Default)]
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) damage: Damage,
     pub(crate) resident_windows: AtomicUsize,
     pub(crate) in_flight: Arc<AtomicUsize>,
+    /// Bytes of batch records that this process published.
+    pub(crate) event_bytes: AtomicU64,
 }
 
 impl Shared {
@@ -70,6 +73,17 @@ impl Shared {
     /// What is stored of an organisation, or of one of its agents, at this moment.
     pub(crate) fn reader(&self, org: OrgId, agent_id: Option<&str>) -> Snapshot {
         self.published.read().segments.snapshot(org, agent_id)
+    }
+
+    /// All that is published of an agent at one moment.
+    pub(crate) fn look(&self, no: AgentNo, org: OrgId, agent_id: &str) -> Seen {
+        let published = self.published.read();
+        let entry = published.registry.entry(no);
+        Seen {
+            facts: entry.facts,
+            carried: entry.carried,
+            reader: published.segments.snapshot(org, Some(agent_id)),
+        }
     }
 
     /// Reads; where an index turns out to be damaged, rebuilds it and reads again. Damage of the stored
@@ -104,6 +118,23 @@ impl Shared {
         if published.registry.entry(no).facts == state.facts {
             published.registry.update(&AgentUpdate::of(no, state));
         }
+    }
+}
+
+/// An agent at one moment: what is known of it, and its rows.
+pub(crate) struct Seen {
+    pub(crate) facts: Facts,
+    pub(crate) carried: Option<Carried>,
+    pub(crate) reader: Snapshot,
+}
+
+impl Seen {
+    /// Its carry, if that has a window.
+    pub(crate) fn carry(&self) -> Result<Option<CarryRecord>, Error> {
+        let with_window = self.carried.filter(|carried| carried.has_window);
+        with_window
+            .map(|carried| self.reader.carry(carried.segment))
+            .transpose()
     }
 }
 

@@ -9,11 +9,12 @@ use crate::owner::{Message, Owner, Registration, Work};
 use crate::recover::{self, Recovered};
 use crate::sealing::Background;
 use crate::shared::{Permit, Shared};
+use crate::upkeep::{self, Upkeep};
 use crate::{
     Agent, AgentOrder, Booked, Error, EventPage, EventQuery, Health, KeyId, NotKept, OrgId, Receipt, Refused,
     Stats, StoredEvent, Submission,
 };
-use crossbeam_channel::{Sender, unbounded};
+use crossbeam_channel::{Sender, bounded, unbounded};
 use journal::Disk;
 use parking_lot::Mutex;
 use reputation::{Micros, Summary};
@@ -44,6 +45,12 @@ pub struct Options {
     pub max_in_flight: usize,
     /// Age at which the open segment is sealed even if it isn't full.
     pub segment_age: Duration,
+    /// How long events are kept after their receipt; `None` for ever.
+    pub retention: Option<Duration>,
+    /// Bytes of segments and indexes beyond which the oldest go; `None` for no limit.
+    pub retention_bytes: Option<u64>,
+    /// How often it's looked whether something is to be done about stored segments.
+    pub upkeep_every: Duration,
     /// The time of receipt.
     pub clock: Clock,
 }
@@ -57,6 +64,9 @@ impl Default for Options {
             cache_bytes: 64 << 20,
             max_in_flight: 4_096,
             segment_age: Duration::from_secs(86_400),
+            retention: None,
+            retention_bytes: None,
+            upkeep_every: Duration::from_secs(1),
             clock: system_clock(),
         }
     }
@@ -69,6 +79,10 @@ pub trait Observer: Send + Sync {
     /// The frame of this number is on stable storage and readers see it; these are its batches, whose senders
     /// are answered next. Frames come in order, each once.
     fn booked(&self, _frame_seq: u64, _batches: &[Booked]) {}
+    /// Retention wrote so many bytes of carry records.
+    fn carried(&self, _bytes: u64) {}
+    /// Retention let a segment with so many events go.
+    fn let_go(&self, _events: u64) {}
 }
 
 /// Hears nothing.
@@ -81,7 +95,8 @@ pub struct Store {
     journal_state: journal::StateHandle,
     owner: Sender<Message>,
     loaders: Mutex<Option<Sender<Errand>>>,
-    draining: AtomicBool,
+    draining: Arc<AtomicBool>,
+    upkeep: Sender<upkeep::Job>,
     cursor_key: [u8; 32],
     threads: Mutex<Option<Threads>>,
 }
@@ -90,6 +105,7 @@ struct Threads {
     owner: JoinHandle<Vec<(crate::agent::AgentNo, crate::agent::AgentState)>>,
     loaders: Vec<JoinHandle<()>>,
     background: JoinHandle<Background>,
+    upkeep: JoinHandle<()>,
 }
 
 impl Store {
@@ -125,17 +141,26 @@ impl Store {
             let shared = Arc::clone(&shared);
             spawn("repute-seal", move || background.run(&shared))?
         };
+        let draining = Arc::new(AtomicBool::new(false));
+        let (upkeep_inbox, jobs) = unbounded(); // bounded by those who wait
+        let upkeep = {
+            let (shared, closing) = (Arc::clone(&shared), Arc::clone(&draining));
+            let upkeep = Upkeep::new(owner_inbox.clone());
+            spawn("repute-upkeep", move || upkeep.run(&shared, &jobs, &closing))?
+        };
         Ok(Self {
             shared,
             journal_state,
             owner: owner_inbox,
             loaders: Mutex::new(Some(loader_inbox)),
-            draining: AtomicBool::new(false),
+            draining,
+            upkeep: upkeep_inbox,
             cursor_key: secret,
             threads: Mutex::new(Some(Threads {
                 owner,
                 loaders,
                 background,
+                upkeep,
             })),
         })
     }
@@ -325,6 +350,14 @@ impl Store {
         stats
     }
 
+    /// Waits until retention has done what it can do now.
+    pub fn settle(&self) {
+        let (done, settled) = bounded(0);
+        if self.upkeep.send(upkeep::Job::Settle(done)).is_ok() {
+            let _ = settled.recv(); // ends when the sender is dropped
+        }
+    }
+
     /// The key under which cursors are authenticated.
     #[must_use]
     pub fn cursor_key(&self) -> [u8; 32] {
@@ -351,6 +384,8 @@ impl Store {
         for loader in threads.loaders {
             let _ = loader.join();
         }
+        let _ = self.upkeep.send(upkeep::Job::Close);
+        let _ = threads.upkeep.join();
         self.shared.sealing.close();
         if let Ok(mut background) = threads.background.join() {
             background.finish(&self.shared, &residents);

@@ -98,19 +98,19 @@ impl<'a> BatchReader<'a> {
         Ok(Self { header, rows: reader })
     }
 
-    /// The rows in order; ends at the first that is malformed.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = Result<Row<'a>, Malformed>> {
+    /// The rows in order, `None` for one that was erased; ends at the first that is malformed.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Result<Option<Row<'a>>, Malformed>> {
         let received_at = self.header.received_at;
-        self.raw_rows().map(move |bytes| Row::read(bytes?, received_at))
+        self.raw_rows().map(move |bytes| read_row(bytes?, received_at))
     }
 
-    /// The row at this place, from 0.
-    pub(crate) fn row(&self, index: u32) -> Result<Row<'a>, Malformed> {
+    /// The row at this place, from 0; `None` if it was erased.
+    pub(crate) fn row(&self, index: u32) -> Result<Option<Row<'a>>, Malformed> {
         let bytes = self
             .raw_rows()
             .nth(index as usize)
             .ok_or(Malformed("a row is missing"))?;
-        Row::read(bytes?, self.header.received_at)
+        read_row(bytes?, self.header.received_at)
     }
 
     fn raw_rows(&self) -> impl Iterator<Item = Result<&'a [u8], Malformed>> {
@@ -127,6 +127,14 @@ impl<'a> BatchReader<'a> {
             Some(bytes)
         })
     }
+}
+
+/// A row of no bytes is what erasing leaves, so that the others keep their places.
+fn read_row(bytes: &[u8], received_at: Micros) -> Result<Option<Row<'_>>, Malformed> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    Row::read(bytes, received_at).map(Some)
 }
 
 #[cfg(test)]
@@ -280,7 +288,7 @@ mod tests {
         let reader = BatchReader::new(body)?;
         let mut all = Vec::new();
         for row in reader.rows() {
-            let row = row?;
+            let row = row?.expect("no row was erased");
             let mut gates = Vec::new();
             for gate in row.gates() {
                 let gate = gate?;

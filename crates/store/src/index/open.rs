@@ -2,7 +2,7 @@
 
 use super::column::Column;
 use super::list::{ListRow, RowKey, RowList};
-use super::{ASK_ROW, BatchPlace, NO_TEXT, OrgTotals, TimeSpan};
+use super::{ASK_ROW, AgentIn, BatchPlace, CarryPlace, NO_TEXT, OrgTotals, TimeSpan};
 use crate::OrgId;
 use crate::codec::{AgentWord, BatchReader, IdForm, Malformed, Row, TextRef, TextWord, Word, read_words};
 use hashbrown::HashMap;
@@ -37,7 +37,9 @@ pub(crate) struct NewBatch {
     pub(crate) offset: u64,
     /// The record with its header, in bytes.
     pub(crate) bytes: u32,
-    pub(crate) rows: Vec<NewRow>,
+    pub(crate) received_at: Micros,
+    /// `None` for a row that was erased.
+    pub(crate) rows: Vec<Option<NewRow>>,
 }
 
 impl NewRow {
@@ -82,16 +84,24 @@ impl NewBatch {
     pub(crate) fn of(reader: &BatchReader<'_>, offset: u64, bytes: u32) -> Result<Self, Malformed> {
         let rows = reader
             .rows()
-            .map(|row| NewRow::of(&row?))
+            .map(|row| row?.as_ref().map(NewRow::of).transpose())
             .collect::<Result<_, _>>()?;
         Ok(Self {
             org: reader.header.org,
             first_seq: reader.header.first_seq,
             offset,
             bytes,
+            received_at: reader.header.received_at,
             rows,
         })
     }
+}
+
+/// The rows of a batch that were not erased, with their ordinals.
+fn rows_of(first_ordinal: u32, batch: &NewBatch) -> impl Iterator<Item = (u32, &NewRow)> {
+    (first_ordinal..)
+        .zip(&batch.rows)
+        .filter_map(|(ordinal, row)| Some((ordinal, row.as_ref()?)))
 }
 
 /// How a word stands in a column: its number plus one.
@@ -119,6 +129,8 @@ pub(crate) struct Inner {
     pub(super) rows: u32,
     /// Some row's tool or failed gates stand in the row alone.
     pub(super) asks_rows: bool,
+    /// The latest time of receipt of anything in the segment.
+    pub(super) newest_receipt: Option<Micros>,
 }
 
 /// The rows of one agent in the segment.
@@ -128,6 +140,8 @@ pub(super) struct AgentRows {
     pub(super) rows: RowList,
     /// Rows that were clamped: timestamp as sent, ordinal. Sorted.
     pub(super) clamped: Vec<(Micros, u32)>,
+    /// The agent's newest carry record in the segment.
+    pub(super) carry: Option<CarryPlace>,
 }
 
 /// The rows of one organisation in the segment.
@@ -156,11 +170,36 @@ impl OpenIndex {
     pub(crate) fn add_batch(&self, batch: &NewBatch) -> Result<(), Malformed> {
         let mut inner = self.inner.write();
         let known = inner.agents.len();
-        if batch.rows.iter().any(|row| row.agent.0 as usize >= known) {
+        if batch
+            .rows
+            .iter()
+            .flatten()
+            .any(|row| row.agent.0 as usize >= known)
+        {
             return Err(Malformed("a row names an agent that the dictionary lacks"));
         }
         inner.add_batch(batch);
         Ok(())
+    }
+
+    /// Takes in an agent's carry record.
+    pub(crate) fn add_carry(
+        &self,
+        agent: AgentWord,
+        carry: CarryPlace,
+        carried_at: Micros,
+    ) -> Result<(), Malformed> {
+        let mut inner = self.inner.write();
+        let entry = inner.agents.get_mut(agent.0 as usize);
+        let entry = entry.ok_or(Malformed("a carry names an agent that the dictionary lacks"))?;
+        entry.carry = Some(carry);
+        inner.received(carried_at);
+        Ok(())
+    }
+
+    /// Takes note that something without rows was received.
+    pub(crate) fn received(&self, at: Micros) {
+        self.inner.write().received(at);
     }
 
     /// The index to read from, for a short while: writers wait.
@@ -178,7 +217,12 @@ impl Inner {
             agent_id,
             rows: RowList::default(),
             clamped: Vec::new(),
+            carry: None,
         });
+    }
+
+    fn received(&mut self, at: Micros) {
+        self.newest_receipt = self.newest_receipt.max(Some(at));
     }
 
     fn org_mut(&mut self, org: OrgId) -> &mut OrgRows {
@@ -194,6 +238,7 @@ impl Inner {
     }
 
     fn add_batch(&mut self, batch: &NewBatch) {
+        self.received(batch.received_at);
         if batch.rows.is_empty() {
             return;
         }
@@ -206,13 +251,18 @@ impl Inner {
             bytes: batch.bytes,
         });
         for row in &batch.rows {
+            let Some(row) = row else {
+                self.tools.push(NO_TEXT);
+                self.failed.push(NO_TEXT);
+                continue;
+            };
             let set = self.set_of(row.failed.as_deref());
             self.asks_rows |= row.tool == ASK_ROW || set == ASK_ROW;
             self.tools.push(row.tool);
             self.failed.push(set);
         }
         self.rows += batch.rows.len() as u32;
-        for (ordinal, row) in (first_ordinal..).zip(&batch.rows) {
+        for (ordinal, row) in rows_of(first_ordinal, batch) {
             let key = RowKey {
                 recorded_at: row.recorded_at,
                 ordinal,
@@ -232,7 +282,7 @@ impl Inner {
         org.totals.first_seq = org.totals.first_seq.min(batch.first_seq);
         org.totals.last_seq = batch.first_seq + batch.rows.len() as u64 - 1;
         org.batches.push(number);
-        for (ordinal, row) in (first_ordinal..).zip(&batch.rows) {
+        for (ordinal, row) in rows_of(first_ordinal, batch) {
             let key = RowKey {
                 recorded_at: row.recorded_at,
                 ordinal,
@@ -303,6 +353,26 @@ impl Inner {
         all.filter(|(time, _)| *time == sent)
             .map(|(_, ordinal)| *ordinal)
             .collect()
+    }
+
+    /// Where the agent's newest carry record of the segment is.
+    pub(crate) fn carry(&self, org: OrgId, agent_id: &str) -> Option<CarryPlace> {
+        let word = self.orgs.get(&org)?.agents.get(agent_id)?;
+        self.agents[word.0 as usize].carry
+    }
+
+    /// The latest time of receipt of anything in the segment.
+    pub(crate) fn newest_receipt(&self) -> Option<Micros> {
+        self.newest_receipt
+    }
+
+    /// The agents of the dictionary, with the latest recorded time of their rows.
+    pub(crate) fn agents(&self) -> impl Iterator<Item = AgentIn> {
+        self.agents.iter().map(|agent| AgentIn {
+            org: agent.org,
+            agent_id: Arc::clone(&agent.agent_id),
+            latest: agent.rows.last().map(|key| key.recorded_at),
+        })
     }
 
     /// The batch that holds a row.

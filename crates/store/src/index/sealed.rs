@@ -3,10 +3,10 @@
 use super::blocks::{BlockCache, BlockFile};
 use super::list::RowKey;
 use super::write::{
-    AGENT_BYTES, BATCH_BYTES, CLAMPED_BYTES, HEADER_BYTES, MAGIC, ORG_BYTES, PASSED_BIT, SAMPLE_EVERY,
-    SECTIONS, Section, SegmentExtent, agent_hash,
+    AGENT_BYTES, BATCH_BYTES, CLAMPED_BYTES, HEADER_BYTES, MAGIC, NO_RECEIPT, ORG_BYTES, PASSED_BIT,
+    SAMPLE_EVERY, SECTIONS, Section, SegmentExtent, agent_hash,
 };
-use super::{BatchPlace, OrgTotals, TimeSpan};
+use super::{AgentIn, BatchPlace, CarryPlace, OrgTotals, TimeSpan};
 use crate::codec::{AgentWord, TextWord};
 use crate::{Error, OrgId};
 use journal::Disk;
@@ -30,6 +30,8 @@ pub(crate) struct SealedIndex {
     pub(crate) file_bytes: u64,
     /// Some row's tool or failed gates stand in the row alone.
     pub(crate) asks_rows: bool,
+    /// The latest time of receipt of anything in the segment.
+    pub(crate) newest_receipt: Option<Micros>,
     /// Texts and failed sets, while somebody uses them.
     words: Mutex<Weak<SealedWords>>,
 }
@@ -63,6 +65,7 @@ struct OrgEntry {
 struct AgentEntry {
     list: ListPlace,
     clamped: (u32, u32),
+    carry: Option<CarryPlace>,
 }
 
 impl SealedIndex {
@@ -116,7 +119,7 @@ impl SealedIndex {
             min: Micros(i64_at(&header, 60)),
             max: Micros(i64_at(&header, 68)),
         };
-        let sections = std::array::from_fn(|i| (u64_at(&header, 76 + 16 * i), u64_at(&header, 84 + 16 * i)));
+        let sections = std::array::from_fn(|i| (u64_at(&header, 84 + 16 * i), u64_at(&header, 92 + 16 * i)));
         Some(Self {
             blocks: BlockFile::new(file, path, data_bytes, checksums, cache),
             sections,
@@ -126,7 +129,10 @@ impl SealedIndex {
             agents: u32_at(&header, 56),
             span: (rows > 0).then_some(span),
             file_bytes: len,
-            asks_rows: u32_at(&header, 76 + 16 * SECTIONS) != 0,
+            asks_rows: u32_at(&header, 84 + 16 * SECTIONS) != 0,
+            newest_receipt: Some(i64_at(&header, 76))
+                .filter(|at| *at != NO_RECEIPT)
+                .map(Micros),
             words: Mutex::default(),
         })
     }
@@ -203,11 +209,34 @@ impl SealedIndex {
                         len: u32_at(&entry, 20),
                     },
                     clamped: (u32_at(&entry, 40), u32_at(&entry, 44)),
+                    carry: Some(CarryPlace {
+                        offset: u64_at(&entry, 48),
+                        bytes: u32_at(&entry, 56),
+                    })
+                    .filter(|carry| carry.bytes > 0),
                 }));
             }
             at += 1;
         }
         Ok(None)
+    }
+
+    /// Where the agent's newest carry record of the segment is.
+    pub(crate) fn carry(&self, org: OrgId, agent_id: &str) -> Result<Option<CarryPlace>, Error> {
+        Ok(self.agent(org, agent_id)?.and_then(|entry| entry.carry))
+    }
+
+    /// The agents of the dictionary, with the latest recorded time of their rows; in no order.
+    pub(crate) fn agents(&self) -> impl Iterator<Item = Result<AgentIn, Error>> {
+        (0..self.agents).map(|at| {
+            let entry: [u8; AGENT_BYTES as usize] =
+                self.read(Section::Agents, u64::from(at) * AGENT_BYTES)?;
+            Ok(AgentIn {
+                org: OrgId(u32_at(&entry, 8)),
+                agent_id: self.agent_id(AgentWord(u32_at(&entry, 12)))?,
+                latest: (u32_at(&entry, 20) > 0).then(|| Micros(i64_at(&entry, 32))),
+            })
+        })
     }
 
     /// The list of an organisation's rows, or of one of its agents'.

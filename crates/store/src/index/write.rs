@@ -9,18 +9,22 @@ use super::open::Inner;
 use crate::OrgId;
 use std::hash::Hasher as _;
 
-pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"RPTINDX1");
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"RPTINDX2");
 pub(super) const SECTIONS: usize = 14;
 /// Magic, segment (number, generation, end, first and last frame), rows, batches, orgs, agents, times,
-/// sections (start, length), whether rows must be asked for labels, block count, checksum of the block checksums, checksum of the header.
-pub(super) const HEADER_BYTES: usize = 8 + 8 + 4 + 8 + 8 + 8 + 4 * 4 + 8 + 8 + SECTIONS * 16 + 4 + 4 + 4 + 4;
+/// newest receipt, sections (start, length), whether rows must be asked for labels, block count, checksum of the
+/// block checksums, checksum of the header.
+pub(super) const HEADER_BYTES: usize =
+    8 + 8 + 4 + 8 + 8 + 8 + 4 * 4 + 8 + 8 + 8 + SECTIONS * 16 + 4 + 4 + 4 + 4;
+/// In the header, of a segment that received nothing.
+pub(super) const NO_RECEIPT: i64 = i64::MIN;
 /// In a list: the row passed.
 pub(super) const PASSED_BIT: u32 = 1 << 31;
 /// Lists hold the number of passed rows before each so many.
 pub(super) const SAMPLE_EVERY: u32 = 64;
 
 pub(super) const ORG_BYTES: u64 = 48;
-pub(super) const AGENT_BYTES: u64 = 56;
+pub(super) const AGENT_BYTES: u64 = 64;
 pub(super) const BATCH_BYTES: u64 = 32;
 pub(super) const CLAMPED_BYTES: u64 = 12;
 
@@ -47,7 +51,7 @@ pub(super) enum Section {
     /// first seq u64, last seq u64, zero u64.
     Orgs,
     /// By (hash, org, word): hash u64, org u32, word u32, list start u32, list length u32, earliest i64,
-    /// latest i64, clamped start u32, clamped length u32, zero u64.
+    /// latest i64, clamped start u32, clamped length u32, carry offset u64, carry bytes u32 (0: none), zero u32.
     Agents,
     /// Clamped rows by agent and timestamp as sent: sent i64, ordinal u32.
     Clamped,
@@ -171,10 +175,13 @@ fn agents(inner: &Inner, sections: &mut [Vec<u8>; SECTIONS], lists: &mut Lists) 
         for key in [agent.rows.first(), agent.rows.last()] {
             out.extend_from_slice(&key.map_or(0, |key| key.recorded_at.0).to_le_bytes());
         }
-        let clamped = [first_clamped as u32, agent.clamped.len() as u32, 0, 0];
+        let clamped = [first_clamped as u32, agent.clamped.len() as u32];
         clamped
             .iter()
             .for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
+        out.extend_from_slice(&agent.carry.map_or(0, |carry| carry.offset).to_le_bytes());
+        out.extend_from_slice(&agent.carry.map_or(0, |carry| carry.bytes).to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
         for (sent, ordinal) in &agent.clamped {
             sections[Section::Clamped as usize].extend_from_slice(&sent.0.to_le_bytes());
             sections[Section::Clamped as usize].extend_from_slice(&ordinal.to_le_bytes());
@@ -261,6 +268,7 @@ fn assemble(extent: &SegmentExtent, inner: &Inner, sections: &[Vec<u8>; SECTIONS
         .for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
     out.extend_from_slice(&span.map_or(0, |span| span.min.0).to_le_bytes());
     out.extend_from_slice(&span.map_or(0, |span| span.max.0).to_le_bytes());
+    out.extend_from_slice(&inner.newest_receipt.map_or(NO_RECEIPT, |at| at.0).to_le_bytes());
     out.extend_from_slice(&places);
     out.extend_from_slice(&u32::from(inner.asks_rows).to_le_bytes());
     out.extend_from_slice(&blocks.to_le_bytes());

@@ -1,19 +1,23 @@
 //! A group: what one frame records, and what is published and answered once it is on stable storage.
 
 use super::residents::Residents;
-use super::{Registration, Work};
+use super::{CarryItem, CarryOrder, Form, Registration, Work};
 use crate::agent::{AgentNo, Arrival};
 use crate::batch::{Batch, BatchEvent, Verdict};
-use crate::codec::{self, BatchEncoder, BatchHeader, BatchReader, RegistrationRecord, RowFields, Words};
+use crate::codec::{
+    self, BatchEncoder, BatchHeader, BatchReader, CarryRecord, RegistrationRecord, RowFields, Words,
+};
 use crate::facts::{Facts, Recorded};
 use crate::identity::made_at;
-use crate::index::NewBatch;
-use crate::registry::AgentUpdate;
+use crate::index::{CarryPlace, NewBatch};
+use crate::registry::{AgentUpdate, Carried};
+use crate::segments::{NewCarry, Other};
 use crate::shared::{Permit, Shared};
-use crate::{Booked, OrgId, Receipt, Refused, Reply, Source, Update};
+use crate::{Booked, NotKept, OrgId, Receipt, Refused, Reply, Source, Update};
 use journal::{Committed, Frame, Poisoned, Segment};
 use reputation::{Micros, Placement};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// The segment that frames go to, and its dictionary so far.
@@ -55,6 +59,7 @@ pub(crate) struct Group {
     /// Their offsets count from the start of the payload.
     batches: Vec<NewBatch>,
     booked: Vec<Booked>,
+    carries: Vec<NewCarry>,
     answers: Vec<Answer>,
 }
 
@@ -62,6 +67,8 @@ pub(crate) struct Group {
 enum Answer {
     Batch(Reply<Receipt>, Receipt, Permit),
     Registration(Reply<()>, Permit),
+    /// So many bytes were carried.
+    Carry(Reply<usize>, usize),
 }
 
 /// What is to be done once the group's frame is on stable storage, or is known not to be.
@@ -74,6 +81,7 @@ pub(crate) struct Publication {
     /// Their offsets count from the start of the payload.
     batches: Vec<NewBatch>,
     booked: Vec<Booked>,
+    other: Other,
     answers: Vec<Answer>,
     started: Instant,
 }
@@ -100,6 +108,7 @@ impl Group {
             words: Vec::new(),
             batches: Vec::new(),
             booked: Vec::new(),
+            carries: Vec::new(),
             answers: Vec::new(),
         }
     }
@@ -150,6 +159,64 @@ impl Group {
     /// Answers a registration with the group.
     pub(crate) fn answer(&mut self, reply: Reply<()>, permit: Permit) {
         self.answers.push(Answer::Registration(reply, permit));
+    }
+
+    /// Records what stays of agents when their oldest rows go: as they are counted at this moment, rows and
+    /// registrations of this very group included. Those whose state nobody has are left out.
+    pub(crate) fn carry(&mut self, order: CarryOrder, residents: &Residents, shared: &Shared) {
+        if self.segment.number() <= order.leaves {
+            let why = "the next segment is not prepared".to_owned();
+            return (order.reply)(Err(Refused::NotKept(NotKept::Full(why))));
+        }
+        let mut bytes = 0;
+        for CarryItem {
+            no,
+            org,
+            agent_id,
+            form,
+        } in &order.agents
+        {
+            let state = residents.get(*no).or(match form {
+                // Nobody has counted anything since, or it would be resident.
+                Form::Window(Some(state)) if shared.facts(*no) == state.facts => Some(state),
+                _ => None,
+            });
+            let (facts, window) = match (form, state) {
+                (Form::Facts, Some(state)) => (state.facts, None),
+                (Form::Facts, None) => (shared.facts(*no), None),
+                (Form::Window(_), Some(state)) => (state.facts, Some(state.carried())),
+                (Form::Window(_), None) => continue,
+            };
+            let record = CarryRecord {
+                agent: self.segment.words.agent(*org, agent_id),
+                carried_at: self.received_at,
+                facts,
+                window,
+            };
+            self.put_words();
+            let body = codec::encode_carry(&record);
+            let offset = self.frame.record(codec::CARRY, true, &body);
+            let place = CarryPlace {
+                offset: u64::from(offset),
+                bytes: count(body.len() + journal::RECORD_HEADER_BYTES),
+            };
+            bytes += place.bytes as usize;
+            self.carries.push(NewCarry {
+                no: *no,
+                agent: record.agent,
+                place,
+                has_window: record.window.is_some(),
+            });
+        }
+        self.answers.push(Answer::Carry(order.reply, bytes));
+    }
+
+    /// Puts what is new in the dictionary before what needs it.
+    fn put_words(&mut self) {
+        if let Some(words) = self.segment.words.take_new() {
+            self.frame.record(codec::WORDS, true, &words);
+            self.words.push(words);
+        }
     }
 
     /// Counts a batch whose agents are all in memory (`None` = left out) and whose doubts are settled.
@@ -237,10 +304,7 @@ impl Group {
                 })
             })
             .collect();
-        if let Some(words) = self.segment.words.take_new() {
-            self.frame.record(codec::WORDS, true, &words);
-            self.words.push(words);
-        }
+        self.put_words();
         let body = encoder.finish();
         let offset = self.frame.record(codec::BATCH, true, &body);
         // Read back just as a recovery would, so that both index the same; before the sync, since readers
@@ -294,6 +358,10 @@ impl Group {
             words: self.words,
             batches: self.batches,
             booked: self.booked,
+            other: Other {
+                received_at: self.received_at,
+                carries: self.carries,
+            },
             answers: self.answers,
             started: Instant::now(),
         };
@@ -326,12 +394,16 @@ impl Publication {
             words,
             mut batches,
             booked,
+            mut other,
             answers,
             started,
         } = self;
         batches
             .iter_mut()
             .for_each(|batch| batch.offset += committed.offset);
+        for carry in &mut other.carries {
+            carry.place.offset += committed.offset;
+        }
         let events = batches.iter().map(|batch| batch.rows.len()).sum();
         let bytes = batches.iter().map(|batch| batch.bytes as usize).sum();
         let full = {
@@ -347,9 +419,16 @@ impl Publication {
             for update in &agents {
                 published.registry.update(update);
             }
+            for carry in &other.carries {
+                published.registry.entry_mut(carry.no).carried = Some(Carried {
+                    segment: segment.number,
+                    has_window: carry.has_window,
+                });
+            }
             published.frame_seq = committed.seq;
-            published.segments.publish(&segment, &words, &batches)
+            published.segments.publish(&segment, &words, &batches, &other)
         };
+        shared.event_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         shared.progress.publish(number);
         match full {
             Ok(Some(full)) => shared.sealing.seal(full),
@@ -379,6 +458,7 @@ impl Answer {
                 drop(permit);
                 reply(Ok(()));
             }
+            Self::Carry(reply, bytes) => reply(Ok(bytes)),
         }
     }
 
@@ -386,6 +466,7 @@ impl Answer {
         match self {
             Self::Batch(reply, _, _) => reply(Err(why.clone())),
             Self::Registration(reply, _) => reply(Err(why.clone())),
+            Self::Carry(reply, _) => reply(Err(why.clone())),
         }
     }
 }

@@ -26,8 +26,14 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    /// The event at this ordinal of this view.
+    /// The event at this ordinal of this view, which is one that the view's index lists.
     pub(super) fn event(&mut self, view: usize, ordinal: u32) -> Result<StoredEvent, Error> {
+        let event = self.event_or_none(view, ordinal)?;
+        event.ok_or_else(|| self.damaged(view, 0, "its index lists a row that was erased"))
+    }
+
+    /// The event at this ordinal of this view; `None` if it was erased.
+    pub(super) fn event_or_none(&mut self, view: usize, ordinal: u32) -> Result<Option<StoredEvent>, Error> {
         self.load(view, ordinal)?;
         let Some((_, place, body)) = self.last.take() else {
             unreachable!("a batch was just loaded")
@@ -66,12 +72,14 @@ impl<'a> Fetcher<'a> {
         place: &BatchPlace,
         body: &[u8],
         ordinal: u32,
-    ) -> Result<StoredEvent, Wrong> {
+    ) -> Result<Option<StoredEvent>, Wrong> {
         let reader = BatchReader::new(body)?;
         let index = ordinal - place.first_ordinal;
-        let row = reader.row(index)?;
+        let Some(row) = reader.row(index)? else {
+            return Ok(None);
+        };
         let header = reader.header;
-        Ok(StoredEvent {
+        Ok(Some(StoredEvent {
             seq: header.first_seq + u64::from(index),
             evaluation: self.evaluation(view, &row)?,
             score: row.score,
@@ -81,7 +89,7 @@ impl<'a> Fetcher<'a> {
             key: header.key,
             signed: header.signed,
             late: row.late,
-        })
+        }))
     }
 
     fn evaluation(&mut self, view: usize, row: &Row<'_>) -> Result<Evaluation<'static>, Wrong> {

@@ -4,10 +4,12 @@
 
 mod books;
 mod crash;
+mod forgetting;
 mod kit;
 mod model;
 mod once;
 mod repair;
 mod restart;
+mod retention;
 mod varied;
 mod verify;

@@ -46,12 +46,25 @@ struct Kept {
     late: bool,
     score: u16,
     source: Source,
+    /// Retention let it go.
+    gone: bool,
+}
+
+/// Whether an event is a repeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    New,
+    Repeat,
+    /// The contract leaves it open: what it may repeat is not kept, and not covered by the window.
+    Open,
 }
 
 #[derive(Default)]
 struct Model {
     /// By organisation, in order of arrival.
     events: BTreeMap<u32, Vec<Kept>>,
+    /// All of them in order of arrival: organisation, place.
+    order: Vec<(u32, usize)>,
 }
 
 impl Model {
@@ -59,9 +72,9 @@ impl Model {
         self.events.get(&org.0).map_or(&[], Vec::as_slice)
     }
 
-    fn is_repeat(&self, org: OrgId, one: &Evaluation<'_>) -> bool {
+    fn verdict(&self, org: OrgId, one: &Evaluation<'_>) -> Verdict {
         let Some(id) = &one.evaluation_id else {
-            return false;
+            return Verdict::New;
         };
         let own: Vec<&Kept> = self
             .of(org)
@@ -69,15 +82,39 @@ impl Model {
             .filter(|kept| kept.evaluation.agent_id == one.agent_id)
             .collect();
         let newest = own.len().saturating_sub(WINDOW);
-        own.iter().enumerate().any(|(arrival, kept)| {
+        let window = self.window(org, &one.agent_id);
+        let oldest = window.oldest().map(|slot| (slot.recorded_at.0, slot.arrival));
+        let mut verdict = Verdict::New;
+        for (arrival, kept) in own.iter().enumerate() {
             let is_new = arrival >= newest;
-            kept.evaluation.evaluation_id.as_ref() == Some(id)
+            let is_same = kept.evaluation.evaluation_id.as_ref() == Some(id)
                 && match (kept.source, one.sent_at) {
                     (Source::Evaluate, _) => is_new,
                     (_, Some(sent)) => kept.evaluation.sent_at == Some(sent),
                     (_, None) => kept.evaluation.sent_at.is_none() && is_new,
-                }
-        })
+                };
+            if !is_same {
+                continue;
+            }
+            let is_by_time = kept.evaluation.sent_at == Some(Micros(kept.recorded_at));
+            let is_in_window = Some((kept.recorded_at, arrival as u64 + 1)) >= oldest;
+            let is_covered = if is_by_time { is_in_window } else { is_new };
+            if !kept.gone || is_covered {
+                return Verdict::Repeat;
+            }
+            verdict = Verdict::Open;
+        }
+        verdict
+    }
+
+    /// Retention left so many events of all, the newest to arrive.
+    fn keep(&mut self, newest: u64) {
+        let doomed = self.order.len() - newest as usize;
+        for (org, place) in &self.order[..doomed] {
+            if let Some(kept) = self.events.get_mut(org).and_then(|events| events.get_mut(*place)) {
+                kept.gone = true;
+            }
+        }
     }
 
     fn window(&self, org: OrgId, agent: &str) -> Window {
@@ -103,7 +140,7 @@ impl Model {
         now: i64,
         source: Source,
     ) -> (bool, bool, bool) {
-        if self.is_repeat(org, one) {
+        if self.verdict(org, one) == Verdict::Repeat {
             return (false, false, false);
         }
         let clamped = one.sent_at.is_some_and(|sent| sent.0 > now + 300 * SECOND);
@@ -120,8 +157,11 @@ impl Model {
             late,
             score: 0,
             source,
+            gone: false,
         };
-        self.events.entry(org.0).or_default().push(kept);
+        let events = self.events.entry(org.0).or_default();
+        self.order.push((org.0, events.len()));
+        events.push(kept);
         let score = self.window(org, &one.agent_id).summary().score();
         if let Some(kept) = self.events.get_mut(&org.0).and_then(|events| events.last_mut()) {
             kept.score = score;
@@ -134,6 +174,9 @@ impl Model {
         let mut found: Vec<(u64, &Kept)> = (1u64..)
             .zip(self.of(org))
             .filter(|(_, kept)| {
+                if kept.gone {
+                    return false;
+                }
                 let e = &kept.evaluation;
                 query.agent_id.as_deref().is_none_or(|agent| agent == e.agent_id)
                     && query.passed.is_none_or(|passed| passed == e.passed)
@@ -313,17 +356,24 @@ fn check(lab: &Lab, model: &Model, random: &mut Random) {
         }
         let seq = 1 + random.next(model.of(org).len().max(1) as u64);
         let stored = lab.store().event(org, seq).unwrap();
-        if let Some(kept) = model.of(org).get(seq as usize - 1) {
-            same(&stored.unwrap(), seq, kept);
+        match model.of(org).get(seq as usize - 1) {
+            Some(kept) if !kept.gone => same(&stored.unwrap(), seq, kept),
+            _ => assert_eq!(stored, None),
         }
     }
 }
 
 fn run(times: Times, seed: u64) {
+    run_with(times, seed, None);
+}
+
+/// The same with retention; says how many events it let go.
+fn run_with(times: Times, seed: u64, retention_bytes: Option<u64>) -> usize {
     let mut random = Random(seed);
     let mut lab = Lab::with(|options: &mut Options| {
         options.journal.first_segment_bytes = 24 << 10;
         options.journal.max_segment_bytes = 24 << 10;
+        options.retention_bytes = retention_bytes;
         // Half of the runs keep hardly a window in memory: agents go and come back all the time.
         options.window_cache = if seed.is_multiple_of(2) { 20_000 } else { 1 };
     });
@@ -359,14 +409,22 @@ fn run(times: Times, seed: u64) {
             (if random.one_in(5) { OrgId(2) } else { ORG }, source, evaluations)
         };
         // Inside a batch a repeat is one of the batch, whatever the rules for arrivals say: the same there.
-        let mut expected = (0, 0, 0);
-        for one in &evaluations {
-            let (recorded, late, clamped) = model.take(org, one, now, source);
+        let (mut expected, mut settled) = ((0, 0, 0), Vec::new());
+        for one in evaluations {
+            if model.verdict(org, &one) == Verdict::Open {
+                continue;
+            }
+            let (recorded, late, clamped) = model.take(org, &one, now, source);
+            settled.push(one);
             expected = (
                 expected.0 + u32::from(!recorded),
                 expected.1 + u32::from(late),
                 expected.2 + u32::from(clamped),
             );
+        }
+        let evaluations = settled;
+        if evaluations.is_empty() {
+            continue;
         }
         let submission = Submission {
             org,
@@ -394,6 +452,10 @@ fn run(times: Times, seed: u64) {
             );
         }
         sent.push((org, source, evaluations));
+        if retention_bytes.is_some() {
+            lab.store().settle();
+            model.keep(lab.store().stats().events);
+        }
         if random.one_in(15) {
             lab.restart();
         }
@@ -404,6 +466,7 @@ fn run(times: Times, seed: u64) {
     check(&lab, &model, &mut random);
     lab.restart();
     check(&lab, &model, &mut random);
+    model.events.values().flatten().filter(|kept| kept.gone).count()
 }
 
 #[test]
@@ -429,4 +492,19 @@ fn times_all_equal_agree_with_the_model() {
 #[test]
 fn times_from_1999_agree_with_the_model() {
     (40..42).for_each(|seed| run(Times::AnyIn30Years, seed));
+}
+
+#[test]
+fn retention_agrees_with_the_model() {
+    let all = [
+        Times::InOrder,
+        Times::Descending,
+        Times::Spread,
+        Times::AllEqual,
+        Times::AnyIn30Years,
+    ];
+    for (times, seed) in all.into_iter().zip(50..) {
+        let gone = run_with(times, seed, Some(90 << 10));
+        assert!(gone > 500, "{times:?}: only {gone} events went");
+    }
 }
