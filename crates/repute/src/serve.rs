@@ -107,6 +107,8 @@ fn open_store(settings: &ServeSettings, dir: &DataDir, observer: Arc<dyn store::
         max_clock_ahead: settings.max_clock_ahead,
         window_cache: settings.window_cache,
         cache_bytes: settings.cache_bytes,
+        retention: settings.retention,
+        retention_bytes: settings.retention_bytes,
         ..store::Options::default()
     };
     options.journal.sync = !settings.no_sync;
@@ -151,6 +153,8 @@ fn log_settings(settings: &ServeSettings, secrets: &Secrets) {
         window_cache = settings.window_cache,
         cache_bytes = settings.cache_bytes,
         bytes_in_flight = settings.bytes_in_flight,
+        retention_s = settings.retention.map(|age| age.as_secs()),
+        retention_bytes = settings.retention_bytes,
         max_connections = settings.max_connections,
         drain_timeout_s = settings.drain_timeout.as_secs(),
         log_format = ?settings.log_format,

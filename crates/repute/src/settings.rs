@@ -20,6 +20,10 @@ const MIN_KEY_CHARACTERS: usize = 10;
 const MAX_CONNECTIONS: usize = 1_000_000;
 /// The smallest segment that still holds something.
 const MIN_SEGMENT_BYTES: u64 = 64 << 10;
+/// What is to be kept for a shorter time need not be sent.
+const MIN_RETENTION: Duration = Duration::from_secs(60);
+/// The smallest first segment.
+const MIN_RETENTION_BYTES: u64 = 1 << 20;
 /// Timestamps further ahead than this are mistakes, whatever one's clock.
 const MAX_CLOCK_AHEAD: Duration = Duration::from_secs(365 * 86_400);
 
@@ -81,6 +85,12 @@ pub(crate) struct ServeSettings {
     /// Bytes of bodies in memory at once; what comes beyond is answered with 503.
     #[arg(long, env = "REPUTE_BYTES_IN_FLIGHT", default_value = "256MiB", value_parser = units::bytes, value_name = "SIZE")]
     pub(crate) bytes_in_flight: u64,
+    /// How long events are kept after their receipt, like 90d; without, for ever.
+    #[arg(long, env = "REPUTE_RETENTION", value_parser = units::duration, value_name = "TIME")]
+    pub(crate) retention: Option<Duration>,
+    /// Bytes of stored events and indexes beyond which the oldest events go; without, no limit.
+    #[arg(long, env = "REPUTE_RETENTION_BYTES", value_parser = units::bytes, value_name = "SIZE")]
+    pub(crate) retention_bytes: Option<u64>,
     /// Connections at once.
     #[arg(
         long,
@@ -142,6 +152,15 @@ impl ServeSettings {
             return wrong(format!(
                 "--max-connections (REPUTE_MAX_CONNECTIONS): must be 1 to {MAX_CONNECTIONS}"
             ));
+        }
+        if self.retention.is_some_and(|age| age < MIN_RETENTION) {
+            return wrong("--retention (REPUTE_RETENTION): must be at least 1m".to_owned());
+        }
+        if self
+            .retention_bytes
+            .is_some_and(|bytes| bytes < MIN_RETENTION_BYTES)
+        {
+            return wrong("--retention-bytes (REPUTE_RETENTION_BYTES): must be at least 1MiB".to_owned());
         }
         if self.max_segment < MIN_SEGMENT_BYTES {
             return wrong("--max-segment (REPUTE_MAX_SEGMENT): must be at least 64KiB".to_owned());

@@ -57,6 +57,9 @@ pub struct Metrics {
     commit_seconds: Histogram,
     group_size: Histogram,
     group_bytes: Counter,
+    retention_segments: Counter,
+    retention_events: Counter,
+    retention_carried: Counter,
     connections: Gauge,
     gauges: StoreGauges,
 }
@@ -102,6 +105,9 @@ impl Default for Metrics {
             commit_seconds: seconds(),
             group_size: Histogram::new(GROUP_SIZES),
             group_bytes: Counter::default(),
+            retention_segments: Counter::default(),
+            retention_events: Counter::default(),
+            retention_carried: Counter::default(),
             connections: Gauge::default(),
             gauges: StoreGauges::default(),
         }
@@ -183,6 +189,21 @@ impl Metrics {
             "log_written_bytes",
             "Bytes of batch records written to the log",
             self.group_bytes.clone(),
+        );
+        r.register(
+            "retention_segments",
+            "Segments that retention let go",
+            self.retention_segments.clone(),
+        );
+        r.register(
+            "retention_events",
+            "Events that retention let go",
+            self.retention_events.clone(),
+        );
+        r.register(
+            "retention_carried_bytes",
+            "Bytes of log that retention wrote so that scores and counts stay",
+            self.retention_carried.clone(),
         );
         r.register("connections", "Open connections", self.connections.clone());
         let g = &self.gauges;
@@ -288,6 +309,17 @@ impl Metrics {
         #[expect(clippy::cast_precision_loss, reason = "a group has at most 1,024 submissions")]
         self.group_size.observe(submissions as f64);
         self.group_bytes.inc_by(bytes as u64);
+    }
+
+    /// Retention wrote so many bytes of carry records.
+    pub(crate) fn carried(&self, bytes: u64) {
+        self.retention_carried.inc_by(bytes);
+    }
+
+    /// Retention let a segment with so many events go.
+    pub(crate) fn let_go(&self, events: u64) {
+        self.retention_segments.inc();
+        self.retention_events.inc_by(events);
     }
 
     /// These batches are recorded.

@@ -25,4 +25,12 @@ impl Observer for Hearers {
         self.metrics.booked(batches);
         self.ledger.book(frame_seq, batches);
     }
+
+    fn carried(&self, bytes: u64) {
+        self.metrics.carried(bytes);
+    }
+
+    fn let_go(&self, events: u64) {
+        self.metrics.let_go(events);
+    }
 }

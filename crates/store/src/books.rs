@@ -55,8 +55,9 @@ fn booked(frame: &FrameRef) -> Result<Vec<Booked>, Malformed> {
                 clamped: 0,
             };
             for row in reader.rows() {
-                let row = row?;
                 booked.recorded += 1;
+                // One that was erased since was recorded, too.
+                let Some(row) = row? else { continue };
                 booked.late += u32::from(row.late);
                 booked.clamped += u32::from(row.sent_at.is_some_and(|sent| sent != row.recorded_at));
             }

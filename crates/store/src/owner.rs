@@ -70,7 +70,7 @@ pub(crate) enum Form {
     /// Its counts and times alone.
     Facts,
     /// Its window too; the state where it was cold when somebody looked.
-    Window(Option<AgentState>),
+    Window(Option<Box<AgentState>>),
 }
 
 /// What the owner is asked to do.

@@ -253,7 +253,10 @@ fn item(shared: &Shared, no: AgentNo, want: Want) -> Result<CarryItem, Error> {
     let form = match want {
         Want::Facts => Form::Facts,
         Want::Window if is_resident => Form::Window(None),
-        Want::Window => Form::Window(Some(shared.read(|| loader::load(shared, no, org, &agent_id))?)),
+        Want::Window => {
+            let state = shared.read(|| loader::load(shared, no, org, &agent_id))?;
+            Form::Window(Some(Box::new(state)))
+        }
     };
     Ok(CarryItem {
         no,

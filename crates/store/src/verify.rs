@@ -165,6 +165,10 @@ pub fn verify(disk: &Arc<dyn Disk>, data_dir: &Path) -> Result<Report, Error> {
             .as_ref()
             .map(|(registry, covered, _)| (registry, *covered)),
     );
+    let starts_whole = survey.places.first().is_none_or(|place| place.previous_seq == 0);
+    if !starts_whole {
+        facts.lose_frames();
+    }
     let last = survey.places.last().map(|place| place.number);
     for place in &survey.places {
         report.segments += 1;
@@ -174,7 +178,6 @@ pub fn verify(disk: &Arc<dyn Disk>, data_dir: &Path) -> Result<Report, Error> {
     }
     let recounted = facts.finish();
     report.agents = recounted.registry.len() as u64;
-    let starts_whole = survey.places.first().is_none_or(|place| place.previous_seq == 0);
     let log_is_sound = report
         .findings
         .iter()

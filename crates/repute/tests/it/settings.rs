@@ -71,6 +71,18 @@ const WRONG: &[(&str, &str, &str)] = &[
         "x",
         "`x` is not a size like 16MiB, 512KiB or 1048576",
     ),
+    (
+        "--retention",
+        "90",
+        "`90` is not a duration like 10s, 5m, 2h or 250ms",
+    ),
+    ("--retention", "59s", "must be at least 1m"),
+    (
+        "--retention-bytes",
+        "1GB",
+        "`1GB` is not a size like 16MiB, 512KiB or 1048576",
+    ),
+    ("--retention-bytes", "1023KiB", "must be at least 1MiB"),
     ("--max-connections", "0", "must be 1 to 1000000"),
     ("--max-connections", "1000001", "must be 1 to 1000000"),
     (

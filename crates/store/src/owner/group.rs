@@ -178,7 +178,7 @@ impl Group {
         {
             let state = residents.get(*no).or(match form {
                 // Nobody has counted anything since, or it would be resident.
-                Form::Window(Some(state)) if shared.facts(*no) == state.facts => Some(state),
+                Form::Window(Some(state)) if shared.facts(*no) == state.facts => Some(&**state),
                 _ => None,
             });
             let (facts, window) = match (form, state) {

@@ -1,7 +1,7 @@
 //! What can be kept of a segment, and what is lost of it.
 
 use super::{LostEvents, LostFrames};
-use crate::codec::{self, BatchReader, Malformed, RegistrationRecord, Words};
+use crate::codec::{self, BatchReader, CarryRecord, Malformed, RegistrationRecord, Words};
 use crate::index::{BlockCache, SealedIndex, Vocabulary};
 use crate::registry::Registry;
 use crate::verify::{Dictionary, check_texts};
@@ -188,18 +188,20 @@ impl<'a> Salvage<'a> {
                 codec::WORDS if self.is_completed => {}
                 codec::WORDS => self.dictionary.add(record.body)?,
                 codec::REGISTRATION => drop(RegistrationRecord::read(record.body)?),
+                codec::CARRY => drop(CarryRecord::read(record.body)?),
                 codec::BATCH => {
                     let reader = BatchReader::new(record.body)?;
                     let org = reader.header.org;
                     let mut next = reader.header.first_seq;
                     for row in reader.rows() {
-                        let row = row?;
+                        next += 1;
+                        // An erased row has but its number.
+                        let Some(row) = row? else { continue };
                         self.dictionary
                             .agent(row.agent)
                             .filter(|name| name.org == org)
                             .ok_or(Malformed("a row names no known agent of its organisation"))?;
                         check_texts(&row, self.dictionary.texts)?;
-                        next += 1;
                     }
                     batches.push((org, reader.header.first_seq, next));
                 }

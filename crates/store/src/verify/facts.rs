@@ -75,6 +75,33 @@ impl<'a> FactsRecount<'a> {
         }
     }
 
+    /// A carry says what all the agent's events before it come to: the same as the recount, where that has all
+    /// of them.
+    pub(super) fn carry(
+        &mut self,
+        name: AgentName<'_>,
+        facts: Facts,
+        frame_seq: u64,
+    ) -> Result<(), Malformed> {
+        let registry = &mut self.recounted.registry;
+        let no = registry
+            .find(name)
+            .unwrap_or_else(|| registry.add_unordered(Entry::new(name.org, name.agent_id.into(), facts)));
+        let counted = std::mem::replace(&mut registry.entry_mut(no).facts, facts);
+        if self.recounted.is_gapless && counted != facts {
+            return Err(Malformed("a carry is not what a recount gives"));
+        }
+        self.note(name, facts);
+        if self
+            .checkpoint
+            .is_some_and(|(_, covered)| frame_seq <= covered.frame_seq)
+        {
+            let last = self.recounted.covered.entry(name.org).or_default();
+            *last = facts.last_seq.max(*last);
+        }
+        Ok(())
+    }
+
     pub(super) fn count(
         &mut self,
         name: AgentName<'_>,

@@ -1,7 +1,7 @@
 //! One segment: its frames, its records down to the last field, and its index.
 
 use super::{Dictionary, Report};
-use crate::codec::{self, BatchReader, Malformed, RegistrationRecord, Row, TextRef};
+use crate::codec::{self, BatchReader, CarryRecord, Malformed, RegistrationRecord, Row, TextRef};
 use crate::index::{self, OpenIndex, SegmentExtent};
 use crate::verify::facts::FactsRecount;
 use crate::{Error, recover, segments};
@@ -71,6 +71,7 @@ fn records(
             codec::REGISTRATION => {
                 RegistrationRecord::read(record.body).map(|record| facts.register(&record))
             }
+            codec::CARRY => carry(record.body, dictionary, frame.seq, facts),
             // What must be understood and is not ends the look, where the index is built.
             _ => Ok(()),
         };
@@ -86,6 +87,21 @@ fn records(
     Ok(())
 }
 
+fn carry(
+    body: &[u8],
+    dictionary: &Dictionary,
+    frame_seq: u64,
+    facts: &mut FactsRecount<'_>,
+) -> Result<(), Malformed> {
+    let carry = CarryRecord::read(body)?;
+    let name = dictionary.agent(carry.agent);
+    facts.carry(
+        name.ok_or(Malformed("a carry names no known agent"))?,
+        carry.facts,
+        frame_seq,
+    )
+}
+
 fn batch(
     body: &[u8],
     frame_seq: u64,
@@ -97,7 +113,10 @@ fn batch(
     let header = reader.header;
     let mut seq = header.first_seq;
     for row in reader.rows() {
-        let row = row?;
+        let Some(row) = row? else {
+            seq += 1; // erased
+            continue;
+        };
         let name = dictionary
             .agent(row.agent)
             .filter(|name| name.org == header.org)

@@ -89,6 +89,7 @@ impl<'a> Pass<'a> {
         };
         let header = reader.header;
         for (seq, row) in (header.first_seq..).zip(reader.rows().map_while(Result::ok)) {
+            let Some(row) = row else { continue };
             let Some(name) = dictionary.agent(row.agent) else {
                 continue;
             };

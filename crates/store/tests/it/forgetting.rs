@@ -167,6 +167,8 @@ fn a_failing_operation_of_retention_changes_no_count_and_no_window() {
         disk.fail_nth(at, Fault::Error);
         let taken = work(&disk);
         let what = format!("an error of operation {at} of {operations}");
+        // The fault may not have come yet.
+        let disk = disk.kill();
         let store = open(&disk).unwrap_or_else(|error| panic!("{what}: {error}"));
         check(&store, &taken, &what);
     }

@@ -76,6 +76,7 @@ impl Lab {
             dir,
             clock: Arc::clone(&self.clock),
             options: self.options.clone(),
+            observer: Arc::clone(&self.observer),
             store: None,
         }
     }

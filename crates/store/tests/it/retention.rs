@@ -2,6 +2,7 @@
 
 use crate::kit::{Lab, NOW, ORG, SECOND, event, everything};
 use reputation::Evaluation;
+use std::sync::Arc;
 use std::time::Duration;
 use store::{Agent, AgentOrder, EventQuery, Options, Receipt, Source};
 
@@ -74,6 +75,17 @@ fn same(forgets: &Lab, keeps: &Lab) {
     assert_eq!(left, arrivals, "the newest arrivals are kept as they were");
 }
 
+fn restart_with_the_log_alone(lab: &mut Lab) {
+    lab.stop();
+    for file in std::fs::read_dir(lab.path().join("log/0")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "seg") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    lab.start();
+}
+
 #[test]
 fn by_size_the_oldest_go_and_no_score_window_or_count_changes() {
     let (mut forgets, keeps) = (Lab::with(little), Lab::with(small_segments));
@@ -89,6 +101,9 @@ fn by_size_the_oldest_go_and_no_score_window_or_count_changes() {
     same(&forgets, &keeps);
     let gone = forgets.store().event(ORG, 1).unwrap();
     assert_eq!(gone, None);
+    let disk: Arc<dyn journal::Disk> = Arc::new(journal::OsDisk);
+    let report = store::verify(&disk, forgets.path()).unwrap();
+    assert_eq!(report.findings, []);
     let page = forgets.store().events(
         ORG,
         &EventQuery {
@@ -107,14 +122,7 @@ fn a_cold_window_comes_back_from_what_was_carried() {
     };
     let (mut forgets, keeps) = (Lab::with(cold), Lab::with(small_segments));
     send_all(&forgets, &keeps, 0..120);
-    forgets.stop();
-    for file in std::fs::read_dir(forgets.path().join("log/0")).unwrap() {
-        let path = file.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "seg") {
-            std::fs::remove_file(path).unwrap();
-        }
-    }
-    forgets.start();
+    restart_with_the_log_alone(&mut forgets);
     same(&forgets, &keeps);
     send_all(&forgets, &keeps, 120..160);
     same(&forgets, &keeps);
@@ -226,4 +234,36 @@ fn carries_do_not_pile_up() {
         .map(|a| a.eval_count)
         .collect();
     assert_eq!(counts, [100; 8]);
+}
+
+#[test]
+fn a_window_that_was_carried_goes_on_with_what_comes_later() {
+    let (mut forgets, keeps) = (Lab::with(little), Lab::with(small_segments));
+    let ids: Vec<String> = (0..900).map(|i| format!("slow-{i}")).collect();
+    let slow = |range: std::ops::Range<usize>| -> Vec<Evaluation<'_>> {
+        range
+            .map(|i| event("slow", Some(&ids[i]), Some(NOW + i as i64)))
+            .collect()
+    };
+    for at in (0..600).step_by(100) {
+        assert_eq!(forgets.send(&slow(at..at + 100)), keeps.send(&slow(at..at + 100)));
+    }
+    // Carried, and some slots pushed out, again and again: each time another segment holds the carry.
+    for round in 0..60 {
+        for batch in 0..10 {
+            assert_eq!(
+                send(&forgets, round * 10 + batch),
+                send(&keeps, round * 10 + batch)
+            );
+            forgets.store().settle();
+        }
+        let few = slow(600 + round * 5..605 + round * 5);
+        assert_eq!(forgets.send(&few), keeps.send(&few), "round {round}");
+        let again = slow(500 + round * 5..505 + round * 5);
+        assert_eq!(forgets.send(&again).duplicates, 5, "round {round}");
+        if round % 5 == 4 {
+            restart_with_the_log_alone(&mut forgets);
+        }
+        assert_eq!(agents(&forgets), agents(&keeps), "round {round}");
+    }
 }
