@@ -40,6 +40,8 @@ impl Lab {
         let read = Arc::clone(&clock);
         let mut options = Options {
             clock: Arc::new(move || Micros(read.load(Ordering::Relaxed))),
+            // Only when the test asks: see `Store::settle`.
+            upkeep_every: std::time::Duration::from_secs(3_600),
             ..Options::default()
         };
         change(&mut options);
