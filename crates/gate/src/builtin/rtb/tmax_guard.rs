@@ -1,0 +1,44 @@
+//! `rtb.tmax-guard`: whether there is time left for other gates.
+
+use crate::{Gate, Outcome, Stopped, Subject};
+
+/// Never fails. Ends the run when less than a buffer is left of the time that the exchange may take.
+#[derive(Clone, Copy, Debug)]
+pub struct TmaxGuard {
+    /// How much must be left, in milliseconds.
+    pub buffer_ms: f64,
+}
+
+impl Default for TmaxGuard {
+    fn default() -> Self {
+        Self { buffer_ms: 15.0 }
+    }
+}
+
+impl Gate for TmaxGuard {
+    fn name(&self) -> &'static str {
+        "rtb.tmax-guard"
+    }
+
+    fn must_be_first(&self) -> bool {
+        true
+    }
+
+    fn check(&self, subject: &Subject<'_>) -> Result<Outcome, Stopped> {
+        let Some(tmax_ms) = subject.context().tmax_ms else {
+            return Ok(Outcome::pass());
+        };
+        let left_ms = tmax_ms - subject.elapsed_ms();
+        if left_ms >= self.buffer_ms {
+            return Ok(Outcome::pass());
+        }
+        let reason = format!(
+            "tmax budget: {left_ms:.0}ms of {tmax_ms}ms left, {}ms needed",
+            self.buffer_ms
+        );
+        Ok(Outcome {
+            ends_run: true,
+            ..Outcome::skip(reason)
+        })
+    }
+}

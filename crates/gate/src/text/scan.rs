@@ -1,0 +1,180 @@
+//! Walks the strings once and hands each byte that may begin something to whoever looks for it.
+
+use super::rm::Look;
+use super::{
+    Detector, Detectors, Findings, Hit, card, command, email, iban, ip, phone, phrase, rm, secret,
+    sensitive_path, ssn, traversal,
+};
+use crate::{Budget, OutOfBudget};
+use json::{Document, Kind, Value};
+
+/// Bytes between two looks at the budget.
+const STRIDE_BYTES: usize = 16 << 10;
+/// What a string costs beside its bytes.
+const STRING_BYTES: usize = 32;
+
+/// The detectors that start from single bytes, and the bytes.
+pub(super) const STARTS: [(Detector, &[u8]); 10] = [
+    (Detector::RecursiveRemove, b"r"),
+    (Detector::Traversal, b"."),
+    (Detector::SensitivePath, b"/~"),
+    (Detector::Email, b"@"),
+    (Detector::Ssn, b"012345678"),
+    (Detector::Phone, b"23456789"),
+    (Detector::Card, b"23456"),
+    (Detector::Iban, b"0123456789"),
+    (Detector::Ip, b"0123456789:"),
+    (Detector::Refusal, b"aAiI"),
+];
+
+/// For each byte the detectors, as bits, that start from it.
+const STARTED: [u16; 256] = {
+    let mut started = [0; 256];
+    let mut index = 0;
+    while index < STARTS.len() {
+        let (detector, bytes) = STARTS[index];
+        let mut at = 0;
+        while at < bytes.len() {
+            started[bytes[at] as usize] |= 1 << detector as u16;
+            at += 1;
+        }
+        index += 1;
+    }
+    started
+};
+
+/// Looks through all strings of a document for the wanted.
+pub(crate) fn scan<'d>(
+    document: &'d Document<'d>,
+    wanted: Detectors,
+    budget: &Budget<'_>,
+) -> Result<Findings<'d>, OutOfBudget> {
+    let mut scan = Scan {
+        left: wanted.without(Detector::Argv),
+        findings: Findings::default(),
+        budget,
+        unpaid_bytes: 0,
+    };
+    if scan.left.is_empty() {
+        return Ok(scan.findings);
+    }
+    for value in document.values() {
+        if let Some(text) = value.as_str() {
+            scan.text(text, value, scan.left)?;
+        } else {
+            scan.pay(1)?;
+            if wanted.has(Detector::Argv) && value.kind() == Kind::Array {
+                scan.arguments(value)?;
+            }
+        }
+        if scan.left.is_empty() {
+            break;
+        }
+    }
+    Ok(scan.findings)
+}
+
+struct Scan<'s, 'd> {
+    /// What was not found yet.
+    left: Detectors,
+    findings: Findings<'d>,
+    budget: &'s Budget<'s>,
+    unpaid_bytes: usize,
+}
+
+impl<'d> Scan<'_, 'd> {
+    fn text(&mut self, text: &str, value: Value<'d>, wanted: Detectors) -> Result<(), OutOfBudget> {
+        self.pay(STRING_BYTES)?;
+        self.bytes(text, value, wanted)?;
+        let budget = self.budget;
+        for found in command::found(wanted, text, budget) {
+            self.found(found?, value, None);
+        }
+        if wanted.has(Detector::Secret)
+            && let Some(kind) = secret::find(text, budget)?
+        {
+            self.found(Detector::Secret, value, Some(kind));
+        }
+        Ok(())
+    }
+
+    fn bytes(&mut self, text: &str, value: Value<'d>, wanted: Detectors) -> Result<(), OutOfBudget> {
+        let bytes = text.as_bytes();
+        let mut wanted = wanted;
+        let mut removes_seen = 0; // all before this index were looked at
+        let mut start = 0;
+        while start < bytes.len() {
+            let end = bytes.len().min(start + STRIDE_BYTES);
+            for at in start..end {
+                let mut started = u32::from(STARTED[usize::from(bytes[at])]) & wanted.0;
+                while started != 0 {
+                    let index = started.trailing_zeros() as usize;
+                    started &= started - 1;
+                    let detector = STARTS[index].0;
+                    let is_hit = match detector {
+                        Detector::RecursiveRemove if at < removes_seen => false,
+                        Detector::RecursiveRemove => match rm::look_at(text, at) {
+                            Look::Hit => true,
+                            Look::MissBefore(seen) => {
+                                removes_seen = seen;
+                                false
+                            }
+                        },
+                        Detector::Traversal => traversal::is_at(text, at),
+                        Detector::SensitivePath => sensitive_path::is_at(text, at),
+                        Detector::Email => email::is_at(bytes, at),
+                        Detector::Ssn => ssn::is_at(bytes, at),
+                        Detector::Phone => phone::is_at(text, at),
+                        Detector::Card => card::is_at(bytes, at),
+                        Detector::Iban => iban::is_at(bytes, at),
+                        Detector::Ip => ip::is_at(bytes, at),
+                        _ => phrase::is_at(text, at),
+                    };
+                    if is_hit {
+                        self.found(detector, value, None);
+                        wanted = wanted.without(detector);
+                    }
+                }
+            }
+            self.pay(end - start)?;
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// Reads an array of strings joined by blanks, as a command line with its arguments.
+    fn arguments(&mut self, array: Value<'d>) -> Result<(), OutOfBudget> {
+        let mut line = String::new();
+        let mut count = 0;
+        for element in array.elements() {
+            let Some(word) = element.as_str() else {
+                return self.pay(line.len());
+            };
+            if count > 0 {
+                line.push(' ');
+            }
+            line.push_str(word);
+            count += 1;
+        }
+        if count < 2 {
+            return Ok(()); // its only string is read by itself
+        }
+        let wanted: Detectors = Detector::OF_COMMAND_LINES.into_iter().collect();
+        self.text(&line, array, wanted & self.left)
+    }
+
+    fn found(&mut self, detector: Detector, value: Value<'d>, kind: Option<&'static str>) {
+        self.left = self.left.without(detector);
+        self.findings.hits[detector as usize] = Some(Hit { value, kind });
+    }
+
+    /// Counts bytes that were walked, and looks at the budget when they are many.
+    fn pay(&mut self, bytes: usize) -> Result<(), OutOfBudget> {
+        self.unpaid_bytes += bytes;
+        if self.unpaid_bytes < STRIDE_BYTES {
+            return Ok(());
+        }
+        self.unpaid_bytes = 0;
+        self.budget.check()
+    }
+}
