@@ -13,6 +13,7 @@ pub use filesystem::Filesystem;
 pub use latency::Latency;
 pub use pii::Pii;
 pub use rtb::{AdomainVerify, AudienceSafety, BcatCompliance, BidSanity, ImpidMatch, TmaxGuard};
+pub(crate) use rtb::{CHILD_CATEGORIES, UNSAFE_CATEGORIES};
 pub use schema::{Schema, SchemaOptions, Target, WrongSchema};
 pub use secrets::Secrets;
 

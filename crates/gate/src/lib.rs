@@ -14,6 +14,7 @@
 
 mod budget;
 mod builtin;
+pub mod config;
 mod context;
 mod decimal;
 mod engine;

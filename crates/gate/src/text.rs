@@ -17,7 +17,9 @@ mod ssn;
 mod traversal;
 
 pub(crate) use blank::is_blank;
+pub(crate) use command::prepare as prepare_commands;
 pub(crate) use scan::scan;
+pub(crate) use secret::prepare as prepare_secrets;
 
 use json::Value;
 use std::ops::{BitAnd, BitOr};

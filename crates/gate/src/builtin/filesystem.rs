@@ -1,6 +1,7 @@
 //! `filesystem`: destructive commands, path traversal, sensitive paths.
 
 use super::found;
+use crate::text;
 use crate::{Detector, Detectors, Gate, Outcome, Stopped, Subject};
 
 /// Fails when the output holds what may harm a filesystem.
@@ -20,6 +21,7 @@ impl Filesystem {
     /// Looks for these, all of [`Detector::OF_COMMAND_LINES`] or [`Detector::Argv`].
     #[must_use]
     pub fn new(detectors: Detectors) -> Self {
+        text::prepare_commands(); // so that the first output does not wait for that
         Self { detectors }
     }
 }

@@ -10,6 +10,7 @@ mod tmax_guard;
 
 pub use adomain_verify::AdomainVerify;
 pub use audience_safety::AudienceSafety;
+pub(crate) use audience_safety::{CHILD_CATEGORIES, UNSAFE_CATEGORIES};
 pub use bcat_compliance::BcatCompliance;
 pub use bid_sanity::BidSanity;
 pub use impid_match::ImpidMatch;

@@ -3,7 +3,7 @@
 use crate::whereabouts::pointer_of;
 use crate::{Gate, Outcome, Stopped, Subject};
 use json::{Document, Kind, Step, Value};
-use jsonschema::{PatternOptions, Registry, Validator};
+use jsonschema::{PatternOptions, Registry, ValidationError, Validator};
 use serde_json::json;
 
 /// The only dialect.
@@ -134,7 +134,7 @@ impl Gate for Schema {
                 let place = document.map_or_else(String::new, |document| {
                     place(document, error.instance_path().as_str())
                 });
-                issues.push((place, error.kind().keyword().to_owned()));
+                issues.push((place, keyword(&error)));
             }
         }
         let Some((place, keyword)) = issues.first() else {
@@ -149,6 +149,19 @@ impl Gate for Schema {
             .collect();
         Ok(Outcome::fail(reason).with(json!({ "issues": issues, "total": total })))
     }
+}
+
+/// The keyword of the schema that a value does not meet.
+fn keyword(error: &ValidationError<'_>) -> String {
+    let told = error.kind().keyword();
+    let path = error.schema_path().as_str();
+    match told {
+        // What is named is a keyword whose value is `false`, as in `additionalProperties`.
+        "falseSchema" => path.rsplit('/').next().unwrap_or(told),
+        "required" if path.split('/').any(|one| one == "dependentRequired") => "dependentRequired",
+        told => told,
+    }
+    .to_owned()
 }
 
 /// The value as a tree. It is at most [`json::MAX_DEPTH`] deep.

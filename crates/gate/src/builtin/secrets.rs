@@ -1,11 +1,27 @@
 //! `secrets`: keys, tokens and passwords of well-known shapes.
 
 use super::found;
+use crate::text;
 use crate::{Detector, Detectors, Gate, Outcome, Stopped, Subject};
 
 /// Fails when the output holds a secret.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Secrets;
+#[derive(Clone, Copy, Debug)]
+pub struct Secrets(());
+
+impl Secrets {
+    /// Makes its patterns ready, so that the first output does not wait for that.
+    #[must_use]
+    pub fn new() -> Self {
+        text::prepare_secrets();
+        Self(())
+    }
+}
+
+impl Default for Secrets {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Gate for Secrets {
     fn name(&self) -> &'static str {

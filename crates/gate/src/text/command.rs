@@ -39,6 +39,11 @@ static COMPILED: LazyLock<Vec<(Detector, Regex)>> = LazyLock::new(|| {
     COMMANDS.iter().map(compile).collect()
 });
 
+/// Compiles the patterns, if that was not done yet.
+pub(crate) fn prepare() {
+    LazyLock::force(&COMPILED);
+}
+
 /// The commands of that set that the text holds.
 pub(super) fn found<'a>(
     wanted: Detectors,

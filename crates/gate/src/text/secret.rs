@@ -96,6 +96,11 @@ const MIN_ENTROPY_BITS: f64 = 2.6;
 /// What documentation writes into its examples.
 const PLACEHOLDERS: [&str; 3] = ["EXAMPLE", "XXXXXX", "xxxxxx"];
 
+/// Compiles the patterns, if that was not done yet.
+pub(crate) fn prepare() {
+    LazyLock::force(&COMPILED);
+}
+
 /// The first kind that the text holds.
 pub(super) fn find(text: &str, budget: &Budget<'_>) -> Result<Option<&'static str>, OutOfBudget> {
     for (shape, pattern) in SHAPES.iter().zip(COMPILED.iter()) {

@@ -17,6 +17,9 @@ pub struct BidSanity {
 }
 
 impl BidSanity {
+    /// How many times its floor a price may be by default.
+    pub const DEFAULT_MULTIPLE: f64 = 50.0;
+
     /// The greatest multiple of the floor, and the greatest price; `None` unless both are finite and the
     /// multiple is above 0, the price not below.
     #[must_use]
@@ -58,7 +61,7 @@ impl BidSanity {
 impl Default for BidSanity {
     fn default() -> Self {
         #[expect(clippy::expect_used, reason = "50 is a multiple")]
-        Self::new(50.0, None).expect("the default multiple")
+        Self::new(Self::DEFAULT_MULTIPLE, None).expect("the default multiple")
     }
 }
 
