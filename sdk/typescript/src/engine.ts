@@ -1,5 +1,6 @@
 /** The engine: runs gates side by side within one budget of time. */
 
+import { firstCodePoints, MAX_REASON } from "./event.js";
 import { newEvaluationId } from "./evaluation_id.js";
 import type { EvaluationContext, Gate, GateOutcome, GateResult } from "./gate.js";
 import { timestampOf } from "./timestamp.js";
@@ -31,6 +32,10 @@ export interface EvaluationResult {
 export interface Engine {
   evaluate(ctx: EvaluationContext): Promise<EvaluationResult>;
 }
+
+/** More than an event can hold. */
+const MAX_GATES = 50;
+const MAX_NAME = 200;
 
 /** Makes an engine; throws a `TypeError` for gates or a timeout that cannot be used. */
 export function createEngine({ gates, timeout = 50, failFast = true }: EngineSettings): Engine {
@@ -65,10 +70,19 @@ function checked(gates: readonly Gate[]): readonly Gate[] {
   if (!Array.isArray(gates)) {
     throw new TypeError("gates: not a list");
   }
+  if (gates.length > MAX_GATES) {
+    throw new TypeError(`gates: more than ${MAX_GATES}`);
+  }
   const names = new Set<string>();
   for (const gate of gates as readonly Gate[]) {
-    if (typeof gate?.name !== "string" || gate.name === "" || typeof gate.run !== "function") {
-      throw new TypeError("gates: each has a name and a run function");
+    if (typeof gate?.name !== "string" || gate.name === "" || [...gate.name].length > MAX_NAME) {
+      throw new TypeError(`gates: each has a name of 1 to ${MAX_NAME} characters`);
+    }
+    if (typeof gate.run !== "function") {
+      throw new TypeError(`gates: ${gate.name} has no run function`);
+    }
+    if (gate.mustBeFirst === true && names.size > 0) {
+      throw new TypeError(`gates: ${gate.name} must be the first`);
     }
     if (names.has(gate.name)) {
       throw new TypeError(`gates: two have the name ${gate.name}`);
@@ -77,6 +91,9 @@ function checked(gates: readonly Gate[]): readonly Gate[] {
   }
   return [...gates];
 }
+
+/** Why gates have no result of their own. */
+type Ending = "pecta:timeout" | "pecta:aborted" | "pecta:deadline";
 
 /** One evaluation. */
 class Run {
@@ -88,13 +105,15 @@ class Run {
   readonly #abort = new AbortController();
   readonly #results: (GateResult | undefined)[];
   #open: number;
-  /** What becomes of gates that have no result yet, once nothing more is waited for. */
-  #rest: { readonly passed: boolean; readonly reason: string } | null = null;
+  /** Gates up to here were started. */
+  #begun = 0;
+  /** Why nothing more is waited for. */
+  #ending: Ending | null = null;
   #done: () => void = () => {};
 
   constructor(gates: readonly Gate[], ctx: EvaluationContext, timeoutMs: number, failFast: boolean) {
     this.#gates = gates;
-    this.#ctx = ctx;
+    this.#ctx = { ...ctx, started_at: ctx.started_at ?? this.#startedMs };
     this.#timeoutMs = timeoutMs;
     this.#failFast = failFast;
     this.#results = gates.map(() => undefined);
@@ -102,28 +121,29 @@ class Run {
   }
 
   async results(): Promise<GateResult[]> {
-    const pending = this.#start();
-    if (pending) {
+    this.#start();
+    if (this.#open > 0 && this.#ending === null) {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(() => this.#stop({ passed: false, reason: "pecta:timeout" }), this.#leftMs());
+        const timer = setTimeout(() => this.#end("pecta:timeout"), this.#leftMs());
         this.#done = () => {
           clearTimeout(timer);
           resolve();
         };
       });
     }
-    return this.#gates.map((gate, place) => this.#results[place] ?? this.#unfinished(gate.name));
+    return this.#gates.map((_, place) => this.#results[place] ?? this.#unfinished(place));
   }
 
-  /** Starts the gates in order; whether some are still at work. */
-  #start(): boolean {
+  /** Starts the gates in order, until one of them ends the run. */
+  #start(): void {
     for (const [place, gate] of this.#gates.entries()) {
-      if (this.#rest === null && this.#leftMs() <= 0) {
-        this.#stop({ passed: false, reason: "pecta:timeout" });
+      if (this.#leftMs() <= 0) {
+        this.#end("pecta:timeout");
       }
-      if (this.#rest !== null) {
-        return false;
+      if (this.#ending !== null) {
+        return;
       }
+      this.#begun = place + 1;
       const startedMs = performance.now();
       let outcome: GateOutcome | Promise<GateOutcome>;
       try {
@@ -141,38 +161,45 @@ class Run {
         this.#finish(place, startedMs, outcome as GateOutcome);
       }
     }
-    return this.#open > 0 && this.#rest === null;
   }
 
-  /** Takes one gate's outcome; null if it threw. Comes too late once the rest is decided. */
+  /** Takes one gate's outcome; null if it threw. */
   #finish(place: number, startedMs: number, outcome: GateOutcome | null): void {
-    if (this.#rest !== null) {
+    if (this.#ending === null && this.#leftMs() <= 0) {
+      this.#end("pecta:timeout");
+    }
+    // An outcome that comes after the end comes too late.
+    if (this.#ending !== null) {
       return;
     }
     const name = (this.#gates[place] as Gate).name;
     const result = resultOf(name, performance.now() - startedMs, outcome);
     this.#results[place] = result;
     this.#open -= 1;
-    if (this.#failFast && !result.passed && result.skipped !== true) {
-      this.#stop({ passed: true, reason: "pecta:aborted" });
+    if (outcome?.endsRun === true) {
+      this.#end("pecta:deadline");
+    } else if (this.#failFast && !result.passed && result.skipped !== true) {
+      this.#end("pecta:aborted");
     } else if (this.#open === 0) {
       this.#done();
     }
   }
 
-  #stop(rest: { passed: boolean; reason: string }): void {
-    if (this.#rest === null) {
-      this.#rest = rest;
+  #end(ending: Ending): void {
+    if (this.#ending === null) {
+      this.#ending = ending;
       this.#abort.abort();
       this.#done();
     }
   }
 
-  #unfinished(name: string): GateResult {
-    const { passed, reason } = this.#rest ?? { passed: false, reason: "pecta:timeout" };
-    return passed
-      ? { name, passed, latency_ms: 0, reason, skipped: true }
-      : { name, passed, latency_ms: performance.now() - this.#startedMs, reason };
+  #unfinished(place: number): GateResult {
+    const name = (this.#gates[place] as Gate).name;
+    // Gates at work have failed with the time; with `failFast` that failure stops those that were not begun.
+    const ending = this.#ending === "pecta:timeout" && this.#failFast && place >= this.#begun ? "pecta:aborted" : this.#ending;
+    return ending === "pecta:timeout" || ending === null
+      ? { name, passed: false, latency_ms: performance.now() - this.#startedMs, reason: "pecta:timeout" }
+      : { name, passed: true, latency_ms: 0, reason: ending, skipped: true };
   }
 
   #leftMs(): number {
@@ -186,7 +213,7 @@ function resultOf(name: string, latency_ms: number, outcome: GateOutcome | null)
   }
   const result: GateResult = { name, passed: outcome.passed, latency_ms };
   if (outcome.reason !== undefined) {
-    result.reason = String(outcome.reason);
+    result.reason = firstCodePoints(String(outcome.reason), MAX_REASON);
   }
   if (outcome.skipped !== undefined) {
     result.skipped = outcome.skipped === true;

@@ -45,7 +45,8 @@ export interface TrackableGate {
 }
 
 const MAX_NAME = 200;
-const MAX_REASON = 500;
+/** The longest reason, in code points. */
+export const MAX_REASON = 500;
 const MAX_ID = 50;
 const MAX_GATES = 50;
 const MAX_TOTAL_LATENCY_MS = 60_000;
@@ -186,7 +187,8 @@ function validText(text: string, most: number, field: Cut, cut: (field: Cut) => 
   return valid;
 }
 
-function firstCodePoints(text: string, most: number): string {
+/** The first code points of a text, at most that many. */
+export function firstCodePoints(text: string, most: number): string {
   let end = 0;
   for (let count = 0; count < most && end < text.length; count += 1) {
     end += (text.codePointAt(end) as number) > 0xffff ? 2 : 1;

@@ -10,7 +10,7 @@ export interface EvaluationContext {
   latency_ms?: number | null | undefined;
   /** The time that the request as a whole has. */
   tmax_ms?: number | null | undefined;
-  /** When the request began, on the clock of `performance.now()`. */
+  /** When the request began, as `performance.now()` or `Date.now()` told it; default: when its evaluation begins. */
   started_at?: number | null | undefined;
   /** An id of your own; the engine makes one if there is none. */
   evaluation_id?: string | null | undefined;
@@ -25,6 +25,8 @@ export interface GateOutcome {
   skipped?: boolean | undefined;
   /** For you alone: never sent. */
   details?: unknown;
+  /** There is no time for the gates after this one: they are left out, `pecta:deadline`. */
+  endsRun?: boolean | undefined;
 }
 
 /** Looks at a context. `signal` is aborted when the time is over, or another gate failed. */
@@ -35,6 +37,8 @@ export interface Gate {
   /** Unique in its engine. */
   readonly name: string;
   readonly run: GateRun;
+  /** It decides whether the others run, so an engine takes it in the first place only. */
+  readonly mustBeFirst?: boolean | undefined;
 }
 
 /** A gate's outcome with its name and run time. */

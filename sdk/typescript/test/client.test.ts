@@ -81,7 +81,7 @@ test("events are iterated over all pages, filtered, newest first", async () => {
 test("details of a gate never leave the process, not even with a raw ingest", async (t) => {
   const scripted = await Scripted.start([{ status: 202, body: { accepted: 1, reputation_updates: [] } }]);
   t.after(() => scripted.stop());
-  const result = await createEngine({ gates: [gates.content()] }).evaluate({ agent_id: "a", output: { said: "I cannot help you" } });
+  const result = await createEngine({ gates: [gates.content()], timeout: 10_000 }).evaluate({ agent_id: "a", output: { said: "I cannot help you" } });
   assert.notEqual(result.gates[0]?.details, undefined);
   await new ReputeClient({ url: scripted.url, apiKey: PUBLISHABLE }).ingest([{ ...result, agent_id: "a" }]);
   assert.ok(!scripted.asked[0]?.bytes.includes("details"));

@@ -52,7 +52,7 @@ test("filesystem: rm is destructive when it is recursive and forced", async () =
 });
 
 test("filesystem: traversal is two dots as a whole part of a path", async () => {
-  const gate = gates.filesystem({ destructive: false, sensitivePaths: false });
+  const gate = gates.filesystem({ destructiveCommands: false, sensitivePaths: false });
   const out = ["..", "../x", "x/..", "a/../b", "a\\..\\b", "cd ..", "cd '..'", "\"..\"", "`..`", "cd ..\n", "\u00a0..\u2003"];
   const fine = ["...", "a..b", "1..2", "x/...", "..x", "x..", "and so on...", "(..)", "a/..b/c"];
   assert.deepEqual(await wrong(gate, out, false), []);
@@ -60,7 +60,7 @@ test("filesystem: traversal is two dots as a whole part of a path", async () => 
 });
 
 test("filesystem: sensitive paths are whole and at the start of a path", async () => {
-  const gate = gates.filesystem({ destructive: false, traversal: false });
+  const gate = gates.filesystem({ destructiveCommands: false, traversal: false });
   const sensitive = [
     "/etc", "/etc/passwd", "/usr/bin", "/var", "cat /etc/hosts", "x=/etc/a", "x:/var/y", "(/etc/x)", "(/var", "a,/usr,b", "</etc", ">/var/log/x", "'/etc'",
     "file:///etc/passwd", "~/.ssh/id", "~/.aws", "~/.gnupg/x", "/home/me/.ssh/id", "/home/me/.aws/credentials",
@@ -75,9 +75,9 @@ test("filesystem: sensitive paths are whole and at the start of a path", async (
 
 test("filesystem: each check can be off", async () => {
   const all = "rm -rf ../x /etc";
-  assert.equal((await run(gates.filesystem({ destructive: false, traversal: false, sensitivePaths: false }), { output: all })).passed, true);
-  assert.equal((await run(gates.filesystem({ destructive: false }), { output: all })).reason, "path traversal detected in output");
-  assert.equal((await run(gates.filesystem({ destructive: false, traversal: false }), { output: all })).reason, "sensitive path detected in output");
+  assert.equal((await run(gates.filesystem({ destructiveCommands: false, traversal: false, sensitivePaths: false }), { output: all })).passed, true);
+  assert.equal((await run(gates.filesystem({ destructiveCommands: false }), { output: all })).reason, "path traversal detected in output");
+  assert.equal((await run(gates.filesystem({ destructiveCommands: false, traversal: false }), { output: all })).reason, "sensitive path detected in output");
 });
 
 test("pii: addresses, numbers and phones are found", async () => {
@@ -98,7 +98,7 @@ test("pii: addresses, numbers and phones are found", async () => {
 });
 
 test("content: nothing is empty, false and 0 are something", async () => {
-  const gate = gates.content({ refusal: false });
+  const gate = gates.content({ refusals: false });
   assert.deepEqual(await wrong(gate, [undefined, null, "", " \t\n", "\u00a0\u3000\ufeff", [], {}], false), []);
   assert.deepEqual(await wrong(gate, [false, 0, "x", [null], { a: null }, "\u200b"], true), []);
   assert.equal((await run(gates.content({ empty: false }), { output: null })).passed, true);
@@ -116,7 +116,7 @@ test("content: refusals in any case, with any blanks and apostrophes", async () 
   ];
   assert.deepEqual(await wrong(gates.content(), refusals, false), []);
   assert.deepEqual(await wrong(gates.content(), fine, true), []);
-  assert.equal((await run(gates.content({ refusal: false }), { output: "I cannot help" })).passed, true);
+  assert.equal((await run(gates.content({ refusals: false }), { output: "I cannot help" })).passed, true);
 });
 
 test("details say where, and show no key that may be a payload", async () => {
@@ -137,7 +137,7 @@ test("schema: the first issue is told, five are listed, all are counted, and no 
     total: 7,
   });
   const one = gates.schema({ safeParse: () => ({ success: false, error: { issues: [{ path: [], code: "a code with blanks" }] } }) });
-  assert.equal((await run(one, { output: 1 })).reason, "schema validation failed (1 issue): : invalid");
+  assert.equal((await run(one, { output: 1 })).reason, "schema validation failed (1 issue): (root): invalid");
   const none = gates.schema({ safeParse: () => ({ success: false }) });
   assert.equal((await run(none, { output: 1 })).reason, "schema validation failed (0 issues)");
 });
@@ -155,14 +155,15 @@ test("schema: output or input is checked, and a schema that fails to check is an
 
 test("a hostile output costs a bounded time", async () => {
   const size = 1 << 20;
-  const texts = ["a".repeat(size), "a@".repeat(size / 2), "rm ".repeat(size / 3), "rm -r ".repeat(size / 6), "i ".repeat(size / 2), "i" + " ".repeat(size), "../".repeat(size / 3).replaceAll("..", ".x"), "/home/".repeat(size / 6), "2".repeat(size), "+1 (".repeat(size / 4), "i can' ".repeat(size / 7)];
+  const ALL_COMMANDS = { argv: true, dd: true, mkfs: true, findDelete: true, shred: true, gitClean: true, chmodRoot: true, forkBomb: true, pipeToShell: true };
+  const texts = ["dd ".repeat(size / 3), "find ".repeat(size / 5), "git clean ".repeat(size / 10), "git ".repeat(size / 4), "curl ".repeat(size / 5), "curl|".repeat(size / 5), "sh ".repeat(size / 3), "bash -c ".repeat(size / 8), ": ".repeat(size / 2), "shred ".repeat(size / 6), "chmod -R ".repeat(size / 9), ":".repeat(size), "1.".repeat(size / 2), "4 ".repeat(size / 2), "DE00 ".repeat(size / 5), "eyJ-".repeat(size / 4), "eyJaaaaaaaaaa.".repeat(size / 14), "-----BEGIN PRIVATE KEY-----".repeat(size / 27), "sk-".repeat(size / 3), "/a".repeat(size / 2), "aws_secret_key ".repeat(size / 15), "a".repeat(size), "a@".repeat(size / 2), "rm ".repeat(size / 3), "rm -r ".repeat(size / 6), "i ".repeat(size / 2), "i" + " ".repeat(size), "../".repeat(size / 3).replaceAll("..", ".x"), "/home/".repeat(size / 6), "2".repeat(size), "+1 (".repeat(size / 4), "i can' ".repeat(size / 7)];
   let deep: unknown = "x";
   for (let depth = 0; depth < 20_000; depth += 1) {
     deep = [deep];
   }
   for (const output of [...texts, deep]) {
     const startedMs = performance.now();
-    for (const gate of [gates.filesystem(), gates.pii(), gates.content()]) {
+    for (const gate of [gates.filesystem(), gates.filesystem(ALL_COMMANDS), gates.pii({ card: true, iban: true, ip: true }), gates.content(), gates.secrets()]) {
       await run(gate, { output });
     }
     // Linear work takes some tens of milliseconds here, quadratic work takes minutes.

@@ -1,33 +1,27 @@
 /** `content`: the output says nothing, or refuses. */
 
 import type { Gate } from "../gate.js";
-import { BLANK, textsIn } from "./walk.js";
+import { findIn, type Kind } from "./find.js";
+import { BLANK } from "./walk.js";
 
 /** What it takes; each check can be off. */
 export interface ContentOptions {
   /** Null, blank text, `[]` and `{}`. */
   empty?: boolean | undefined;
   /** Phrases with which a model declines. */
-  refusal?: boolean | undefined;
+  refusals?: boolean | undefined;
   name?: string | undefined;
 }
 
 /** Looks at the output as a whole, then at every text of it. */
-export function content({ empty = true, refusal = true, name = "content" }: ContentOptions = {}): Gate {
+export function content({ empty = true, refusals = true, name = "content" }: ContentOptions = {}): Gate {
+  const kinds: Kind[] = refusals ? [{ isIn: (text) => REFUSAL.test(text), name: "refusal phrase" }] : [];
   return {
     name,
     run({ output }) {
-      if (empty && isEmpty(output)) {
-        return { passed: false, reason: "output is empty" };
-      }
-      if (refusal) {
-        for (const { text, where } of textsIn(output)) {
-          if (REFUSAL.test(text)) {
-            return { passed: false, reason: "refusal phrase detected in output", details: { where } };
-          }
-        }
-      }
-      return { passed: true };
+      return empty && isEmpty(output)
+        ? { passed: false, reason: "output is empty", details: { where: "" } }
+        : findIn(output, kinds);
     },
   };
 }

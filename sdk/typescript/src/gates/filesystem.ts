@@ -1,45 +1,55 @@
 /** `filesystem`: the output would destroy files, leave its directory, or name places it has no business with. */
 
 import type { Gate } from "../gate.js";
-import { BLANK, textsIn } from "./walk.js";
+import { COMMANDS, isRecursiveRemove } from "./command.js";
+import { findIn, type Kind } from "./find.js";
+import { BLANK } from "./walk.js";
 
-/** What it takes; each check can be off. */
+/** What it takes. Each check can be off; those that the public API does not have are off by default. */
 export interface FilesystemOptions {
   /** `rm` that is both recursive and forced. */
-  destructive?: boolean | undefined;
+  destructiveCommands?: boolean | undefined;
   /** `..` as a part of a path. */
   traversal?: boolean | undefined;
   /** `/etc`, `/usr`, `/var`, and `.ssh`, `.aws`, `.gnupg` in a home directory. */
   sensitivePaths?: boolean | undefined;
+  /** An array of texts is also read as a command line. */
+  argv?: boolean | undefined;
+  /** `dd` that writes to a device. */
+  dd?: boolean | undefined;
+  mkfs?: boolean | undefined;
+  /** `find` that deletes what it finds. */
+  findDelete?: boolean | undefined;
+  shred?: boolean | undefined;
+  /** `git clean` of all that is not tracked. */
+  gitClean?: boolean | undefined;
+  /** `chmod -R 777 /`. */
+  chmodRoot?: boolean | undefined;
+  forkBomb?: boolean | undefined;
+  /** A download that a shell runs. */
+  pipeToShell?: boolean | undefined;
   name?: string | undefined;
 }
 
 /** Looks at every text of the output. */
 export function filesystem(options: FilesystemOptions = {}): Gate {
-  const { destructive = true, traversal = true, sensitivePaths = true, name = "filesystem" } = options;
-  const checks: [(text: string) => boolean, string][] = [];
-  if (destructive) {
-    checks.push([isDestructive, "destructive command detected in output"]);
+  const { destructiveCommands = true, traversal = true, sensitivePaths = true, argv = false, name = "filesystem" } = options;
+  const kinds: Kind[] = [];
+  if (destructiveCommands) {
+    kinds.push({ isIn: isRecursiveRemove, name: "destructive command" });
+  }
+  for (const [option, isIn] of Object.entries(COMMANDS)) {
+    if (options[option as keyof typeof COMMANDS] === true) {
+      kinds.push({ isIn, name: "destructive command" });
+    }
   }
   if (traversal) {
-    checks.push([(text) => TRAVERSAL.test(text), "path traversal detected in output"]);
+    kinds.push({ isIn: (text) => TRAVERSAL.test(text), name: "path traversal" });
   }
   if (sensitivePaths) {
-    checks.push([(text) => SENSITIVE.test(text), "sensitive path detected in output"]);
+    kinds.push({ isIn: (text) => SENSITIVE.test(text), name: "sensitive path" });
   }
-  return {
-    name,
-    run({ output }) {
-      for (const { text, where } of textsIn(output)) {
-        for (const [isHit, reason] of checks) {
-          if (isHit(text)) {
-            return { passed: false, reason, details: { where } };
-          }
-        }
-      }
-      return { passed: true };
-    },
-  };
+  return { name, run: ({ output }) => findIn(output, kinds, argv) };
 }
 
 const QUOTE = "'\"`";
@@ -50,26 +60,5 @@ const TRAVERSAL = new RegExp(`(?<![^/\\\\${BLANK}${QUOTE}])\\.\\.(?![^/\\\\${BLA
 const EDGE = `${BLANK}${QUOTE}=:(,<>`;
 
 const SENSITIVE = new RegExp(
-  `(?:(?<![^${EDGE}])|(?<=file://))(?:/(?:etc|usr|var)|(?:~|/home/[^/${EDGE}]+)/\\.(?:ssh|aws|gnupg))(?![^/${EDGE}])`,
+  `(?:(?<![^${EDGE}])|(?<=file://))(?:/(?:etc|usr|var)|(?:~|/home/[^/${BLANK}${QUOTE}]+)/\\.(?:ssh|aws|gnupg))(?![^/${EDGE}])`,
 );
-
-const RM = new RegExp(`(?<![A-Za-z0-9_.-])rm(?=[${BLANK}])`);
-const BLANKS = new RegExp(`[${BLANK}]+`);
-
-/** Whether a command of the text removes whole trees without asking. */
-function isDestructive(text: string): boolean {
-  // Options after a later `rm` of a command also stand after its first one, so one look at each command is enough.
-  return text.split(/[;|&\r\n]/).some((command) => {
-    const at = command.search(RM);
-    if (at < 0) {
-      return false;
-    }
-    let [recursive, forced] = [false, false];
-    for (const word of command.slice(at + 2).split(BLANKS)) {
-      const letters = /^-[A-Za-z]/.test(word) ? word : "";
-      recursive ||= word === "--recursive" || /[rR]/.test(letters);
-      forced ||= word === "--force" || letters.includes("f");
-    }
-    return recursive && forced;
-  });
-}

@@ -1,43 +1,41 @@
 /** `pii`: the output shows somebody's personal data. */
 
 import type { Gate } from "../gate.js";
-import { BLANK, textsIn } from "./walk.js";
+import { hasCard } from "./card.js";
+import { findIn, type Kind } from "./find.js";
+import { hasIban } from "./iban.js";
+import { hasIp } from "./ip.js";
+import { BLANK } from "./walk.js";
 
-/** What it takes; each check can be off. */
+/** What it takes. Each check can be off; those that the public API does not have are off by default. */
 export interface PiiOptions {
   email?: boolean | undefined;
   /** US social security numbers. */
   ssn?: boolean | undefined;
   /** US phone numbers. */
   phone?: boolean | undefined;
+  /** Numbers of payment cards. */
+  card?: boolean | undefined;
+  /** International bank account numbers. */
+  iban?: boolean | undefined;
+  /** IP addresses, of version 4 or 6. */
+  ip?: boolean | undefined;
   name?: string | undefined;
 }
 
 /** Looks at every text of the output. */
-export function pii({ email = true, ssn = true, phone = true, name = "pii" }: PiiOptions = {}): Gate {
-  const checks: [(text: string) => boolean, string][] = [];
-  if (email) {
-    checks.push([hasEmail, "email address detected in output"]);
-  }
-  if (ssn) {
-    checks.push([(text) => SSN.test(text), "SSN detected in output"]);
-  }
-  if (phone) {
-    checks.push([(text) => PHONE.test(text), "phone number detected in output"]);
-  }
-  return {
-    name,
-    run({ output }) {
-      for (const { text, where } of textsIn(output)) {
-        for (const [isHit, reason] of checks) {
-          if (isHit(text)) {
-            return { passed: false, reason, details: { where } };
-          }
-        }
-      }
-      return { passed: true };
-    },
-  };
+export function pii(options: PiiOptions = {}): Gate {
+  const { email = true, ssn = true, phone = true, card = false, iban = false, ip = false, name = "pii" } = options;
+  const all: [boolean, Kind][] = [
+    [email, { isIn: hasEmail, name: "email address" }],
+    [ssn, { isIn: (text) => SSN.test(text), name: "SSN" }],
+    [phone, { isIn: (text) => PHONE.test(text), name: "phone number" }],
+    [card, { isIn: hasCard, name: "card number" }],
+    [iban, { isIn: hasIban, name: "IBAN" }],
+    [ip, { isIn: hasIp, name: "IP address" }],
+  ];
+  const kinds = all.filter(([wanted]) => wanted).map(([, kind]) => kind);
+  return { name, run: ({ output }) => findIn(output, kinds) };
 }
 
 const SSN = /\b(?!000|666|9\d{2})\d{3}-(?!00)\d{2}-(?!0000)\d{4}\b/;

@@ -1,7 +1,7 @@
 /** `schema`: the output, or the input, does not have the form that it should have. */
 
 import type { Gate } from "../gate.js";
-import { shown } from "./walk.js";
+import { pointerTo, shown } from "./walk.js";
 
 /** Anything that can check a value: a schema of zod, valibot's or another library's adapter, or your own. */
 export interface Schema {
@@ -22,7 +22,6 @@ interface Issue {
 }
 
 const MAX_ISSUES = 5;
-const MAX_REASON = 500;
 
 /** Fails when `safeParse` does not succeed. */
 export function schema(schema: Schema, { target = "output", name = "schema" }: SchemaOptions = {}): Gate {
@@ -52,15 +51,15 @@ export function schema(schema: Schema, { target = "output", name = "schema" }: S
 
 function reasonOf(total: number, first: Issue | undefined): string {
   const count = total === 1 ? "1 issue" : `${total} issues`;
-  const where = first && `: ${first.path}: ${first.code}`;
-  return `schema validation failed (${count})${where ?? ""}`.slice(0, MAX_REASON);
+  const where = first && `: ${first.path || "(root)"}: ${first.code}`;
+  return `schema validation failed (${count})${where ?? ""}`;
 }
 
 function issueOf(issue: unknown): Issue {
   const { path, code } = (issue ?? {}) as { path?: unknown; code?: unknown };
   const steps = (Array.isArray(path) ? path : []).map((step) => (typeof step === "number" ? step : shown(String(step))));
   return {
-    path: steps.map((step) => `/${step}`).join(""),
+    path: steps.reduce<string>((pointer, step) => pointerTo(pointer, String(step)), ""),
     code: typeof code === "string" && /^[A-Za-z0-9_]{1,64}$/.test(code) ? code : "invalid",
   };
 }
