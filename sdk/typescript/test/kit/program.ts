@@ -105,16 +105,14 @@ export class UnkindProxy {
     return new UnkindProxy(child, lines, url);
   }
 
-  /** No more faults. */
-  kind(): void {
-    this.#child.stdin?.write("kind\n");
+  /** How many requests came so far, and how many met each fault. */
+  async counts(): Promise<Record<string, number>> {
+    this.#child.stdin?.write("counts\n");
+    return JSON.parse((await this.#lines.next()).value) as Record<string, number>;
   }
 
-  /** How many requests came, and how many met each fault; ends it. */
-  async end(): Promise<Record<string, number>> {
+  async end(): Promise<void> {
     this.#child.stdin?.end();
-    const counts = JSON.parse((await this.#lines.next()).value) as Record<string, number>;
     await ended(this.#child);
-    return counts;
   }
 }
