@@ -121,7 +121,9 @@ test("a flush does not wait for what is tracked after it", async (t) => {
   await until(() => telemetry.books().requests === 1, () => telemetry.books());
   telemetry.track(verdict());
   assert.equal(await flushed, true);
+  await sleep(50);
   assert.equal(telemetry.books().waiting, 1);
+  assert.equal(telemetry.books().requests, 1);
 });
 
 test("a paused client ends a flush at once", async (t) => {
