@@ -199,7 +199,7 @@ export class Delivery {
     const batch = this.#batches[0];
     if (batch !== undefined) {
       void this.#send(batch);
-    } else if (this.#spool?.hasFiles && drain === null && (this.#failures === 0 || this.#buffer.length === 0)) {
+    } else if (this.#spool?.hasFiles && (this.#failures === 0 || this.#buffer.length === 0)) {
       void this.#load(this.#spool);
     } else {
       this.#wakeAt(nowMs, (this.#buffer.oldest?.sinceMs ?? Infinity) + this.#settings.flushIntervalMs);

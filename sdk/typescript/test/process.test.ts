@@ -68,6 +68,22 @@ test("a program that ends while the server is down waits no longer than it may",
   assert.ok(performance.now() - startedMs < 8_000);
 });
 
+test("a program that goes on after all begins anew", async (t) => {
+  const server = await Scripted.start(["silence", { status: 202 }]);
+  t.after(() => server.stop());
+  const { said } = await run(server.url, `
+    const telemetry = new ReputeTelemetry({ shutdownTimeoutMs: 100 });
+    telemetry.track(verdict);
+    process.once("beforeExit", () => setTimeout(async () => {
+      telemetry.track(verdict);
+      const delivered = await telemetry.flush();
+      const { requests, retries, dropped } = telemetry.books();
+      console.log(JSON.stringify({ delivered, requests, retries, dropped }));
+    }, 300));
+  `);
+  assert.deepEqual(JSON.parse(said), { delivered: true, requests: 2, retries: 0, dropped: { shutdown: 1 } });
+});
+
 test("process.exit spools what is held, and tells of it without a spool", async (t) => {
   const server = await Scripted.start(down);
   t.after(() => server.stop());
