@@ -27,6 +27,13 @@ pub trait Disk: Send + Sync {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file's name; open handles go on reading it.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Gives a file of this disk a second name, in another directory.
+    ///
+    /// # Errors
+    /// `Unsupported` on a disk that has no links.
+    fn link(&self, _from: &Path, _to: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// The names of the files in a directory, in no order.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Makes all earlier changes of the directory's entries durable.
@@ -126,7 +133,7 @@ pub(crate) fn temporary_name(path: &Path) -> PathBuf {
 }
 
 /// The directory of a file.
-pub(crate) fn parent(path: &Path) -> &Path {
+pub fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),

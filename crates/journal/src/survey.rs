@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::SECTOR;
-use crate::disk::{Disk, File};
+use crate::disk::{Disk, File, copy_durably};
 use crate::error::{Damage, Error};
 use crate::header::{HEADER_BYTES, Header, fresh_salt};
 use crate::listing::{Found, Listing};
 use crate::rewrite::Rewrite;
 use crate::scan::{Reader, seal_at, seal_at_end};
+use crate::seal::{SEAL_BYTES, Seal};
 use crate::segment::{Phase, Segment};
 
 /// How often a directory is looked at until it makes sense, and how long to wait in between.
@@ -135,6 +136,54 @@ impl Survey {
 }
 
 impl Place {
+    /// Copies the segment as it is now to a path, with a seal behind its frames, durably but for the name; gives
+    /// the bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn copy_to(&self, disk: &dyn Disk, to: &Path) -> Result<u64, Error> {
+        let Some(segment) = &self.segment else {
+            return Ok(0);
+        };
+        let end = segment.end();
+        copy_durably(disk, &**segment.file(), end, to)
+            .and_then(|()| {
+                let file = disk.open(to)?;
+                file.write_all_at(&self.seal(segment), end)?;
+                file.sync_all()
+            })
+            .map_err(Error::io("copy to", to))?;
+        Ok(end + SEAL_BYTES)
+    }
+
+    /// Whether the file at this path is a copy of the segment as it is now.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn is_copied_to(&self, disk: &dyn Disk, path: &Path) -> Result<bool, Error> {
+        let Some(segment) = &self.segment else {
+            return Ok(false);
+        };
+        let Ok(copy) = disk.open(path) else {
+            return Ok(false);
+        };
+        let end = segment.end();
+        // The salt in the header is the segment's own, and the seal tells where it ended.
+        let same = || -> io::Result<bool> {
+            let (mut header, mut other, mut seal) = ([0; SECTOR], [0; SECTOR], [0; SECTOR]);
+            segment.file().read_full_at(&mut header, 0)?;
+            copy.read_full_at(&mut other, 0)?;
+            copy.read_full_at(&mut seal, end)?;
+            Ok(copy.len()? == end + SEAL_BYTES && header == other && seal == self.seal(segment))
+        };
+        same().map_err(Error::io("read", path))
+    }
+
+    fn seal(&self, segment: &Segment) -> [u8; SECTOR] {
+        let (end, last_seq) = (segment.end(), self.last_seq);
+        Seal { end, last_seq }.encode(segment.header())
+    }
+
     fn of(found: Found, disk: &Arc<dyn Disk>) -> Result<Place, Error> {
         let header = found.header;
         let extent = Extent::of(&found.file, &header).map_err(Error::io("read", &found.path))?;

@@ -7,6 +7,9 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+/// The file of the master key, where the environment has none.
+pub(crate) const MASTER_KEY_FILE: &str = "master.key";
+
 /// A data directory that no other process has.
 pub(crate) struct DataDir {
     path: PathBuf,
@@ -31,6 +34,18 @@ impl DataDir {
 
     /// Takes the directory, which is there, unless another process has it.
     pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
+        let Some(lock) = Self::lock(path)? else {
+            return Ok(None);
+        };
+        store::refuse_unfinished_backup(&OsDisk, path)?;
+        Ok(Some(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        }))
+    }
+
+    /// Locks the directory, whatever it holds, unless another process has it.
+    pub(crate) fn lock(path: &Path) -> Result<Option<File>> {
         let lock = path.join("lock");
         let lock = OpenOptions::new()
             .write(true)
@@ -40,10 +55,7 @@ impl DataDir {
             .open(&lock)
             .with_context(|| format!("cannot open {}", lock.display()))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Self {
-                path: path.to_owned(),
-                _lock: lock,
-            })),
+            Ok(()) => Ok(Some(lock)),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error).context("cannot lock the data directory"),
         }
@@ -58,7 +70,7 @@ impl DataDir {
     pub(crate) fn open_accounts(&self, master_key: Option<&str>) -> Result<Accounts> {
         let master = match master_key {
             Some(text) => MasterKey::parse(text)?,
-            None => MasterKey::load_or_create(&self.path.join("master.key"))?,
+            None => MasterKey::load_or_create(&self.path.join(MASTER_KEY_FILE))?,
         };
         Ok(Accounts::open(&self.path, master)?)
     }

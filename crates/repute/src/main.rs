@@ -1,6 +1,7 @@
 //! Repute: the open, self-hosted quality and reputation layer for AI agents. The command line.
 
 mod admin;
+mod backup;
 mod data_dir;
 mod first_start;
 mod housekeeping;
@@ -36,6 +37,8 @@ enum Command {
     Key(admin::KeyArguments),
     /// Check everything on disk, beside a running server or without one; exit code 0 if it is sound, 1 if not.
     Verify(verify::VerifyArguments),
+    /// Copy everything into another directory, beside a running server or without one.
+    Backup(backup::BackupArguments),
     /// Set aside what is damaged in the directory of a stopped server, and say what is lost with it.
     Repair(repair::RepairArguments),
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
             Command::Org(arguments) => done(admin::org(arguments)),
             Command::Key(arguments) => done(admin::key(arguments)),
             Command::Verify(arguments) => verify::verify(&arguments),
+            Command::Backup(arguments) => done(backup::backup(&arguments)),
             Command::Repair(arguments) => repair::repair(&arguments),
         },
         Err(error) => match usage::wrong_setting(&error, &given_command()) {

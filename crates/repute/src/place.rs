@@ -3,6 +3,7 @@
 use crate::data_dir::DataDir;
 use anyhow::{Result, bail};
 use clap::Args;
+use journal::ReadOnlyDisk;
 use std::path::PathBuf;
 
 /// What all commands but `serve` take.
@@ -32,6 +33,6 @@ impl Place {
                 self.data_dir.display()
             );
         }
-        Ok(())
+        Ok(store::refuse_unfinished_backup(&ReadOnlyDisk, &self.data_dir)?)
     }
 }

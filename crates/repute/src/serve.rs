@@ -7,6 +7,7 @@ use crate::housekeeping;
 use crate::logging;
 use crate::settings::{Secrets, ServeSettings};
 use anyhow::{Context as _, Result};
+use journal::OsDisk;
 use server::accounts::Accounts;
 use server::{Config, Ledger, Metrics, Server};
 use std::io::{Write as _, stdout};
@@ -31,6 +32,12 @@ pub(crate) fn serve(settings: &ServeSettings) -> Result<()> {
     logging::start(settings.log_format, settings.log_level);
     log_settings(settings, &secrets);
     let dir = DataDir::take(&settings.data_dir)?;
+    if let Some(backup) = store::adopt_backup(&OsDisk, dir.path())? {
+        tracing::warn!(
+            backup = backup.trim(),
+            "this directory was a backup: what came after it is not here, and keys revoked since then work again"
+        );
+    }
     let accounts = Arc::new(dir.open_accounts(secrets.master_key.as_deref())?);
     let metrics = Metrics::new();
     let ledger = Arc::new(Ledger::open(dir.path())?);
@@ -114,12 +121,7 @@ fn open_store(settings: &ServeSettings, dir: &DataDir, observer: Arc<dyn store::
     options.journal.sync = !settings.no_sync;
     options.journal.max_segment_bytes = settings.max_segment;
     options.journal.first_segment_bytes = options.journal.first_segment_bytes.min(settings.max_segment);
-    Ok(Store::open(
-        Arc::new(journal::OsDisk),
-        dir.path(),
-        options,
-        observer,
-    )?)
+    Ok(Store::open(Arc::new(OsDisk), dir.path(), options, observer)?)
 }
 
 fn config(settings: &ServeSettings) -> Config {

@@ -9,6 +9,7 @@
 
 mod audit;
 mod check;
+mod copy;
 mod database;
 mod directory;
 mod error;
@@ -19,6 +20,7 @@ mod principal;
 
 pub use audit::AuditEntry;
 pub use check::check;
+pub use copy::copy;
 pub use error::Error;
 pub use key::{CreatedKey, KeyInfo, NewKey, generate_key};
 pub use master_key::MasterKey;

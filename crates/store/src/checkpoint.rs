@@ -105,12 +105,26 @@ pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> (Registry, Covered) {
         .unwrap_or_default()
 }
 
-/// The checkpoint of this turn, if it is there and whole.
-pub(crate) fn read_one(disk: &dyn Disk, dir: &Path, turn: u64) -> Option<(Registry, Covered)> {
+/// The newest whole checkpoint as it lies in its file, and what it covers.
+pub(crate) fn read_newest(disk: &dyn Disk, dir: &Path) -> Option<(Covered, Vec<u8>)> {
+    let found = [read_bytes(disk, dir, 0), read_bytes(disk, dir, 1)];
+    let decoded = found
+        .into_iter()
+        .flatten()
+        .filter_map(|bytes| Some((decode(&bytes)?.1, bytes)));
+    decoded.max_by_key(|(covered, _)| covered.turn)
+}
+
+fn read_bytes(disk: &dyn Disk, dir: &Path, turn: u64) -> Option<Vec<u8>> {
     let file = disk.open(&path_of(dir, turn)).ok()?;
     let mut bytes = vec![0; usize::try_from(file.len().ok()?).ok()?];
     file.read_exact_at(&mut bytes, 0).ok()?;
-    decode(&bytes)
+    Some(bytes)
+}
+
+/// The checkpoint of this turn, if it is there and whole.
+pub(crate) fn read_one(disk: &dyn Disk, dir: &Path, turn: u64) -> Option<(Registry, Covered)> {
+    decode(&read_bytes(disk, dir, turn)?)
 }
 
 fn decode(bytes: &[u8]) -> Option<(Registry, Covered)> {

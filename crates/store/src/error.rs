@@ -44,6 +44,22 @@ pub enum Error {
         /// The record's kind.
         kind: u8,
     },
+    /// A backup was begun in this directory and not finished.
+    #[error(
+        "{}: a backup into this directory was cut short, and it is not whole; run `repute backup` again", dir.display()
+    )]
+    UnfinishedBackup {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// What is to take a backup holds something else.
+    #[error(
+        "{}: neither empty nor a backup of this data directory; name another directory for the backup", dir.display()
+    )]
+    NotABackup {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The operating system gave no random bytes or no thread.
     #[error("the operating system refused {what}: {why}")]
     System {

@@ -11,6 +11,7 @@
 //! - The owner thread never reads a file, so no cold agent and no slow disk holds the others up.
 
 mod agent;
+mod backup;
 mod batch;
 mod books;
 mod bytes;
@@ -40,6 +41,7 @@ mod types;
 mod upkeep;
 mod verify;
 
+pub use backup::{Backup, BackupFigures, adopt_backup, refuse_unfinished_backup};
 pub use clock::{Clock, system_clock};
 
 pub use error::{Error, NotKept, Refused};

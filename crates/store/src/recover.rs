@@ -42,6 +42,7 @@ pub(crate) fn open(
     options: Options,
     observer: Arc<dyn Observer>,
 ) -> Result<Recovered, Error> {
+    crate::backup::refuse_unfinished_backup(&*disk, data_dir)?;
     let dir = data_dir.join(SHARD_DIR);
     disk.create_dir_all(&dir).map_err(|source| Error::Io {
         path: dir.clone(),

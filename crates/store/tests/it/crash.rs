@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use store::{
-    AgentOrder, Error, EventQuery, Health, NotKept, Options, Receipt, Refused, Source, Start, Store,
+    AgentOrder, Backup, Error, EventQuery, Health, NotKept, Options, Receipt, Refused, Source, Start, Store,
     StoredEvent, Submission, Unobserved,
 };
 
@@ -40,6 +40,11 @@ fn open_with(disk: &SimDisk, options: Options) -> Result<Store, Error> {
         options,
         Arc::new(Unobserved),
     )
+}
+
+fn open_in(disk: &SimDisk, dir: &str) -> Result<Store, Error> {
+    let disk = Arc::new(disk.clone());
+    Store::open(disk, Path::new(dir), options(), Arc::new(Unobserved))
 }
 
 /// The ids of a batch, and its events: three agents, times in no order, one in ten failed.
@@ -354,4 +359,84 @@ fn an_old_segment_on_a_full_disk_goes_on_with_its_own_dictionary() {
     drop(store);
     let store = open_with(&disk.crash(), options).unwrap();
     check(&store, &(0..6).collect(), "after a crash");
+}
+
+const COPY: &str = "/copy";
+
+fn back_up(disk: &SimDisk) -> Result<(), Error> {
+    let both: Arc<dyn journal::Disk> = Arc::new(disk.clone());
+    let backup = Backup::begin(&both, Path::new(DIR), &both, Path::new(COPY), false)?;
+    backup.finish("{}", &[]).map(drop)
+}
+
+/// Takes some batches in and stops.
+fn take_in(disk: &SimDisk, batches: std::ops::Range<usize>) {
+    let store = open(disk).unwrap();
+    batches.for_each(|batch| drop(send(&store, batch).unwrap()));
+    store.close();
+}
+
+#[test]
+fn a_backup_cut_short_at_any_operation_leaves_the_one_before_or_is_refused_until_it_is_whole() {
+    let half = BATCHES / 2;
+    let prepared = |seed| {
+        let disk = SimDisk::new(seed);
+        take_in(&disk, 0..half);
+        back_up(&disk).unwrap();
+        take_in(&disk, half..BATCHES);
+        disk
+    };
+    let disk = prepared(0);
+    let before = disk.operations();
+    back_up(&disk).unwrap();
+    let operations = disk.operations() - before;
+    let (mut usable, mut refused) = (0, 0);
+    for at in 1..=operations {
+        let disk = prepared(at);
+        disk.fail_nth(at, Fault::Halt);
+        let _ = back_up(&disk);
+        for (how, after) in [("power cut", disk.crash()), ("kill", disk.kill())] {
+            let what = format!("{how} at operation {at} of {operations}");
+            // A start may change what it finds; the backup is taken again on what the crash left.
+            let again = after.kill();
+            match open_in(&after, COPY) {
+                Ok(store) => {
+                    check(&store, &(0..half).collect(), &what);
+                    usable += 1;
+                }
+                Err(Error::UnfinishedBackup { .. }) => refused += 1,
+                Err(other) => panic!("{what}: {other}"),
+            }
+            back_up(&again).unwrap_or_else(|error| panic!("{what}: {error}"));
+            let store = open_in(&again, COPY).unwrap_or_else(|error| panic!("{what}: {error}"));
+            check(&store, &(0..BATCHES).collect(), &what);
+        }
+    }
+    assert!(usable > 0 && refused > 0, "{usable} usable, {refused} refused");
+}
+
+#[test]
+fn a_first_backup_cut_short_at_any_operation_is_never_taken_for_a_whole_one() {
+    let prepared = |seed| {
+        let disk = SimDisk::new(seed);
+        take_in(&disk, 0..BATCHES);
+        disk
+    };
+    let disk = prepared(0);
+    let before = disk.operations();
+    back_up(&disk).unwrap();
+    for at in 1..=disk.operations() - before {
+        let disk = prepared(at);
+        disk.fail_nth(at, Fault::Halt);
+        let _ = back_up(&disk);
+        for after in [disk.crash(), disk.kill()] {
+            if let Ok(store) = open_in(&after, COPY) {
+                // Nothing at all is there yet, or everything.
+                let is_empty = store.stats().events == 0;
+                if !is_empty {
+                    check(&store, &(0..BATCHES).collect(), &format!("operation {at}"));
+                }
+            }
+        }
+    }
 }

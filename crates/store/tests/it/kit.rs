@@ -83,6 +83,18 @@ impl Lab {
         }
     }
 
+    /// A store on another directory, started.
+    pub(crate) fn on(&self, dir: tempfile::TempDir) -> Self {
+        let mut lab = Self {
+            dir,
+            clock: Arc::clone(&self.clock),
+            options: self.options.clone(),
+            store: None,
+        };
+        lab.start();
+        lab
+    }
+
     /// Stops as an operator does.
     pub(crate) fn stop(&mut self) {
         self.store().close();

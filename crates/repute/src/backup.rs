@@ -1,0 +1,119 @@
+//! `repute backup DIR`: a copy that a server can be started on, taken beside the server that writes.
+
+use crate::data_dir::{DataDir, MASTER_KEY_FILE};
+use crate::logging::{self, LogFormat};
+use crate::place::Place;
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use journal::{Disk, OsDisk, ReadOnlyDisk};
+use serde_json::{Value, json};
+use server::accounts::{self, DATABASE};
+use std::fs;
+use std::io::{ErrorKind, Write as _, stdout};
+use std::path::PathBuf;
+use std::sync::Arc;
+use store::{Backup, BackupFigures};
+
+/// `repute backup`.
+#[derive(Args)]
+pub(crate) struct BackupArguments {
+    /// Where the backup goes: a new or empty directory, or that of an earlier backup, which gets only what is new.
+    #[arg(value_name = "DIR")]
+    target: PathBuf,
+    #[command(flatten)]
+    place: Place,
+    /// Link what is never written again instead of copying it. Needs the same file system, and protects against
+    /// mistakes, not against a disk that fails.
+    #[arg(long)]
+    link: bool,
+    /// Take the master key along, without which no signature can be checked; whoever has both has the secret keys.
+    #[arg(long)]
+    with_master_key: bool,
+}
+
+/// Takes a backup.
+pub(crate) fn backup(arguments: &BackupArguments) -> Result<()> {
+    let Place { data_dir, json } = &arguments.place;
+    logging::start(LogFormat::Auto, tracing::Level::WARN);
+    arguments.place.check()?;
+    let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+    // Before the log is looked at, so that what is acknowledged until now is in it.
+    let taken_at = (store::system_clock())();
+    let target = &arguments.target;
+    disk.create_dir_all(target)
+        .with_context(|| format!("cannot make {}", target.display()))?;
+    let Some(_lock) = DataDir::lock(target)? else {
+        bail!(
+            "another process is using {}: name another directory for the backup",
+            target.display()
+        );
+    };
+    let master_key = master_key(arguments)?;
+    let from: Arc<dyn Disk> = Arc::new(ReadOnlyDisk);
+    let mut backup = Backup::begin(&from, data_dir, &disk, target, arguments.link)?;
+    // After the log: every organisation and key that its events name is there.
+    backup.add_written(DATABASE, |to| accounts::copy(data_dir, to))?;
+    let mut without = Vec::new();
+    match &master_key {
+        Some(key) => backup.add(MASTER_KEY_FILE, key)?,
+        None => without.push(MASTER_KEY_FILE),
+    }
+    let manifest = json!({
+        "taken_at": wire::timestamp::format(taken_at),
+        "version": env!("CARGO_PKG_VERSION"),
+        "last_frame": backup.figures.last_frame,
+        "segments": backup.figures.segments,
+        "master_key": master_key.is_some(),
+    });
+    let figures = backup.finish(&format!("{manifest}\n"), &without)?;
+    let text = if *json {
+        format!("{}\n", as_json(&figures, manifest))
+    } else {
+        for_people(arguments, &figures)
+    };
+    Ok(stdout().write_all(text.as_bytes())?)
+}
+
+/// The file of the master key, if it is wanted.
+fn master_key(arguments: &BackupArguments) -> Result<Option<Vec<u8>>> {
+    if !arguments.with_master_key {
+        return Ok(None);
+    }
+    let file = arguments.place.data_dir.join(MASTER_KEY_FILE);
+    match fs::read(&file) {
+        Ok(key) => Ok(Some(key)),
+        Err(error) if error.kind() == ErrorKind::NotFound => bail!(
+            "--with-master-key: there is no {}: the server has its master key from REPUTE_MASTER_KEY, so keep a copy of \
+             that",
+            file.display()
+        ),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
+    }
+}
+
+fn as_json(figures: &BackupFigures, mut manifest: Value) -> Value {
+    manifest["copied_files"] = figures.copied_files.into();
+    manifest["copied_bytes"] = figures.copied_bytes.into();
+    manifest["kept_files"] = figures.kept_files.into();
+    manifest
+}
+
+fn for_people(arguments: &BackupArguments, figures: &BackupFigures) -> String {
+    let mut text = format!(
+        "{}: {} segments up to frame {}; {} files ({} bytes) are new, {} were there\n",
+        arguments.target.display(),
+        figures.segments,
+        figures.last_frame,
+        figures.copied_files,
+        figures.copied_bytes,
+        figures.kept_files
+    );
+    if !arguments.with_master_key {
+        text += "without the master key: keep it elsewhere, or no signature can be checked after a restore\n";
+    }
+    text += &format!(
+        "to restore: repute serve --data-dir {}\n",
+        arguments.target.display()
+    );
+    text
+}
