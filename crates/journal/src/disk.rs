@@ -1,5 +1,6 @@
 //! What the log asks of a disk, small enough to be simulated in full.
 
+mod limited;
 mod os;
 mod read_only;
 
@@ -7,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use limited::LimitedDisk;
 pub use os::OsDisk;
 pub use read_only::ReadOnlyDisk;
 

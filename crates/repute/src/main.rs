@@ -10,6 +10,7 @@ mod place;
 mod repair;
 mod serve;
 mod settings;
+mod torture;
 mod units;
 mod usage;
 mod verify;
@@ -39,6 +40,8 @@ enum Command {
     Verify(verify::VerifyArguments),
     /// Copy everything into another directory, beside a running server or without one.
     Backup(backup::BackupArguments),
+    /// Crash the server again and again on your disk and with your settings, and check that it loses nothing.
+    Torture(torture::TortureArguments),
     /// Set aside what is damaged in the directory of a stopped server, and say what is lost with it.
     Repair(repair::RepairArguments),
 }
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
             Command::Key(arguments) => done(admin::key(arguments)),
             Command::Verify(arguments) => verify::verify(&arguments),
             Command::Backup(arguments) => done(backup::backup(&arguments)),
+            Command::Torture(arguments) => torture::torture(&arguments),
             Command::Repair(arguments) => repair::repair(&arguments),
         },
         Err(error) => match usage::wrong_setting(&error, &given_command()) {

@@ -7,7 +7,7 @@ use crate::housekeeping;
 use crate::logging;
 use crate::settings::{Secrets, ServeSettings};
 use anyhow::{Context as _, Result};
-use journal::OsDisk;
+use journal::{Disk, LimitedDisk, OsDisk};
 use server::accounts::Accounts;
 use server::{Config, Ledger, Metrics, Server};
 use std::io::{Write as _, stdout};
@@ -121,7 +121,11 @@ fn open_store(settings: &ServeSettings, dir: &DataDir, observer: Arc<dyn store::
     options.journal.sync = !settings.no_sync;
     options.journal.max_segment_bytes = settings.max_segment;
     options.journal.first_segment_bytes = options.journal.first_segment_bytes.min(settings.max_segment);
-    Ok(Store::open(Arc::new(OsDisk), dir.path(), options, observer)?)
+    let disk: Arc<dyn Disk> = match settings.disk_room {
+        Some(bytes) => Arc::new(LimitedDisk::new(bytes)),
+        None => Arc::new(OsDisk),
+    };
+    Ok(Store::open(disk, dir.path(), options, observer)?)
 }
 
 fn config(settings: &ServeSettings) -> Config {

@@ -117,6 +117,9 @@ pub(crate) struct ServeSettings {
     /// Acknowledge without a sync: for measurements only, a power cut loses acknowledged events.
     #[arg(long, env = "REPUTE_NO_SYNC", value_parser = BoolishValueParser::new(), hide = true)]
     pub(crate) no_sync: bool,
+    /// How much the log may grow until its disk counts as full: for `repute torture`.
+    #[arg(long, env = "REPUTE_DISK_ROOM", value_parser = units::bytes, hide = true)]
+    pub(crate) disk_room: Option<u64>,
     /// Size at which segments stop growing: for tests.
     #[arg(long, env = "REPUTE_MAX_SEGMENT", default_value = "64MiB", value_parser = units::bytes, hide = true)]
     pub(crate) max_segment: u64,

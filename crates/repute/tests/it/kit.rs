@@ -1,10 +1,10 @@
 //! Starts, stops and kills the real program, and speaks HTTP with it.
 
+use crate::torture::client::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -147,13 +147,6 @@ impl Server {
         self.dir.path()
     }
 
-    /// Ends it as a power failure of the process would.
-    pub(crate) fn kill(&mut self) {
-        let mut child = self.child.take().unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
     /// Ends it as an operator does; gives its exit code.
     pub(crate) fn stop(&mut self) -> Option<i32> {
         self.stop_with(Signal::TERM)
@@ -177,7 +170,8 @@ impl Server {
 
     /// The value of the metric without labels that has this name.
     pub(crate) fn metric(&self, name: &str) -> Option<u64> {
-        let text = self.client().text("/metrics").ok()?;
+        let (_, body) = self.client().exchange("GET", "/metrics", b"").ok()?;
+        let text = String::from_utf8(body).ok()?;
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -185,7 +179,7 @@ impl Server {
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client::new(&self.address, &self.publishable)
+        Client::new(&self.address, &self.publishable, PATIENCE)
     }
 
     /// GET with the publishable key.
@@ -235,88 +229,4 @@ pub(crate) fn on_a_terminal(server: &mut Server, arguments: &[&str]) -> String {
         assert_ne!(lines.read_line(&mut shown).unwrap(), 0);
     }
     shown.replace('\r', "")
-}
-
-/// One connection, kept open.
-pub(crate) struct Client {
-    address: String,
-    key: String,
-    stream: Option<BufReader<TcpStream>>,
-}
-
-impl Client {
-    pub(crate) fn new(address: &str, key: &str) -> Self {
-        Self {
-            address: address.to_owned(),
-            key: key.to_owned(),
-            stream: None,
-        }
-    }
-
-    pub(crate) fn get(&mut self, path: &str) -> std::io::Result<(u16, Value)> {
-        self.request("GET", path, b"")
-    }
-
-    /// The body of what is no JSON.
-    pub(crate) fn text(&mut self, path: &str) -> std::io::Result<String> {
-        let (_, body) = self.exchange("GET", path, b"")?;
-        String::from_utf8(body).map_err(|_| std::io::ErrorKind::InvalidData.into())
-    }
-
-    pub(crate) fn post(&mut self, path: &str, body: &[u8]) -> std::io::Result<(u16, Value)> {
-        self.request("POST", path, body)
-    }
-
-    fn request(&mut self, method: &str, path: &str, body: &[u8]) -> std::io::Result<(u16, Value)> {
-        let outcome = self.exchange(method, path, body);
-        if outcome.is_err() {
-            self.stream = None;
-        }
-        let (status, body) = outcome?;
-        Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
-    }
-
-    fn exchange(&mut self, method: &str, path: &str, body: &[u8]) -> std::io::Result<(u16, Vec<u8>)> {
-        let Self { address, key, stream } = self;
-        let stream = match stream {
-            Some(stream) => stream,
-            None => {
-                let connection = TcpStream::connect(&*address)?;
-                connection.set_nodelay(true)?;
-                connection.set_read_timeout(Some(PATIENCE))?;
-                stream.insert(BufReader::new(connection))
-            }
-        };
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        let mut request = head.into_bytes();
-        request.extend_from_slice(body);
-        stream.get_mut().write_all(&request)?;
-        let mut status = None;
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if stream.read_line(&mut line)? == 0 {
-                return Err(std::io::ErrorKind::UnexpectedEof.into());
-            }
-            let line = line.trim_end();
-            if line.is_empty() {
-                break;
-            }
-            match line.split_once(": ") {
-                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                    length = value.parse().unwrap_or(0);
-                }
-                None => status = line.split(' ').nth(1).and_then(|code| code.parse().ok()),
-                Some(_) => {}
-            }
-        }
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body)?;
-        status
-            .map(|status| (status, body))
-            .ok_or_else(|| std::io::ErrorKind::InvalidData.into())
-    }
 }

@@ -4,9 +4,9 @@
 mod administration;
 mod backup;
 mod command_line;
-mod crash;
 mod first_start;
 mod kit;
 mod repair;
 mod settings;
+mod torture;
 mod verify;
