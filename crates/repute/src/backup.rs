@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use journal::{Disk, OsDisk, ReadOnlyDisk};
 use serde_json::{Value, json};
-use server::accounts::{self, DATABASE};
+use server::{accounts, ledger};
 use std::fs;
 use std::io::{ErrorKind, Write as _, stdout};
 use std::path::PathBuf;
@@ -50,9 +50,20 @@ pub(crate) fn backup(arguments: &BackupArguments) -> Result<()> {
     };
     let master_key = master_key(arguments)?;
     let from: Arc<dyn Disk> = Arc::new(ReadOnlyDisk);
-    let mut backup = Backup::begin(&from, data_dir, &disk, target, arguments.link)?;
+    let mut backup = Backup::begin(&disk, target)?;
+    // Before the log: what the ledger lacks, a start counts from there.
+    let ledger = data_dir.join(ledger::DATABASE);
+    if ledger.exists() {
+        backup
+            .add_written(ledger::DATABASE, |to| server::copy_database(&ledger, to))
+            .with_context(|| format!("cannot copy {}", ledger.display()))?;
+    }
+    backup.copy_log(&from, data_dir, arguments.link)?;
     // After the log: every organisation and key that its events name is there.
-    backup.add_written(DATABASE, |to| accounts::copy(data_dir, to))?;
+    let accounts = data_dir.join(accounts::DATABASE);
+    backup
+        .add_written(accounts::DATABASE, |to| server::copy_database(&accounts, to))
+        .with_context(|| format!("cannot copy {}", accounts.display()))?;
     let mut without = Vec::new();
     match &master_key {
         Some(key) => backup.add(MASTER_KEY_FILE, key)?,

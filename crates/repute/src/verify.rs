@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use journal::{Disk, ReadOnlyDisk};
 use serde_json::json;
-use server::accounts::{self, DATABASE};
+use server::{accounts, ledger};
 use std::io::{Write as _, stdout};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,13 +26,18 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitCode> {
     arguments.place.check()?;
     let disk: Arc<dyn Disk> = Arc::new(ReadOnlyDisk);
     let mut report = store::verify(&disk, data_dir)?;
-    let faults = accounts::check(data_dir).unwrap_or_else(|error| vec![error.to_string()]);
-    report.findings.extend(faults.into_iter().map(|what| Finding {
-        file: data_dir.join(DATABASE),
-        offset: 0,
-        what,
-        remedy: Remedy::Restore,
-    }));
+    for name in [accounts::DATABASE, ledger::DATABASE] {
+        let file = data_dir.join(name);
+        if file.exists() {
+            let faults = server::check_database(&file).unwrap_or_else(|error| vec![error.to_string()]);
+            report.findings.extend(faults.into_iter().map(|what| Finding {
+                file: file.clone(),
+                offset: 0,
+                what,
+                remedy: Remedy::Restore,
+            }));
+        }
+    }
     let text = if *json {
         as_json(&report)
     } else {

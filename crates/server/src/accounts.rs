@@ -8,8 +8,6 @@
 //! when it is written, and memory follows only after the commit.
 
 mod audit;
-mod check;
-mod copy;
 mod database;
 mod directory;
 mod error;
@@ -19,8 +17,6 @@ mod organisation;
 mod principal;
 
 pub use audit::AuditEntry;
-pub use check::check;
-pub use copy::copy;
 pub use error::Error;
 pub use key::{CreatedKey, KeyInfo, NewKey, generate_key};
 pub use master_key::MasterKey;

@@ -12,6 +12,7 @@
 
 pub mod accounts;
 mod config;
+mod database_file;
 mod http;
 pub mod ledger;
 mod metrics;
@@ -21,6 +22,7 @@ mod private_file;
 pub mod rate_limit;
 
 pub use config::Config;
+pub use database_file::{check_database, copy_database};
 pub use http::Server;
 pub use ledger::Ledger;
 pub use metrics::Metrics;

@@ -49,22 +49,14 @@ pub struct BackupFigures {
 }
 
 impl Backup {
-    /// Copies the log of the data directory at `source`, as it is now, into `target`. With `link`, what is never
-    /// written again is linked instead, which needs the same file system.
+    /// Begins a backup into `target`, which is made if it is not there.
     ///
     /// # Errors
-    /// [`Error::NotABackup`] for a target that holds something else; [`Error::Journal`] where the log is damaged;
-    /// where a disk refuses.
-    pub fn begin(
-        from: &Arc<dyn Disk>,
-        source: &Path,
-        disk: &Arc<dyn Disk>,
-        target: &Path,
-        link: bool,
-    ) -> Result<Self, Error> {
+    /// [`Error::NotABackup`] for a target that holds something else; where a disk refuses.
+    pub fn begin(disk: &Arc<dyn Disk>, target: &Path) -> Result<Self, Error> {
         let log = target.join(SHARD_DIR);
         disk.create_dir_all(&log).map_err(Error::io(&log))?;
-        let mut backup = Self {
+        let backup = Self {
             disk: Arc::clone(disk),
             target: target.to_owned(),
             staged: Vec::new(),
@@ -72,27 +64,38 @@ impl Backup {
             figures: BackupFigures::default(),
         };
         backup.claim()?;
+        Ok(backup)
+    }
+
+    /// Copies the log of the data directory at `source` as it is now. With `link`, what is never written again is
+    /// linked instead, which needs the same file system.
+    ///
+    /// # Errors
+    /// [`Error::NotABackup`] where the target is a backup of another directory; [`Error::Journal`] where the log is
+    /// damaged; where a disk refuses.
+    pub fn copy_log(&mut self, from: &Arc<dyn Disk>, source: &Path, link: bool) -> Result<(), Error> {
+        let log = self.target.join(SHARD_DIR);
         let secret_file = source.join(SECRET_FILE);
         let secret = read(&**from, &secret_file).map_err(Error::io(&secret_file))?;
-        match read(&**disk, &target.join(SECRET_FILE)) {
+        match read(&*self.disk, &self.target.join(SECRET_FILE)) {
             Ok(other) if other != secret => {
                 return Err(Error::NotABackup {
-                    dir: target.to_owned(),
+                    dir: self.target.clone(),
                 });
             }
-            _ => backup.add(SECRET_FILE, &secret)?,
+            _ => self.add(SECRET_FILE, &secret)?,
         }
         let (registry, survey) = look(from, &source.join(SHARD_DIR))?;
         for place in &survey.places {
-            backup.segment(from, place, &log, link)?;
+            self.segment(from, place, &log, link)?;
         }
         if let Some((covered, bytes)) = registry {
-            let path = checkpoint::path_of(&log, covered.turn);
-            backup.stage(&path, |to| write_atomically(&**disk, to, &bytes))?;
-            backup.figures.copied_bytes += bytes.len() as u64;
+            let (disk, path) = (Arc::clone(&self.disk), checkpoint::path_of(&log, covered.turn));
+            self.stage(&path, |to| write_atomically(&*disk, to, &bytes))?;
+            self.figures.copied_bytes += bytes.len() as u64;
         }
-        backup.figures.last_frame = survey.places.last().map_or(0, |place| place.last_seq);
-        Ok(backup)
+        self.figures.last_frame = survey.places.last().map_or(0, |place| place.last_seq);
+        Ok(())
     }
 
     /// Sees that the target is empty or a backup; marks an empty one.

@@ -91,6 +91,7 @@ fn a_backup_under_load_has_every_event_acknowledged_before_it_began() {
         "{}",
         String::from_utf8_lossy(&verified.stdout)
     );
+    assert!(copy.path().join("ledger.db").exists());
     let mut restored = restored(copy, &server);
     let lost = before.difference(&listed(&restored)).count();
     assert_eq!(lost, 0, "of {}", before.len());

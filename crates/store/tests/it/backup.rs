@@ -10,7 +10,9 @@ use store::{Backup, BackupFigures, Error, StoredEvent, adopt_backup};
 
 fn back_up(from: &Path, to: &Path, link: bool) -> Result<BackupFigures, Error> {
     let (reading, writing): (Arc<dyn Disk>, Arc<dyn Disk>) = (Arc::new(ReadOnlyDisk), Arc::new(OsDisk));
-    Backup::begin(&reading, from, &writing, to, link)?.finish("{}", &[])
+    let mut backup = Backup::begin(&writing, to)?;
+    backup.copy_log(&reading, from, link)?;
+    backup.finish("{}", &[])
 }
 
 fn events(lab: &Lab) -> BTreeMap<u64, StoredEvent> {

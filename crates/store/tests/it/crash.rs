@@ -365,7 +365,8 @@ const COPY: &str = "/copy";
 
 fn back_up(disk: &SimDisk) -> Result<(), Error> {
     let both: Arc<dyn journal::Disk> = Arc::new(disk.clone());
-    let backup = Backup::begin(&both, Path::new(DIR), &both, Path::new(COPY), false)?;
+    let mut backup = Backup::begin(&both, Path::new(COPY))?;
+    backup.copy_log(&both, Path::new(DIR), false)?;
     backup.finish("{}", &[]).map(drop)
 }
 

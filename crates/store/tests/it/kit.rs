@@ -74,6 +74,10 @@ impl Lab {
     pub(crate) fn killed(&self) -> Self {
         let dir = tempfile::tempdir().unwrap();
         copy_tree(self.path(), dir.path());
+        self.beside(dir)
+    }
+
+    fn beside(&self, dir: tempfile::TempDir) -> Self {
         Self {
             dir,
             clock: Arc::clone(&self.clock),
@@ -85,12 +89,7 @@ impl Lab {
 
     /// A store on another directory, started.
     pub(crate) fn on(&self, dir: tempfile::TempDir) -> Self {
-        let mut lab = Self {
-            dir,
-            clock: Arc::clone(&self.clock),
-            options: self.options.clone(),
-            store: None,
-        };
+        let mut lab = self.beside(dir);
         lab.start();
         lab
     }

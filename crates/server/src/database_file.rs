@@ -1,0 +1,53 @@
+//! The SQLite databases beside the log, looked at and copied from outside, also beside a running server.
+
+use rusqlite::{Connection, OpenFlags};
+use std::fs::{self, File, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+/// Faults that are told at most.
+const MAX_FAULTS: u32 = 100;
+/// How long to wait for a server that is just writing.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What SQLite finds wrong with a database: nothing, usually.
+///
+/// # Errors
+/// Where it cannot be read at all.
+pub fn check_database(file: &Path) -> io::Result<Vec<String>> {
+    let check = || -> rusqlite::Result<Vec<String>> {
+        let connection = open(file)?;
+        let mut query = connection.prepare(&format!("PRAGMA integrity_check({MAX_FAULTS})"))?;
+        let lines = query.query_map([], |row| row.get::<_, String>(0))?;
+        lines.filter(|line| line.as_deref() != Ok("ok")).collect()
+    };
+    check().map_err(io::Error::other)
+}
+
+/// Copies a database to a file as it is at one moment, durably but for the name; what is there is replaced.
+///
+/// # Errors
+/// Where one cannot be read or the other not be written.
+pub fn copy_database(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::remove_file(to) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let connection = open(from).map_err(io::Error::other)?;
+    // Made private before SQLite writes to it.
+    let file = File::options().write(true).create_new(true).open(to)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    // One statement, so one state of the database.
+    connection
+        .execute("VACUUM INTO ?", [to.to_string_lossy()])
+        .map_err(io::Error::other)?;
+    file.sync_all()
+}
+
+fn open(file: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(PATIENCE)?;
+    Ok(connection)
+}
