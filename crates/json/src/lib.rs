@@ -10,4 +10,4 @@ mod document;
 mod reader;
 
 pub use document::{Document, Elements, Members, Step, Value};
-pub use reader::{Kind, MAX_DEPTH, NotJson, Number, Reader};
+pub use reader::{Kind, MAX_DEPTH, NotJson, Number, Reader, plain_end};

@@ -5,6 +5,7 @@ mod scan;
 mod string;
 
 pub use number::Number;
+pub use scan::plain_end;
 
 use std::borrow::Cow;
 
@@ -95,6 +96,13 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn position(&self) -> usize {
         self.at
+    }
+
+    /// Passes over the value here, which somebody else read and found to end at this offset.
+    pub fn pass_to(&mut self, end: usize) {
+        debug_assert!(end >= self.at && self.text.is_char_boundary(end));
+        self.at = end;
+        self.fresh = false;
     }
 
     /// How many containers are open around this place.

@@ -5,7 +5,8 @@ const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
 
 /// The index of the first `"`, `\` or control character at or after `from`, or the end.
 #[inline]
-pub(super) fn plain_end(bytes: &[u8], from: usize) -> usize {
+#[must_use]
+pub fn plain_end(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let special = special(u64::from_le_bytes(*word));

@@ -1,3 +1,5 @@
+mod prediction;
+
 use super::*;
 use proptest::prelude::*;
 use reputation::{GateResult, Micros};
