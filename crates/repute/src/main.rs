@@ -20,6 +20,11 @@ use settings::ServeSettings;
 use std::process::ExitCode;
 use usage::WrongSetting;
 
+/// Every event passes through some allocations, on one thread and off on another; the C library's allocator
+/// makes a point of giving memory back in between, and each page costs a fault when it is taken again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The open, self-hosted quality and reputation layer for AI agents.
 #[derive(Parser)]
 #[command(name = "repute", version)]
