@@ -93,7 +93,7 @@ impl Window {
 
     /// The slots recorded at exactly this time, in order of arrival.
     pub fn at(&self, time: Micros) -> impl Iterator<Item = &Slot> {
-        let first = self.slots.partition_point(|slot| slot.recorded_at < time);
+        let first = self.end_of(|slot| slot.recorded_at < time);
         self.slots
             .range(first..)
             .take_while(move |slot| slot.recorded_at == time)
@@ -102,11 +102,31 @@ impl Window {
     /// The index that the slot has once it is in.
     fn place_of(&self, slot: &Slot) -> usize {
         match self.slots.back() {
-            Some(newest) if newest.key() > slot.key() => {
-                self.slots.partition_point(|other| other.key() < slot.key())
-            }
+            Some(newest) if newest.key() > slot.key() => self.end_of(|other| other.key() < slot.key()),
             _ => self.slots.len(),
         }
+    }
+
+    /// The index behind the last slot of which this holds; it holds of all before it. Searched for from the
+    /// newest end in steps that double, since what comes is mostly new.
+    fn end_of(&self, holds: impl Fn(&Slot) -> bool) -> usize {
+        let (mut high, mut step) = (self.slots.len(), 4);
+        let mut low = loop {
+            match high.checked_sub(step) {
+                Some(probe) if holds(&self.slots[probe]) => break probe + 1,
+                Some(probe) => (high, step) = (probe, 2 * step),
+                None => break 0,
+            }
+        };
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if holds(&self.slots[middle]) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
     }
 
     fn drop_oldest(&mut self) {
