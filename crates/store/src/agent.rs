@@ -116,17 +116,18 @@ impl AgentState {
 
     /// Whether it may be among the arrivals after `known` that were recorded at this time.
     fn may_be_at(&self, time: Micros, question: &Question<'_>, known: u64, identities: &Identities) -> bool {
-        let identity = identities.of(question.evaluation_id, Some(time));
-        if self
-            .window
-            .at(time)
-            .any(|slot| slot.identity == identity && slot.arrival > known)
-        {
-            return true;
-        }
         let before_window =
             self.window.is_full() && self.window.oldest().is_some_and(|o| time <= o.recorded_at);
-        before_window && self.outside.may_hold(identity, known)
+        let mut at = self
+            .window
+            .at(time)
+            .filter(|slot| slot.arrival > known)
+            .peekable();
+        if at.peek().is_none() && !before_window {
+            return false; // the usual case needs no hash
+        }
+        let identity = identities.of(question.evaluation_id, Some(time));
+        at.any(|slot| slot.identity == identity) || (before_window && self.outside.may_hold(identity, known))
     }
 
     /// Whether it may have been clamped before the arrivals that are held aside, but after `known`.

@@ -1,11 +1,18 @@
-//! A submission on its way through the threads: everything owned, in three allocations whatever its size.
+//! A submission on its way through the threads: everything owned, in a few allocations whatever its size.
+
+mod terms;
 
 use crate::agent::AgentNo;
-use crate::codec::{EventView, GateView};
+use crate::codec::{AgentWord, EventView, GateView, TextRef, Words};
 use crate::{KeyId, OrgId, Source, Submission};
 use hashbrown::{HashMap, HashSet};
 use reputation::{Evaluation, Micros};
 use std::ops::Range;
+use terms::Terms;
+
+/// Distinct terms and agents of most batches at most.
+const LIKELY_TERMS: usize = 32;
+const LIKELY_AGENTS: usize = 32;
 
 /// The events of a submission, their texts one after another in one string.
 pub(crate) struct Batch {
@@ -16,6 +23,10 @@ pub(crate) struct Batch {
     pub(crate) max_agents: u64,
     pub(crate) lenient: bool,
     text: String,
+    /// Bytes of all texts as they were sent: of a tool or gate's name as often as it came.
+    sent_text_bytes: usize,
+    /// Tools and names of gates, most of them once.
+    terms: Vec<Text>,
     /// The distinct agents, in the order in which the submission first names them.
     pub(crate) agents: Vec<BatchAgent>,
     pub(crate) events: Vec<BatchEvent>,
@@ -33,7 +44,7 @@ pub(crate) struct BatchAgent {
 pub(crate) struct BatchEvent {
     /// Which of the batch's agents.
     pub(crate) agent: usize,
-    tool: Option<Text>,
+    tool: Option<Term>,
     pub(crate) passed: bool,
     gates: Range<u32>,
     pub(crate) total_latency_us: u32,
@@ -54,11 +65,22 @@ pub(crate) enum Verdict {
 }
 
 struct BatchGate {
-    name: Text,
+    name: Term,
     passed: bool,
     latency_ms: f64,
     reason: Option<Text>,
     skipped: Option<bool>,
+}
+
+/// A tool or a gate's name, by its place among the batch's terms.
+#[derive(Clone, Copy)]
+struct Term(u32);
+
+/// The words of a segment that a batch's terms and agents are, each looked up when it is first met.
+pub(crate) struct Resolved<'b> {
+    terms: Vec<Option<TextRef<'b>>>,
+    agents: Vec<Option<AgentWord>>,
+    gates: Vec<GateView<'b>>,
 }
 
 /// A piece of the batch's text. Batches are far smaller than 4 GiB: the wire's limit is 16 MiB.
@@ -72,6 +94,7 @@ impl Batch {
     /// Copies a submission and finds the repeats inside it.
     pub(crate) fn new(submission: &Submission<'_>) -> Self {
         let evaluations = submission.evaluations;
+        let sent_text_bytes = evaluations.iter().map(text_bytes).sum();
         let mut batch = Self {
             org: submission.org,
             key: submission.key,
@@ -79,13 +102,16 @@ impl Batch {
             source: submission.source,
             max_agents: submission.max_agents,
             lenient: submission.lenient,
-            text: String::with_capacity(evaluations.iter().map(text_bytes).sum()),
-            agents: Vec::new(),
+            text: String::with_capacity(sent_text_bytes),
+            sent_text_bytes,
+            terms: Vec::with_capacity(LIKELY_TERMS),
+            agents: Vec::with_capacity(evaluations.len().min(LIKELY_AGENTS)),
             events: Vec::with_capacity(evaluations.len()),
             gates: Vec::with_capacity(evaluations.iter().map(|e| e.gates.len()).sum()),
         };
-        let mut agents: HashMap<&str, usize> = HashMap::new();
-        let mut seen: HashSet<(usize, &str, Option<Micros>)> = HashSet::new();
+        let mut terms = Terms::new();
+        let mut agents: HashMap<&str, usize> = HashMap::with_capacity(batch.agents.capacity());
+        let mut seen: HashSet<(usize, &str, Option<Micros>)> = HashSet::with_capacity(evaluations.len());
         for evaluation in evaluations {
             let agent = *agents.entry(&evaluation.agent_id).or_insert_with(|| {
                 let name = put(&mut batch.text, &evaluation.agent_id);
@@ -96,25 +122,34 @@ impl Batch {
                 .evaluation_id
                 .as_deref()
                 .is_some_and(|id| !seen.insert((agent, id, evaluation.sent_at)));
-            batch.push(
-                agent,
-                evaluation,
-                if repeats_itself {
-                    Verdict::Repeat
-                } else {
-                    Verdict::NotAmong(0)
-                },
-            );
+            let verdict = if repeats_itself {
+                Verdict::Repeat
+            } else {
+                Verdict::NotAmong(0)
+            };
+            batch.push(agent, evaluation, verdict, &mut terms);
         }
         batch
     }
 
-    fn push(&mut self, agent: usize, evaluation: &Evaluation<'_>, verdict: Verdict) {
-        let text = &mut self.text;
+    fn push<'e>(
+        &mut self,
+        agent: usize,
+        evaluation: &'e Evaluation<'_>,
+        verdict: Verdict,
+        terms: &mut Terms<'e>,
+    ) {
+        let (text, all) = (&mut self.text, &mut self.terms);
+        let mut term = |text: &mut String, name: &'e str| {
+            terms.place_of(name, || {
+                all.push(put(text, name));
+                place(all.len() - 1)
+            })
+        };
         let first_gate = place(self.gates.len());
         for gate in &evaluation.gates {
             self.gates.push(BatchGate {
-                name: put(text, &gate.name),
+                name: Term(term(text, &gate.name)),
                 passed: gate.passed,
                 latency_ms: gate.latency_ms,
                 reason: gate.reason.as_deref().map(|reason| put(text, reason)),
@@ -123,7 +158,7 @@ impl Batch {
         }
         self.events.push(BatchEvent {
             agent,
-            tool: evaluation.tool.as_deref().map(|tool| put(text, tool)),
+            tool: evaluation.tool.as_deref().map(|tool| Term(term(text, tool))),
             passed: evaluation.passed,
             gates: first_gate..place(self.gates.len()),
             total_latency_us: evaluation.total_latency_us,
@@ -144,25 +179,47 @@ impl Batch {
         event.evaluation_id.map(|id| self.get(id))
     }
 
-    /// The gate results of all events, for [`Batch::view`].
-    pub(crate) fn gates(&self) -> Vec<GateView<'_>> {
-        let view = |gate: &BatchGate| GateView {
-            name: self.get(gate.name),
+    /// Nothing looked up yet.
+    pub(crate) fn unresolved(&self) -> Resolved<'_> {
+        Resolved {
+            terms: vec![None; self.terms.len()],
+            agents: vec![None; self.agents.len()],
+            gates: Vec::new(),
+        }
+    }
+
+    /// What was sent with an event, for the codec, in words of the segment where they are words.
+    pub(crate) fn view<'r, 'b>(
+        &'b self,
+        event: &BatchEvent,
+        resolved: &'r mut Resolved<'b>,
+        words: &mut Words,
+    ) -> EventView<'r>
+    where
+        'b: 'r,
+    {
+        let Resolved { terms, agents, gates } = resolved;
+        let mut term = |term: Term| {
+            let place = term.0 as usize;
+            *terms[place].get_or_insert_with(|| words.term(self.get(self.terms[place])))
+        };
+        let tool = event.tool.map(&mut term);
+        gates.clear();
+        let own = &self.gates[event.gates.start as usize..event.gates.end as usize];
+        gates.extend(own.iter().map(|gate| GateView {
+            name: term(gate.name),
             passed: gate.passed,
             latency_ms: gate.latency_ms,
             reason: gate.reason.map(|reason| self.get(reason)),
             skipped: gate.skipped,
-        };
-        self.gates.iter().map(view).collect()
-    }
-
-    /// What was sent with an event, for the codec; `gates` are those of all events.
-    pub(crate) fn view<'b>(&'b self, event: &BatchEvent, gates: &'b [GateView<'b>]) -> EventView<'b> {
+        }));
+        let agent =
+            *agents[event.agent].get_or_insert_with(|| words.agent(self.org, self.agent_id(event.agent)));
         EventView {
-            agent_id: self.agent_id(event.agent),
-            tool: event.tool.map(|tool| self.get(tool)),
+            agent,
+            tool,
             passed: event.passed,
-            gates: &gates[event.gates.start as usize..event.gates.end as usize],
+            gates,
             total_latency_us: event.total_latency_us,
             sent_at: event.sent_at,
             evaluation_id: self.evaluation_id(event),
@@ -170,9 +227,9 @@ impl Batch {
         }
     }
 
-    /// Bytes of memory that it holds, about.
+    /// Bytes of all its texts, each as often as it was sent.
     pub(crate) fn text_bytes(&self) -> usize {
-        self.text.len()
+        self.sent_text_bytes
     }
 
     /// How many gate results all its events have.

@@ -15,7 +15,7 @@ mod write;
 pub(crate) use blocks::BlockCache;
 pub(crate) use column::Column;
 pub(crate) use list::{RowKey, RowList};
-pub(crate) use open::{NewBatch, OpenIndex, column_value};
+pub(crate) use open::{NewBatch, NewRow, OpenIndex, column_value};
 pub(crate) use rows::{Filter, Rows};
 pub(crate) use sealed::{SealedIndex, SealedWords, Vocabulary};
 pub(crate) use write::{SegmentExtent, write};

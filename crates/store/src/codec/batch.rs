@@ -46,19 +46,14 @@ impl BatchEncoder {
         }
     }
 
-    /// Appends a row.
-    pub(crate) fn push(&mut self, event: &EventView<'_>, fields: &RowFields, words: &mut Words) {
+    /// Appends a row. Gives the fingerprint of its id, 0 without one.
+    pub(crate) fn push(&mut self, event: &EventView<'_>, fields: &RowFields, words: &mut Words) -> u16 {
         self.row.clear();
-        row::put(
-            &mut self.row,
-            self.header.org,
-            self.header.received_at,
-            event,
-            fields,
-            words,
-        );
+        let received_at = self.header.received_at;
+        let fingerprint = row::put(&mut self.row, received_at, event, fields, words);
         put_varint(&mut self.out, self.row.len() as u64);
         self.out.extend_from_slice(&self.row);
+        fingerprint
     }
 
     /// The record's body.
@@ -240,7 +235,7 @@ mod tests {
                 .gates
                 .iter()
                 .map(|gate| GateView {
-                    name: &gate.name,
+                    name: words.term(&gate.name),
                     passed: gate.passed,
                     latency_ms: gate.latency_ms,
                     reason: gate.reason.as_deref(),
@@ -248,8 +243,8 @@ mod tests {
                 })
                 .collect();
             let view = EventView {
-                agent_id: &event.agent_id,
-                tool: event.tool.as_deref(),
+                agent: words.agent(header().org, &event.agent_id),
+                tool: event.tool.as_deref().map(|tool| words.term(tool)),
                 passed: event.passed,
                 gates: &gates,
                 total_latency_us: event.total_latency_us,

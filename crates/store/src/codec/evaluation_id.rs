@@ -19,48 +19,59 @@ pub(crate) enum IdForm<'a> {
     Uuid(&'a [u8]),
 }
 
-/// Appends the id in its shortest form.
-pub(crate) fn put(out: &mut Vec<u8>, id: &str) {
+/// Appends the id in its shortest form. Gives its fingerprint.
+pub(crate) fn put(out: &mut Vec<u8>, id: &str) -> u16 {
     let bytes = id.as_bytes();
-    let is_uuid = bytes.len() == 36 && DASHES.iter().all(|&at| bytes[at] == b'-');
     let start = out.len();
-    let digits = bytes
-        .iter()
-        .copied()
-        .enumerate()
-        .filter(|(at, _)| !(is_uuid && DASHES.contains(at)));
-    let packs = if is_uuid {
+    let packed = if bytes.len() == 36 && DASHES.iter().all(|&at| bytes[at] == b'-') {
         out.push(UUID);
-        pack(out, digits.map(|(_, digit)| digit))
+        let parts = [
+            &bytes[..8],
+            &bytes[9..13],
+            &bytes[14..18],
+            &bytes[19..23],
+            &bytes[24..],
+        ];
+        parts.iter().all(|part| pack(out, part)).then_some(start + 1)
     } else if !bytes.is_empty() && bytes.len().is_multiple_of(2) && bytes.len() <= 64 {
         out.push(HEX);
         out.push((bytes.len() / 2) as u8);
-        pack(out, digits.map(|(_, digit)| digit))
+        pack(out, bytes).then_some(start + 2)
     } else {
-        false
+        None
     };
-    if !packs {
-        out.truncate(start);
-        out.push(RAW);
-        put_text(out, id);
+    match packed {
+        Some(digits) => fingerprint_of(&out[digits..]),
+        None => {
+            out.truncate(start);
+            out.push(RAW);
+            put_text(out, id);
+            fingerprint_of(bytes)
+        }
     }
 }
 
-/// Appends hex digits two a byte; false at the first byte that is none.
-fn pack(out: &mut Vec<u8>, mut digits: impl Iterator<Item = u8>) -> bool {
-    let value = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    while let Some(high) = digits.next() {
-        let (Some(high), Some(low)) = (value(high), digits.next().and_then(value)) else {
-            return false;
-        };
-        out.push(high << 4 | low);
-    }
-    true
+/// Appends hex digits, an even number of them, two a byte; false where one is none.
+fn pack(out: &mut Vec<u8>, digits: &[u8]) -> bool {
+    let mut is_hex = true;
+    out.extend(digits.chunks_exact(2).map(|pair| {
+        let (high, low) = (DIGITS[pair[0] as usize], DIGITS[pair[1] as usize]);
+        is_hex &= (high | low) < 16;
+        high << 4 | low
+    }));
+    is_hex
 }
+
+/// The value of each lower-case hex digit; of any other byte, one beyond all of them.
+const DIGITS: [u8; 256] = {
+    let mut values = [0xf0; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
 
 /// Reads an id.
 pub(crate) fn read<'a>(reader: &mut Reader<'a>) -> Result<IdForm<'a>, Malformed> {
@@ -82,15 +93,17 @@ impl IdForm<'_> {
             Self::Raw(text) => text.as_bytes(),
             Self::Hex(bytes) | Self::Uuid(bytes) => bytes,
         };
-        (crc32c::crc32c(bytes) >> 16).max(1) as u16
+        fingerprint_of(bytes)
     }
 }
 
 /// The fingerprint of an id, as its rows have it.
 pub(crate) fn fingerprint(id: &str) -> u16 {
-    let mut packed = Vec::with_capacity(64);
-    put(&mut packed, id);
-    read(&mut Reader { bytes: &packed }).map_or(0, |form| form.fingerprint())
+    put(&mut Vec::with_capacity(64), id)
+}
+
+fn fingerprint_of(bytes: &[u8]) -> u16 {
+    (crc32c::crc32c(bytes) >> 16).max(1) as u16
 }
 
 impl std::fmt::Display for IdForm<'_> {

@@ -3,7 +3,7 @@
 use super::evaluation_id::{self, IdForm};
 use super::fields::{Malformed, Reader, put_signed, put_text, put_varint};
 use super::words::{AgentWord, TextWord, Words};
-use crate::{OrgId, Source};
+use crate::Source;
 use reputation::Micros;
 
 const PASSED: u64 = 1;
@@ -34,8 +34,8 @@ const LATENCY_DOUBLE: u8 = 2;
 /// An event as it's handed to the codec.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EventView<'a> {
-    pub(crate) agent_id: &'a str,
-    pub(crate) tool: Option<&'a str>,
+    pub(crate) agent: AgentWord,
+    pub(crate) tool: Option<TextRef<'a>>,
     pub(crate) passed: bool,
     pub(crate) gates: &'a [GateView<'a>],
     pub(crate) total_latency_us: u32,
@@ -47,7 +47,7 @@ pub(crate) struct EventView<'a> {
 /// A gate's result as it's handed to the codec.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GateView<'a> {
-    pub(crate) name: &'a str,
+    pub(crate) name: TextRef<'a>,
     pub(crate) passed: bool,
     pub(crate) latency_ms: f64,
     pub(crate) reason: Option<&'a str>,
@@ -96,21 +96,26 @@ pub(crate) struct GateRow<'a> {
     pub(crate) skipped: Option<bool>,
 }
 
+impl GateView<'_> {
+    pub(crate) fn failed(&self) -> bool {
+        !self.passed && self.skipped != Some(true)
+    }
+}
+
 impl GateRow<'_> {
     pub(crate) fn failed(&self) -> bool {
         !self.passed && self.skipped != Some(true)
     }
 }
 
-/// Appends a row, without the length before it.
+/// Appends a row, without the length before it. Gives the fingerprint of its id, 0 without one.
 pub(crate) fn put(
     out: &mut Vec<u8>,
-    org: OrgId,
     received_at: Micros,
     event: &EventView<'_>,
     fields: &RowFields,
     words: &mut Words,
-) {
+) -> u16 {
     let time = match event.sent_at {
         Some(sent) if sent == fields.recorded_at => TIME_AS_SENT,
         Some(_) => TIME_CLAMPED,
@@ -125,9 +130,9 @@ pub(crate) fn put(
         | flag(event.agent_latency_us.is_some(), HAS_AGENT_LATENCY)
         | time << TIME_SHIFT;
     put_varint(out, flags);
-    put_varint(out, u64::from(words.agent(org, event.agent_id).0));
+    put_varint(out, u64::from(event.agent.0));
     if let Some(tool) = event.tool {
-        put_text_ref(out, tool, words.text(tool));
+        put_text_ref(out, tool);
     }
     match (time, event.sent_at) {
         (TIME_OF_RECEIPT, _) => {}
@@ -139,17 +144,16 @@ pub(crate) fn put(
     if let Some(latency) = event.agent_latency_us {
         put_varint(out, u64::from(latency));
     }
-    if let Some(id) = event.evaluation_id {
-        evaluation_id::put(out, id);
-    }
+    let fingerprint = event.evaluation_id.map_or(0, |id| evaluation_id::put(out, id));
     put_varint(out, event.gates.len() as u64);
     for gate in event.gates {
         put_gate(out, gate, words);
     }
+    fingerprint
 }
 
 fn put_gate(out: &mut Vec<u8>, gate: &GateView<'_>, words: &mut Words) {
-    put_text_ref(out, gate.name, words.text(gate.name));
+    put_text_ref(out, gate.name);
     let (form, number) = latency_form(gate.latency_ms);
     let skipped = match gate.skipped {
         None => 0,
@@ -163,7 +167,8 @@ fn put_gate(out: &mut Vec<u8>, gate: &GateView<'_>, words: &mut Words) {
         _ => put_varint(out, number),
     }
     if let Some(reason) = gate.reason {
-        put_text_ref(out, reason, words.text_seen_twice(reason));
+        let word = words.text_seen_twice(reason);
+        put_text_ref(out, word.map_or(TextRef::Inline(reason), TextRef::Word));
     }
 }
 
@@ -188,10 +193,10 @@ fn latency_form(latency_ms: f64) -> (u8, u64) {
 }
 
 /// 0 and the text, or the word's number plus 1.
-fn put_text_ref(out: &mut Vec<u8>, text: &str, word: Option<TextWord>) {
-    match word {
-        Some(word) => put_varint(out, u64::from(word.0) + 1),
-        None => {
+fn put_text_ref(out: &mut Vec<u8>, text: TextRef<'_>) {
+    match text {
+        TextRef::Word(word) => put_varint(out, u64::from(word.0) + 1),
+        TextRef::Inline(text) => {
             out.push(0);
             put_text(out, text);
         }

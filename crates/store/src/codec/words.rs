@@ -4,6 +4,7 @@
 //! segment can be read, moved and dropped without any other.
 
 use super::fields::{Malformed, Reader, put_text, put_varint};
+use super::row::TextRef;
 use crate::OrgId;
 use hashbrown::{HashMap, HashSet};
 
@@ -79,6 +80,11 @@ impl Words {
         self.new.push(TEXT);
         put_text(&mut self.new, text);
         Some(word)
+    }
+
+    /// A text that is expected to come again, as rows name it.
+    pub(crate) fn term<'t>(&mut self, text: &'t str) -> TextRef<'t> {
+        self.text(text).map_or(TextRef::Inline(text), TextRef::Word)
     }
 
     /// The number of a text that may never come again: at its second sight, else `None`.

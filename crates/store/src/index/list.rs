@@ -45,7 +45,11 @@ impl RowList {
     pub(crate) fn insert(&mut self, row: ListRow) {
         self.len += 1;
         self.passed += u32::from(row.passed);
-        let after = self.chunks.partition_point(|chunk| chunk.rows[0].key < row.key);
+        // Most rows are among the newest.
+        let after = match self.chunks.last() {
+            Some(newest) if newest.rows[0].key < row.key => self.chunks.len(),
+            _ => self.chunks.partition_point(|chunk| chunk.rows[0].key < row.key),
+        };
         let Some(at) = after
             .checked_sub(1)
             .or(if self.chunks.is_empty() { None } else { Some(0) })
@@ -54,7 +58,10 @@ impl RowList {
         };
         let is_last = at + 1 == self.chunks.len();
         let chunk = Arc::make_mut(&mut self.chunks[at]);
-        let place = chunk.rows.partition_point(|other| other.key < row.key);
+        let place = match chunk.rows.last() {
+            Some(newest) if newest.key < row.key => chunk.rows.len(),
+            _ => chunk.rows.partition_point(|other| other.key < row.key),
+        };
         if chunk.rows.len() < CHUNK_ROWS {
             chunk.passed += u32::from(row.passed);
             chunk.rows.insert(place, row);

@@ -4,7 +4,9 @@ use super::column::Column;
 use super::list::{ListRow, RowKey, RowList};
 use super::{ASK_ROW, AgentIn, BatchPlace, CarryPlace, NO_TEXT, OrgTotals, TimeSpan};
 use crate::OrgId;
-use crate::codec::{AgentWord, BatchReader, IdForm, Malformed, Row, TextRef, TextWord, Word, read_words};
+use crate::codec::{
+    AgentWord, BatchReader, EventView, IdForm, Malformed, Row, TextRef, TextWord, Word, read_words,
+};
 use hashbrown::HashMap;
 use parking_lot::{RwLock, RwLockReadGuard};
 use reputation::Micros;
@@ -29,7 +31,7 @@ pub(crate) struct NewRow {
 }
 
 /// A batch record that is new in the segment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NewBatch {
     pub(crate) org: OrgId,
     pub(crate) first_seq: u64,
@@ -59,24 +61,54 @@ impl NewRow {
                 }
             }
         }
-        if let Some(words) = &mut failed {
-            words.sort_unstable();
-            words.dedup();
-        }
         Ok(Self {
             agent: row.agent,
             recorded_at: row.recorded_at,
             passed: row.passed,
             fingerprint: row.evaluation_id.as_ref().map_or(0, IdForm::fingerprint),
-            tool: match row.tool {
-                None => NO_TEXT,
-                Some(TextRef::Word(word)) => column_value(word),
-                Some(TextRef::Inline(_)) => ASK_ROW,
-            },
-            failed,
+            tool: tool_value(row.tool),
+            failed: failed.map(sorted),
             clamped_from: row.clamped_from(),
         })
     }
+}
+
+impl NewRow {
+    /// The same of a row that was just written.
+    pub(crate) fn written(event: &EventView<'_>, recorded_at: Micros, fingerprint: u16) -> Self {
+        let failed = event.gates.iter().filter(|gate| gate.failed());
+        let words: Option<Vec<TextWord>> = failed
+            .map(|gate| match gate.name {
+                TextRef::Word(word) => Some(word),
+                TextRef::Inline(_) => None,
+            })
+            .collect();
+        Self {
+            agent: event.agent,
+            recorded_at,
+            passed: event.passed,
+            fingerprint,
+            tool: tool_value(event.tool),
+            failed: words.map(sorted),
+            clamped_from: event.sent_at.filter(|sent| *sent != recorded_at),
+        }
+    }
+}
+
+/// A tool as it stands in its column.
+fn tool_value(tool: Option<TextRef<'_>>) -> u16 {
+    match tool {
+        None => NO_TEXT,
+        Some(TextRef::Word(word)) => column_value(word),
+        Some(TextRef::Inline(_)) => ASK_ROW,
+    }
+}
+
+/// Each word once, in order.
+fn sorted(mut words: Vec<TextWord>) -> Vec<TextWord> {
+    words.sort_unstable();
+    words.dedup();
+    words
 }
 
 impl NewBatch {

@@ -4,12 +4,10 @@ use super::residents::Residents;
 use super::{CarryItem, CarryOrder, Form, Registration, Work};
 use crate::agent::{AgentNo, Arrival};
 use crate::batch::{Batch, BatchEvent, Verdict};
-use crate::codec::{
-    self, BatchEncoder, BatchHeader, BatchReader, CarryRecord, RegistrationRecord, RowFields, Words,
-};
+use crate::codec::{self, BatchEncoder, BatchHeader, CarryRecord, RegistrationRecord, RowFields, Words};
 use crate::facts::{Facts, Recorded};
 use crate::identity::made_at;
-use crate::index::{CarryPlace, NewBatch};
+use crate::index::{CarryPlace, NewBatch, NewRow};
 use crate::registry::{AgentUpdate, Carried};
 use crate::segments::{NewCarry, Other};
 use crate::shared::{Permit, Shared};
@@ -254,7 +252,8 @@ impl Group {
             duplicates,
         };
         let mut encoder = BatchEncoder::new(&header);
-        let gates = batch.gates();
+        let mut resolved = batch.unresolved();
+        let mut rows = Vec::with_capacity(batch.events.len());
         for (index, event) in (0u32..).zip(&batch.events) {
             let Some(no) = agents[event.agent] else {
                 receipt.rejected.push(index);
@@ -292,8 +291,10 @@ impl Group {
                 late,
                 score: state.window.summary().score(),
             };
-            let view = batch.view(event, &gates);
-            encoder.push(&view, &fields, &mut self.segment.words);
+            let words = &mut self.segment.words;
+            let view = batch.view(event, &mut resolved, words);
+            let fingerprint = encoder.push(&view, &fields, words);
+            rows.push(Some(NewRow::written(&view, recorded_at, fingerprint)));
         }
         receipt.updates = (0..batch.agents.len())
             .filter_map(|agent| {
@@ -307,13 +308,20 @@ impl Group {
         self.put_words();
         let body = encoder.finish();
         let offset = self.frame.record(codec::BATCH, true, &body);
-        // Read back just as a recovery would, so that both index the same; before the sync, since readers
-        // wait for what comes after it.
-        let bytes = count(body.len() + journal::RECORD_HEADER_BYTES);
-        match BatchReader::new(&body).and_then(|reader| NewBatch::of(&reader, u64::from(offset), bytes)) {
-            Ok(batch) => self.batches.push(batch),
-            Err(what) => tracing::error!(%what, "a batch reads back different from what was written"),
-        }
+        let written = NewBatch {
+            org: header.org,
+            first_seq: header.first_seq,
+            received_at: header.received_at,
+            offset: u64::from(offset),
+            bytes: count(body.len() + journal::RECORD_HEADER_BYTES),
+            rows,
+        };
+        debug_assert_eq!(
+            read_back(&body, &written),
+            Ok(written.clone()),
+            "a recovery would index it differently"
+        );
+        self.batches.push(written);
         self.booked.push(Booked {
             org: batch.org,
             key: batch.key,
@@ -469,6 +477,11 @@ impl Answer {
             Self::Carry(reply, _) => reply(Err(why.clone())),
         }
     }
+}
+
+/// What a recovery would index of a record.
+fn read_back(body: &[u8], written: &NewBatch) -> Result<NewBatch, codec::Malformed> {
+    NewBatch::of(&codec::BatchReader::new(body)?, written.offset, written.bytes)
 }
 
 fn count(number: usize) -> u32 {
