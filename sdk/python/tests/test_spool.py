@@ -35,7 +35,9 @@ def left_by_a_dead_process(directory: Path, *events: bytes, ms: int = 1, owner: 
 
 def event(number: int) -> bytes:
     said = {"agent_id": "a", "tool": str(number), "passed": True, "gates": [], "total_latency_ms": 1}
-    return json.dumps({**said, "timestamp": "2026-05-07T14:22:10.000Z", "evaluation_id": f"e{number}"}).encode()
+    return json.dumps(
+        {**said, "timestamp": f"2026-05-07T14:22:{number // 1000:02d}.{number % 1000:03d}Z", "evaluation_id": f"e{number}"}
+    ).encode()
 
 
 def test_a_process_leaves_events_and_the_next_delivers_them(server: RealServer, tmp_path: Path) -> None:
