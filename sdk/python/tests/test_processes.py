@@ -111,6 +111,25 @@ def test_the_child_of_a_fork_begins_anew_and_leaves_the_parents_events_alone(var
     assert counted(variables) == {"before": 50, "parent": 20, "child-0": 30, "child-1": 30, "child-2": 30}
 
 
+def test_parent_and_child_make_different_ids(variables: Dict[str, str]) -> None:
+    """The same id, agent and time would be one event: what one of them tracked would be lost."""
+    printed = script.lines(
+        """
+        import os
+        from repute.identity import new_evaluation_id
+        new_evaluation_id()
+        children = 2
+        for _ in range(children):
+            if os.fork() == 0:
+                print("\\n".join(new_evaluation_id() for _ in range(500)), flush=True)
+                os._exit(0)
+            os.wait()
+        print("\\n".join(new_evaluation_id() for _ in range(500)))
+        """
+    )
+    assert len(printed) == len(set(printed)) == 1500
+
+
 def test_a_fork_in_the_middle_of_everything_does_not_hang(variables: Dict[str, str]) -> None:
     """Threads track and the sender sends while the process forks: whatever lock is held then is not the child's."""
     script.lines(

@@ -210,7 +210,7 @@ def test_files_without_a_lock_are_those_of_a_dead_process(tmp_path: Path) -> Non
 
 def test_files_come_back_oldest_first(tmp_path: Path) -> None:
     for ms in (3, 1, 2):
-        left_by_a_dead_process(tmp_path, event(ms), ms=ms, owner=f"dead{ms}")
+        left_by_a_dead_process(tmp_path, event(ms), ms=ms, owner=f"dead{9 - ms}")
     with ScriptedServer("takes 100") as server:
         client = repute.Client(server.url, KEY, spool_dir=str(tmp_path))
         until(lambda: client.books().delivered == 3, "three files")

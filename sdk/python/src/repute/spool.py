@@ -8,6 +8,7 @@ is deleted after its last event was delivered or refused; a crash before that se
 import json
 import os
 import re
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from .identity import new_evaluation_id
+
+if sys.platform != "win32":
+    import fcntl
 
 MAX_FILE_EVENTS = 1_000
 MAX_FILE_BYTES = 1024 * 1024
@@ -287,6 +291,4 @@ def _delete(path: Path) -> None:
 
 def _lock(fd: int) -> None:
     """Raises `OSError` if another process holds it. Not for Windows, where `spool_dir` is refused as a setting."""
-    import fcntl
-
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

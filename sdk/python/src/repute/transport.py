@@ -7,10 +7,14 @@ import ssl
 import time
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from importlib import import_module
 from typing import Dict, Optional
 from urllib.parse import urlsplit
 
 from .version import VERSION
+
+# The look-up of a host would import this codec; a fork in the middle of that would leave the import locked in the child.
+import_module("encodings.idna")
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 USER_AGENT = f"repute-python/{VERSION}"
