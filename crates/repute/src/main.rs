@@ -3,8 +3,10 @@
 mod admin;
 mod backup;
 mod data_dir;
+mod export;
 mod first_start;
 mod housekeeping;
+mod import;
 mod logging;
 mod place;
 mod repair;
@@ -45,6 +47,10 @@ enum Command {
     Verify(verify::VerifyArguments),
     /// Copy everything into another directory, beside a running server or without one.
     Backup(backup::BackupArguments),
+    /// Write an organisation's events as JSON Lines, beside a running server or without one.
+    Export(export::ExportArguments),
+    /// Take in what `export` wrote, in the directory of a stopped server.
+    Import(import::ImportArguments),
     /// Crash the server again and again on your disk and with your settings, and check that it loses nothing.
     Torture(torture::TortureArguments),
     /// Set aside what is damaged in the directory of a stopped server, and say what is lost with it.
@@ -62,6 +68,8 @@ fn main() -> ExitCode {
             Command::Key(arguments) => done(admin::key(arguments)),
             Command::Verify(arguments) => verify::verify(&arguments),
             Command::Backup(arguments) => done(backup::backup(&arguments)),
+            Command::Export(arguments) => done(export::export(&arguments)),
+            Command::Import(arguments) => done(import::import(&arguments)),
             Command::Torture(arguments) => torture::torture(&arguments),
             Command::Repair(arguments) => repair::repair(&arguments),
         },

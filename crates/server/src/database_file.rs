@@ -1,11 +1,12 @@
 //! The SQLite databases beside the log, looked at and copied from outside, also beside a running server.
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
+use store::OrgId;
 
 /// Faults that are told at most.
 const MAX_FAULTS: u32 = 100;
@@ -44,6 +45,20 @@ pub fn copy_database(from: &Path, to: &Path) -> io::Result<()> {
         .execute("VACUUM INTO ?", [to.to_string_lossy()])
         .map_err(io::Error::other)?;
     file.sync_all()
+}
+
+/// The number of the organisation of this name, in the database of organisations and keys.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn find_org(file: &Path, name: &str) -> io::Result<Option<OrgId>> {
+    let find = || {
+        let number = |row: &rusqlite::Row<'_>| row.get(0).map(OrgId);
+        open(file)?
+            .query_row("SELECT id FROM org WHERE name = ?", [name], number)
+            .optional()
+    };
+    find().map_err(io::Error::other)
 }
 
 fn open(file: &Path) -> rusqlite::Result<Connection> {

@@ -22,7 +22,7 @@ mod private_file;
 pub mod rate_limit;
 
 pub use config::Config;
-pub use database_file::{check_database, copy_database};
+pub use database_file::{check_database, copy_database, find_org};
 pub use http::Server;
 pub use ledger::Ledger;
 pub use metrics::Metrics;

@@ -4,7 +4,7 @@ mod terms;
 
 use crate::agent::AgentNo;
 use crate::codec::{AgentWord, EventView, GateView, TextRef, Words};
-use crate::{KeyId, OrgId, Source, Submission};
+use crate::{KeyId, OrgId, Provenance, Source, Submission};
 use hashbrown::{HashMap, HashSet};
 use reputation::{Evaluation, Micros};
 use std::ops::Range;
@@ -22,6 +22,8 @@ pub(crate) struct Batch {
     pub(crate) source: Source,
     pub(crate) max_agents: u64,
     pub(crate) lenient: bool,
+    /// Where it was imported: what it was before.
+    pub(crate) provenance: Option<Provenance>,
     text: String,
     /// Bytes of all texts as they were sent: of a tool or gate's name as often as it came.
     sent_text_bytes: usize,
@@ -102,6 +104,7 @@ impl Batch {
             source: submission.source,
             max_agents: submission.max_agents,
             lenient: submission.lenient,
+            provenance: None,
             text: String::with_capacity(sent_text_bytes),
             sent_text_bytes,
             terms: Vec::with_capacity(LIKELY_TERMS),

@@ -45,6 +45,10 @@ fn booked(frame: &FrameRef) -> Result<Vec<Booked>, Malformed> {
         .map(|record| {
             let reader = BatchReader::new(record.body)?;
             let header = reader.header;
+            // It is in the books of where it came from.
+            if header.imported_at.is_some() {
+                return Ok(None);
+            }
             let mut booked = Booked {
                 org: header.org,
                 key: header.key,
@@ -61,7 +65,8 @@ fn booked(frame: &FrameRef) -> Result<Vec<Booked>, Malformed> {
                 booked.late += u32::from(row.late);
                 booked.clamped += u32::from(row.sent_at.is_some_and(|sent| sent != row.recorded_at));
             }
-            Ok(booked)
+            Ok(Some(booked))
         })
+        .filter_map(Result::transpose)
         .collect()
 }

@@ -20,6 +20,7 @@ mod clock;
 mod codec;
 mod damage;
 mod error;
+mod export;
 mod facts;
 mod identity;
 mod index;
@@ -45,10 +46,11 @@ pub use backup::{Backup, BackupFigures, adopt_backup, refuse_unfinished_backup};
 pub use clock::{Clock, system_clock};
 
 pub use error::{Error, NotKept, Refused};
+pub use export::export;
 pub use repair::{LostEvents, LostFrames, Plan};
 pub use store::{Observer, Options, Reply, Store, Unobserved};
 pub use types::{
-    Agent, AgentOrder, Booked, EventKey, EventPage, EventQuery, Health, KeyId, OrgId, Receipt, Source, Start,
-    Stats, StoredEvent, Submission, Update,
+    Agent, AgentOrder, Booked, EventKey, EventPage, EventQuery, Health, KeyId, OrgId, Provenance, Receipt,
+    Source, Start, Stats, StoredEvent, Submission, Update,
 };
 pub use verify::{Finding, Remedy, Report, Totals, verify};

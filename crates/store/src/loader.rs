@@ -73,7 +73,7 @@ pub(crate) fn triage(shared: &Shared, work: &mut Work) -> Option<Vec<usize>> {
                 sent_at: event.sent_at,
             };
             event.verdict == Verdict::NotAmong(0)
-                && batch.source != Source::EvaluateMadeId
+                && (batch.source != Source::EvaluateMadeId || batch.provenance.is_some())
                 && batch.agents[event.agent]
                     .no
                     .is_some_and(|no| reaches_back(published.registry.entry(no), &question))

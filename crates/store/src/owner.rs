@@ -389,7 +389,7 @@ impl Owner {
 
     /// The events of which memory cannot say whether they are repeats.
     fn doubts(&self, batch: &Batch, agents: &[Option<AgentNo>]) -> Vec<usize> {
-        if batch.source == Source::EvaluateMadeId {
+        if batch.source == Source::EvaluateMadeId && batch.provenance.is_none() {
             return Vec::new();
         }
         let is_doubtful = |index: &usize| {

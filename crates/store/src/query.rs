@@ -11,6 +11,7 @@ use crate::{Error, OrgId, StoredEvent};
 use fetch::Fetcher;
 use journal::Segment;
 use reputation::Micros;
+use std::ops::ControlFlow;
 
 /// One segment, as it was when the snapshot was taken.
 pub(crate) struct View {
@@ -230,6 +231,30 @@ impl Snapshot {
             .rev()
             .map(|(at, ordinal)| fetcher.event(*at, *ordinal))
             .collect()
+    }
+
+    /// Hands each row with a number above `seq` to `each`, in order of arrival, until that breaks off.
+    pub(crate) fn arrivals_after(
+        &self,
+        seq: u64,
+        mut each: impl FnMut(StoredEvent) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        let mut fetcher = self.fetcher();
+        for (at, view) in self.views.iter().enumerate() {
+            let is_behind = view.totals(self.org)?.is_some_and(|totals| totals.last_seq > seq);
+            let Some(rows) = self.rows(view, None)?.filter(|_| is_behind) else {
+                continue;
+            };
+            let mut ordinals = rows.ordinals()?;
+            ordinals.sort_unstable();
+            for ordinal in ordinals {
+                let event = fetcher.event(at, ordinal)?;
+                if event.seq > seq && each(event).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// The lists in question, with the views that they are of.

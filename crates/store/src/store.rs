@@ -11,8 +11,8 @@ use crate::sealing::Background;
 use crate::shared::{Permit, Shared};
 use crate::upkeep::{self, Upkeep};
 use crate::{
-    Agent, AgentOrder, Booked, Error, EventPage, EventQuery, Health, KeyId, NotKept, OrgId, Receipt, Refused,
-    Stats, StoredEvent, Submission,
+    Agent, AgentOrder, Booked, Error, EventPage, EventQuery, Health, KeyId, NotKept, OrgId, Provenance,
+    Receipt, Refused, Stats, StoredEvent, Submission,
 };
 use crossbeam_channel::{Sender, bounded, unbounded};
 use journal::Disk;
@@ -167,12 +167,24 @@ impl Store {
 
     /// Hands in a batch. Never waits for the disk; `reply` hears what became of it.
     pub fn submit(&self, submission: &Submission<'_>, reply: Reply<Receipt>) {
+        self.take_in(Batch::new(submission), reply);
+    }
+
+    /// Hands in a batch that was taken in before, elsewhere: it keeps its times and where it came from as data, is
+    /// counted as it comes, and is kept by the time of this import. Repeats are dropped as everywhere.
+    pub fn import(&self, submission: &Submission<'_>, provenance: Provenance, reply: Reply<Receipt>) {
+        let mut batch = Batch::new(submission);
+        batch.provenance = Some(provenance);
+        self.take_in(batch, reply);
+    }
+
+    fn take_in(&self, batch: Batch, reply: Reply<Receipt>) {
         let permit = match self.admit() {
             Ok(permit) => permit,
             Err(why) => return reply(Err(why)),
         };
         let mut work = Work {
-            batch: Batch::new(submission),
+            batch,
             loaded: Vec::new(),
             reply,
             permit,
@@ -322,6 +334,12 @@ impl Store {
     #[must_use]
     pub fn oldest_receipt(&self) -> Option<Micros> {
         books::oldest_receipt(&self.shared)
+    }
+
+    /// The number of the organisation's newest event, 0 if it never had one.
+    #[must_use]
+    pub fn last_seq(&self, org: OrgId) -> u64 {
+        self.shared.published.read().registry.totals(org).1
     }
 
     /// Whether it takes events.

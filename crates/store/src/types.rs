@@ -59,6 +59,17 @@ pub struct Booked {
     pub clamped: u32,
 }
 
+/// What an imported batch was when it first came in, in the place of what the store would stamp.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    /// When it was taken in, there.
+    pub received_at: Micros,
+    /// The time that orders each of its events.
+    pub recorded_at: Vec<Micros>,
+    /// The number of its first event, to be kept if the organisation has none as high yet.
+    pub first_seq: Option<u64>,
+}
+
 /// What became of a submission, once it is on stable storage and published.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
@@ -147,6 +158,27 @@ pub struct EventQuery {
     pub start: Start,
     /// How many at most.
     pub limit: usize,
+}
+
+impl EventQuery {
+    /// Whether all filters let this event through.
+    pub(crate) fn admits(&self, event: &StoredEvent) -> bool {
+        let evaluation = &event.evaluation;
+        let is_asked = |asked: &Option<String>, found: Option<&str>| {
+            asked.as_deref().is_none_or(|asked| found == Some(asked))
+        };
+        let failed = |name: &str| {
+            let mut gates = evaluation.gates.iter();
+            gates.any(|gate| gate.name == name && gate.failed())
+        };
+        is_asked(&self.agent_id, Some(&evaluation.agent_id))
+            && is_asked(&self.tool, evaluation.tool.as_deref())
+            && is_asked(&self.evaluation_id, evaluation.evaluation_id.as_deref())
+            && self.failed_gate.as_deref().is_none_or(failed)
+            && self.passed.is_none_or(|passed| passed == evaluation.passed)
+            && self.from.is_none_or(|from| from <= event.recorded_at)
+            && self.to.is_none_or(|to| event.recorded_at <= to)
+    }
 }
 
 /// A page of events, newest first.

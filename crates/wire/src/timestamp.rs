@@ -52,13 +52,22 @@ pub fn parse(text: &str) -> Result<Micros, Misread> {
 /// 1970–9999, which nothing here makes, are shown as the nearest within.
 #[must_use]
 pub fn format(time: Micros) -> String {
-    let millis = time.clamp(Micros(0), Micros::MAX).millis();
-    let (days, milli) = (millis / MILLIS_PER_DAY, millis % MILLIS_PER_DAY);
-    let Date { year, month, day } = Date::of_day(days);
-    let second = milli / 1_000;
-    let (hour, minute, second, milli) = (second / 3_600, second / 60 % 60, second % 60, milli % 1_000);
+    let mut text = format_micros(time);
+    text.truncate("0000-00-00T00:00:00.000".len());
+    text.push('Z');
+    text
+}
 
-    let mut text = *b"0000-00-00T00:00:00.000Z";
+/// The same to the microsecond.
+#[must_use]
+pub fn format_micros(time: Micros) -> String {
+    let micros = time.clamp(Micros(0), Micros::MAX).0;
+    let (days, micro) = (micros / MICROS_PER_DAY, micros % MICROS_PER_DAY);
+    let Date { year, month, day } = Date::of_day(days);
+    let (second, micro) = (micro / Micros::PER_SECOND, micro % Micros::PER_SECOND);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
     for (places, mut number) in [
         (0..4, year),
         (5..7, month),
@@ -66,7 +75,7 @@ pub fn format(time: Micros) -> String {
         (11..13, hour),
         (14..16, minute),
         (17..19, second),
-        (20..23, milli),
+        (20..26, micro),
     ] {
         for place in text[places].iter_mut().rev() {
             *place += u8::try_from(number % 10).unwrap_or(0);
@@ -77,7 +86,6 @@ pub fn format(time: Micros) -> String {
 }
 
 const MICROS_PER_DAY: i64 = 86_400 * Micros::PER_SECOND;
-const MILLIS_PER_DAY: i64 = 86_400_000;
 
 /// A day of the Gregorian calendar, perhaps one that it does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

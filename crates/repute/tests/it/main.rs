@@ -4,7 +4,9 @@
 mod administration;
 mod backup;
 mod command_line;
+mod export;
 mod first_start;
+mod import;
 mod kit;
 mod repair;
 mod settings;

@@ -73,6 +73,11 @@ fn a_damaged_log_is_repaired_after_saying_what_is_lost() {
     let events = page["events"].as_array().unwrap();
     assert_eq!(events.len(), 29);
     assert!(events.iter().all(|event| event["id"] != "7"));
+    assert_eq!(
+        server.get("/v1/events/7").0,
+        404,
+        "no other event answers to its id"
+    );
     let (_, standing) = server.get("/v1/reputation/agent-0");
     assert_eq!(standing["evaluations"], 9, "it is counted from what is left");
     assert_eq!(server.stop(), Some(0));

@@ -8,6 +8,9 @@ use reputation::Micros;
 
 const SIGNED: u8 = 1;
 const SOURCE_SHIFT: u32 = 1;
+const SOURCE_MASK: u8 = 3;
+const IMPORTED: u8 = 1 << 3;
+const KNOWN_FLAGS: u8 = (1 << 4) - 1;
 
 /// What all rows of a batch share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,10 +20,19 @@ pub(crate) struct BatchHeader {
     pub(crate) signed: bool,
     pub(crate) source: Source,
     pub(crate) received_at: Micros,
+    /// Where it was imported: when. Then all else is as it was where it came from.
+    pub(crate) imported_at: Option<Micros>,
     /// The organisation's sequence number of the first row; the others follow.
     pub(crate) first_seq: u64,
     /// Events of the batch that were repeats, and so are no rows.
     pub(crate) duplicates: u32,
+}
+
+impl BatchHeader {
+    /// The time by which retention goes.
+    pub(crate) fn kept_since(&self) -> Micros {
+        self.imported_at.unwrap_or(self.received_at)
+    }
 }
 
 /// Writes a batch record row by row.
@@ -35,8 +47,12 @@ impl BatchEncoder {
         let mut out = Vec::with_capacity(8 << 10);
         put_varint(&mut out, u64::from(header.org.0));
         put_varint(&mut out, u64::from(header.key.0));
-        out.push(u8::from(header.signed) | row::source_number(header.source) << SOURCE_SHIFT);
+        let imported = if header.imported_at.is_some() { IMPORTED } else { 0 };
+        out.push(u8::from(header.signed) | row::source_number(header.source) << SOURCE_SHIFT | imported);
         out.extend_from_slice(&header.received_at.0.to_le_bytes());
+        if let Some(imported_at) = header.imported_at {
+            out.extend_from_slice(&imported_at.0.to_le_bytes());
+        }
         put_varint(&mut out, header.first_seq);
         put_varint(&mut out, u64::from(header.duplicates));
         Self {
@@ -81,12 +97,23 @@ impl<'a> BatchReader<'a> {
         let mut reader = Reader { bytes: body };
         let (org, key) = (OrgId(reader.varint32()?), KeyId(reader.varint32()?));
         let flags = reader.byte()?;
+        if flags & !KNOWN_FLAGS != 0 {
+            return Err(Malformed("a batch has flags that nobody knows"));
+        }
+        let mut time = || reader.array().map(i64::from_le_bytes).map(Micros);
+        let received_at = time()?;
+        let imported_at = if flags & IMPORTED == 0 {
+            None
+        } else {
+            Some(time()?)
+        };
         let header = BatchHeader {
             org,
             key,
             signed: flags & SIGNED != 0,
-            source: row::source_of(flags >> SOURCE_SHIFT)?,
-            received_at: Micros(i64::from_le_bytes(reader.array()?)),
+            source: row::source_of(flags >> SOURCE_SHIFT & SOURCE_MASK)?,
+            received_at,
+            imported_at,
             first_seq: reader.varint()?,
             duplicates: reader.varint32()?,
         };
@@ -223,6 +250,7 @@ mod tests {
             signed: true,
             source: Source::Evaluate,
             received_at: Micros(RECEIVED),
+            imported_at: Some(Micros(RECEIVED + 9)),
             first_seq: 1_000_000,
             duplicates: 2,
         }

@@ -123,7 +123,7 @@ impl NewBatch {
             first_seq: reader.header.first_seq,
             offset,
             bytes,
-            received_at: reader.header.received_at,
+            received_at: reader.header.kept_since(),
             rows,
         })
     }
@@ -424,8 +424,15 @@ impl Inner {
         let after = org
             .batches
             .partition_point(|batch| self.batches[*batch as usize].first_seq <= seq);
-        let batch = &self.batches[*org.batches.get(after.checked_sub(1)?)? as usize];
-        Some(batch.first_ordinal + (seq - batch.first_seq) as u32)
+        let number = *org.batches.get(after.checked_sub(1)?)? as usize;
+        let batch = &self.batches[number];
+        let end = self
+            .batches
+            .get(number + 1)
+            .map_or(self.rows, |next| next.first_ordinal);
+        // Numbers between batches may be missing: lost, or not imported.
+        let ordinal = u64::from(batch.first_ordinal) + (seq - batch.first_seq);
+        (ordinal < u64::from(end)).then_some(ordinal as u32)
     }
 
     pub(crate) fn agent_id(&self, word: AgentWord) -> Option<Arc<str>> {

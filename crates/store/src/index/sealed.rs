@@ -438,16 +438,23 @@ impl SealedIndex {
         if seq < org.totals.first_seq || seq > org.totals.last_seq {
             return Ok(None);
         }
-        let batch = |at: u32| {
+        let number = |at: u32| {
             let at = u64::from(org.first_batch + at) * 4;
-            self.batch(u32::from_le_bytes(self.read(Section::OrgBatches, at)?))
+            Ok::<_, Error>(u32::from_le_bytes(self.read(Section::OrgBatches, at)?))
         };
-        let after = self.search(org.batches, |at| Ok(batch(at)?.first_seq <= seq))?;
+        let after = self.search(org.batches, |at| Ok(self.batch(number(at)?)?.first_seq <= seq))?;
         let Some(at) = after.checked_sub(1) else {
             return Ok(None);
         };
-        let batch = batch(at)?;
-        Ok(Some(batch.first_ordinal + (seq - batch.first_seq) as u32))
+        let number = number(at)?;
+        let batch = self.batch(number)?;
+        let end = match number + 1 {
+            next if next < self.batches => self.batch(next)?.first_ordinal,
+            _ => self.rows,
+        };
+        // Numbers between batches may be missing: lost, or not imported.
+        let ordinal = u64::from(batch.first_ordinal) + (seq - batch.first_seq);
+        Ok((ordinal < u64::from(end)).then_some(ordinal as u32))
     }
 
     pub(crate) fn agent_id(&self, word: AgentWord) -> Result<Arc<str>, Error> {

@@ -242,12 +242,17 @@ impl Group {
             duplicates,
             ..Receipt::default()
         };
+        let provenance = batch.provenance.as_ref();
+        if let Some(first) = provenance.and_then(|provenance| provenance.first_seq) {
+            *last_seq = first.saturating_sub(1).max(*last_seq);
+        }
         let header = BatchHeader {
             org: batch.org,
             key: batch.key,
             signed: batch.signed,
             source: batch.source,
-            received_at: self.received_at,
+            received_at: provenance.map_or(self.received_at, |provenance| provenance.received_at),
+            imported_at: provenance.map(|_| self.received_at),
             first_seq: *last_seq + 1,
             duplicates,
         };
@@ -268,7 +273,11 @@ impl Group {
             if first {
                 self.touched.push(no);
             }
-            let (recorded_at, clamped) = self.recorded_at(&batch, event, shared);
+            let recorded = provenance.and_then(|provenance| provenance.recorded_at.get(index as usize));
+            let (recorded_at, clamped) = match recorded {
+                Some(recorded_at) => (*recorded_at, false),
+                None => self.recorded_at(&batch, event, shared),
+            };
             *last_seq += 1;
             let evaluation_id = batch.evaluation_id(event);
             let arrival = Arrival {
@@ -311,7 +320,7 @@ impl Group {
         let written = NewBatch {
             org: header.org,
             first_seq: header.first_seq,
-            received_at: header.received_at,
+            received_at: header.kept_since(),
             offset: u64::from(offset),
             bytes: count(body.len() + journal::RECORD_HEADER_BYTES),
             rows,
@@ -322,15 +331,18 @@ impl Group {
             "a recovery would index it differently"
         );
         self.batches.push(written);
-        self.booked.push(Booked {
-            org: batch.org,
-            key: batch.key,
-            received_at: self.received_at,
-            recorded: receipt.accepted - duplicates,
-            duplicates,
-            late: receipt.late,
-            clamped: receipt.clamped,
-        });
+        // What is imported is in the books of where it came from.
+        if batch.provenance.is_none() {
+            self.booked.push(Booked {
+                org: batch.org,
+                key: batch.key,
+                received_at: self.received_at,
+                recorded: receipt.accepted - duplicates,
+                duplicates,
+                late: receipt.late,
+                clamped: receipt.clamped,
+            });
+        }
         self.answers.push(Answer::Batch(reply, receipt, permit));
     }
 

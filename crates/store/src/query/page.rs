@@ -161,20 +161,7 @@ impl<'a> Page<'a> {
     /// The event, if the row itself has all that only the row can tell.
     fn matching(&mut self, found: Found, query: &EventQuery) -> Result<Option<StoredEvent>, Error> {
         let event = self.fetcher.event(found.view, found.ordinal)?;
-        let evaluation = &event.evaluation;
-        let tool = query
-            .tool
-            .as_deref()
-            .is_none_or(|tool| evaluation.tool.as_deref() == Some(tool));
-        let gate = query.failed_gate.as_deref().is_none_or(|name| {
-            evaluation
-                .gates
-                .iter()
-                .any(|gate| gate.name == name && gate.failed())
-        });
-        let id = query.evaluation_id.as_deref();
-        let id = id.is_none_or(|id| evaluation.evaluation_id.as_deref() == Some(id));
-        Ok((tool && gate && id).then_some(event))
+        Ok(query.admits(&event).then_some(event))
     }
 
     fn is_full(&self) -> bool {

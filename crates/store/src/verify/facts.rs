@@ -6,7 +6,7 @@
 use super::Report;
 use crate::agent::{AgentName, AgentNo};
 use crate::checkpoint::Covered;
-use crate::codec::{Malformed, RegistrationRecord, Row};
+use crate::codec::{BatchHeader, Malformed, RegistrationRecord, Row};
 use crate::facts::{Facts, Recorded};
 use crate::registry::{Entry, Registry};
 use crate::{OrgId, Source};
@@ -144,10 +144,13 @@ impl<'a> FactsRecount<'a> {
 
     /// A batch takes these numbers of its organisation: they follow those before, unless frames are missing
     /// in between.
-    pub(super) fn take_numbers(&mut self, org: OrgId, first: u64, next: u64) -> Result<(), Malformed> {
-        let losses = self.losses;
-        let numbers = self.numbers.entry(org).or_insert(Numbers { next: 1, losses: 0 });
-        let may_jump = numbers.losses != losses;
+    pub(super) fn take_numbers(&mut self, header: BatchHeader, next: u64) -> Result<(), Malformed> {
+        let (losses, first) = (self.losses, header.first_seq);
+        let numbers = self
+            .numbers
+            .entry(header.org)
+            .or_insert(Numbers { next: 1, losses: 0 });
+        let may_jump = numbers.losses != losses || header.imported_at.is_some();
         let follows = first == numbers.next || (may_jump && first > numbers.next);
         *numbers = Numbers { next, losses };
         if follows {

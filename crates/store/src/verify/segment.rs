@@ -126,7 +126,7 @@ fn batch(
         seq += 1;
         report.events += 1;
     }
-    facts.take_numbers(header.org, header.first_seq, seq)
+    facts.take_numbers(header, seq)
 }
 
 /// Whether all that a row says can be read.

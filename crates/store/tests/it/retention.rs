@@ -1,10 +1,10 @@
 //! The oldest segments go; scores, windows, counts and what counts as a repeat stay.
 
-use crate::kit::{Lab, NOW, ORG, SECOND, event, everything};
-use reputation::Evaluation;
-use std::sync::Arc;
+use crate::kit::{KEY, Lab, NOW, ORG, SECOND, event, everything};
+use reputation::{Evaluation, Micros};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
-use store::{Agent, AgentOrder, EventQuery, Options, Receipt, Source};
+use store::{Agent, AgentOrder, EventQuery, Options, Provenance, Receipt, Source, Submission};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -266,4 +266,54 @@ fn a_window_that_was_carried_goes_on_with_what_comes_later() {
         }
         assert_eq!(agents(&forgets), agents(&keeps), "round {round}");
     }
+}
+
+#[test]
+fn what_is_imported_is_kept_by_the_time_of_its_import() {
+    let lab = Lab::with(|options| {
+        small_segments(options);
+        options.retention = Some(DAY);
+    });
+    let year_ago = Micros(NOW - 365 * 86_400 * SECOND);
+    for batch in 0..40 {
+        let named = names(batch);
+        let events = events(&named);
+        let provenance = Provenance {
+            received_at: year_ago,
+            recorded_at: vec![year_ago; events.len()],
+            first_seq: Some(1_000 + 50 * batch as u64),
+        };
+        let submission = Submission {
+            org: ORG,
+            key: KEY,
+            signed: true,
+            source: Source::Ingest,
+            max_agents: 100,
+            lenient: false,
+            evaluations: &events,
+        };
+        let (answer, answers) = mpsc::channel();
+        let reply = Box::new(move |outcome| drop(answer.send(outcome)));
+        lab.store().import(&submission, provenance, reply);
+        assert_eq!(answers.recv().unwrap().unwrap().accepted, 50);
+        lab.store().settle();
+    }
+    let kept = lab.all(ORG);
+    assert_eq!(kept.len(), 40 * 50, "they came in today");
+    assert!(
+        kept.iter()
+            .all(|one| one.received_at == year_ago && one.recorded_at == year_ago && one.signed)
+    );
+    assert_eq!(lab.store().last_seq(ORG), 1_000 + 50 * 40 - 1, "ids are kept");
+    assert_eq!(
+        lab.store().event(ORG, 999).unwrap(),
+        None,
+        "and the numbers before them have no event"
+    );
+
+    lab.set_clock(NOW + 3 * 86_400 * SECOND);
+    send(&lab, 200_000);
+    lab.set_clock(NOW + 5 * 86_400 * SECOND);
+    lab.store().settle();
+    assert!(lab.all(ORG).len() < 40 * 50, "they go with the time");
 }

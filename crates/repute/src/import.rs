@@ -1,0 +1,255 @@
+//! `repute import ORG FILE`: takes in what `repute export` wrote, on a stopped server.
+
+use crate::data_dir::DataDir;
+use crate::logging::{self, LogFormat};
+use crate::place::Place;
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::Args;
+use journal::OsDisk;
+use serde::Deserialize;
+use serde_json::{Number, Value, json};
+use server::accounts::DATABASE;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write as _, stdin, stdout};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use store::{KeyId, Options, OrgId, Provenance, Receipt, Source, Store, Submission, Unobserved};
+use wire::ingest::MAX_EVENTS;
+use wire::{answers, ingest, timestamp};
+
+/// `repute import`.
+#[derive(Args)]
+pub(crate) struct ImportArguments {
+    /// The organisation's name. It must be there: `repute org create`.
+    org: String,
+    /// What `repute export` wrote; `-` is standard input.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Go on with an import of the same file that was cut short: passes over what the organisation has, by id.
+    #[arg(long)]
+    resume: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// A line of an export.
+#[derive(Deserialize)]
+struct Line {
+    id: String,
+    agent_id: String,
+    tool_name: Option<String>,
+    passed: bool,
+    gates: Value,
+    total_latency_ms: Number,
+    agent_latency_ms: Option<f64>,
+    evaluation_id: Option<String>,
+    timestamp: Option<String>,
+    created_at: String,
+    received_at: String,
+    source: String,
+    key_id: String,
+    signed: bool,
+    made_id: bool,
+}
+
+/// Lines that came in together.
+struct Batch {
+    /// The number of the first line in the file.
+    first_line: u64,
+    lines: Vec<Line>,
+}
+
+/// Where it goes.
+struct Import {
+    store: Store,
+    org: OrgId,
+    keeps_ids: bool,
+    /// The number of the newest event there was when it began.
+    last_id: u64,
+    recorded: u64,
+    duplicates: u64,
+    passed_over: u64,
+}
+
+/// Takes the file in.
+pub(crate) fn import(arguments: &ImportArguments) -> Result<()> {
+    logging::start(LogFormat::Auto, tracing::Level::WARN);
+    let place = &arguments.place;
+    place.check()?;
+    let Some(dir) = DataDir::try_take(&place.data_dir)? else {
+        bail!("a server is using {}: stop it first", place.data_dir.display());
+    };
+    let org = server::find_org(&dir.path().join(DATABASE), &arguments.org)?.with_context(|| {
+        format!(
+            "there is no organisation `{}`: make it with `repute org create`",
+            arguments.org
+        )
+    })?;
+    let store = Store::open(
+        Arc::new(OsDisk),
+        dir.path(),
+        Options::default(),
+        Arc::new(Unobserved),
+    )?;
+    let last_id = store.last_seq(org);
+    let mut import = Import {
+        store,
+        org,
+        keeps_ids: arguments.resume || last_id == 0,
+        last_id,
+        recorded: 0,
+        duplicates: 0,
+        passed_over: 0,
+    };
+    let outcome = import.take_in(&mut *open(&arguments.file)?, arguments.resume);
+    import.store.close();
+    outcome?;
+    let text = if place.json {
+        let report = json!({
+            "recorded": import.recorded, "duplicates": import.duplicates, "passed_over": import.passed_over,
+            "ids_kept": import.keeps_ids,
+        });
+        format!("{report}\n")
+    } else {
+        let ids = if import.keeps_ids {
+            "their own ids"
+        } else {
+            "new ids"
+        };
+        format!(
+            "{} events are in under {ids}, {} were there before, {} passed over\n",
+            import.recorded, import.duplicates, import.passed_over
+        )
+    };
+    Ok(stdout().write_all(text.as_bytes())?)
+}
+
+fn open(file: &Path) -> Result<Box<dyn BufRead>> {
+    if file == Path::new("-") {
+        return Ok(Box::new(BufReader::new(stdin())));
+    }
+    let opened = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
+    Ok(Box::new(BufReader::new(opened)))
+}
+
+impl Import {
+    fn take_in(&mut self, file: &mut dyn BufRead, resume: bool) -> Result<()> {
+        let mut batch = Batch {
+            first_line: 1,
+            lines: Vec::new(),
+        };
+        for (number, line) in (1..).zip(file.lines()) {
+            let line: Line = serde_json::from_str(&line?).with_context(|| format!("line {number}"))?;
+            if resume && line.number()? <= self.last_id {
+                self.passed_over += 1;
+                continue;
+            }
+            if !batch.takes(&line)? {
+                self.send(&batch)?;
+                batch.lines.clear();
+            }
+            if batch.lines.is_empty() {
+                batch.first_line = number;
+            }
+            batch.lines.push(line);
+        }
+        self.send(&batch)
+    }
+
+    /// Hands a batch in and waits until it is on disk, so that the next one's ids come after it.
+    fn send(&mut self, batch: &Batch) -> Result<()> {
+        let Some(first) = batch.lines.first() else {
+            return Ok(());
+        };
+        let body = serde_json::to_vec(&json!({
+            "events": batch.lines.iter().map(Line::as_sent).collect::<Vec<_>>(),
+        }))?;
+        // The rules of the API hold for what is imported, too.
+        let mut parsed =
+            ingest::parse(&body).map_err(|fault| anyhow!("from line {}: {fault}", batch.first_line))?;
+        if let Some(invalid) = parsed.invalid.first() {
+            bail!(
+                "line {}: {}: {}",
+                batch.first_line + invalid.event as u64,
+                invalid.field,
+                invalid.rule
+            );
+        }
+        for (evaluation, line) in parsed.evaluations.iter_mut().zip(&batch.lines) {
+            evaluation.agent_latency_us = line.agent_latency_ms.map(|ms| (ms * 1e3).round() as u32);
+        }
+        let provenance = Provenance {
+            received_at: time(&first.received_at)?,
+            recorded_at: batch
+                .lines
+                .iter()
+                .map(|line| time(&line.created_at))
+                .collect::<Result<_>>()?,
+            first_seq: if self.keeps_ids {
+                Some(first.number()?)
+            } else {
+                None
+            },
+        };
+        let submission = Submission {
+            org: self.org,
+            key: KeyId(first.key_id.parse().context("`key_id` is no number")?),
+            signed: first.signed,
+            source: match (first.source.as_str(), first.made_id) {
+                ("ingest", _) => Source::Ingest,
+                ("evaluate", false) => Source::Evaluate,
+                ("evaluate", true) => Source::EvaluateMadeId,
+                (other, _) => bail!("line {}: no such source: `{other}`", batch.first_line),
+            },
+            max_agents: u64::MAX,
+            lenient: false,
+            evaluations: &parsed.evaluations,
+        };
+        let (answer, answers) = mpsc::channel();
+        let reply = Box::new(move |outcome| drop(answer.send(outcome)));
+        self.store.import(&submission, provenance, reply);
+        let Receipt {
+            accepted, duplicates, ..
+        } = answers.recv().context("the store ended")??;
+        self.recorded += u64::from(accepted - duplicates);
+        self.duplicates += u64::from(duplicates);
+        Ok(())
+    }
+}
+
+impl Batch {
+    /// Whether this line came in with the others, right behind them.
+    fn takes(&self, line: &Line) -> Result<bool> {
+        let Some(last) = self.lines.last() else {
+            return Ok(true);
+        };
+        Ok(self.lines.len() < MAX_EVENTS
+            && last.number()? + 1 == line.number()?
+            && (&last.received_at, &last.key_id, last.signed)
+                == (&line.received_at, &line.key_id, line.signed)
+            && (&last.source, last.made_id) == (&line.source, line.made_id))
+    }
+}
+
+impl Line {
+    fn number(&self) -> Result<u64> {
+        answers::seq_of_id(&self.id).with_context(|| format!("`{}` is no id of an event", self.id))
+    }
+
+    /// As a client would send it.
+    fn as_sent(&self) -> Value {
+        json!({
+            "agent_id": self.agent_id,
+            "tool": self.tool_name,
+            "passed": self.passed,
+            "gates": self.gates,
+            "total_latency_ms": self.total_latency_ms,
+            "timestamp": self.timestamp,
+            "evaluation_id": self.evaluation_id,
+        })
+    }
+}
+
+fn time(text: &str) -> Result<reputation::Micros> {
+    timestamp::parse(text).map_err(|misread| anyhow!("`{text}`: {}", misread.rule()))
+}
