@@ -37,7 +37,7 @@ impl Client {
         self.request("POST", path, body)
     }
 
-    fn request(&mut self, method: &str, path: &str, body: &[u8]) -> io::Result<(u16, Value)> {
+    pub(crate) fn request(&mut self, method: &str, path: &str, body: &[u8]) -> io::Result<(u16, Value)> {
         let outcome = self.exchange(method, path, body);
         if outcome.is_err() {
             self.stream = None;

@@ -3,6 +3,7 @@
 
 mod administration;
 mod backup;
+mod client;
 mod command_line;
 mod export;
 mod first_start;
@@ -11,4 +12,5 @@ mod kit;
 mod repair;
 mod settings;
 mod torture;
+mod unkind;
 mod verify;
