@@ -23,7 +23,7 @@ class Sent:
 
 
 class ScriptedServer:
-    """`answers` is as `sdk/vectors/README.md` describes them. A request beyond them is kept in `beyond`."""
+    """`answers` is as `sdk/vectors/README.md` describes them, or comes only `after_s`. A request beyond them is kept in `beyond`."""
 
     def __init__(self, answers: Script) -> None:
         self.sent: List[Sent] = []
@@ -75,6 +75,7 @@ class ScriptedServer:
             self._over.wait(30)
             handler.close_connection = True
         elif isinstance(answer, dict):
+            self._over.wait(answer.get("after_s", 0))
             said(handler, answer["status"], answer.get("headers", {}), answer.get("body"), answer.get("text", ""))
 
     def _next(self, sent: Sent) -> Union[str, Dict[str, Any]]:

@@ -319,6 +319,23 @@ def test_shutdown_does_not_wait_for_a_try_that_comes_too_late() -> None:
         assert time.monotonic() - began < 5
 
 
+def test_an_answer_that_comes_after_the_end_changes_no_books() -> None:
+    """The event was counted as dropped by then: it cannot be delivered as well."""
+    warnings: List[str] = []
+    with ScriptedServer([{**TAKEN, "after_s": 0.8}]) as server:
+        client = repute.Client(server.url, KEY, flush_at=1, on_warning=warnings.append)
+        client.track("a", True)
+        until(lambda: client.books().requests == 1, "a request")
+        sender = client._delivery._thread
+        assert not client.shutdown(0.1)
+        assert sender is not None and sender.is_alive()
+        sender.join(5)
+        assert not sender.is_alive()
+    books = client.books()
+    assert (books.delivered, books.dropped, books.waiting) == (0, {"shutdown": 1}, 0)
+    assert warnings == []
+
+
 def test_an_event_that_is_too_old_leaves_and_does_not_block_the_rest() -> None:
     dropped: List[Tuple[str, str]] = []
     again = {"status": 500, "body": {"error": "no", "code": "internal", "status": 500}}

@@ -31,7 +31,7 @@ class AsyncClient(Telemetry):
         """Sends what is waiting now and waits for the answers. Whether all of it was delivered within the time (seconds)."""
         flush = self._delivery.flush()
         try:
-            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(flush.done)), timeout)
+            return await asyncio.wait_for(asyncio.wrap_future(flush.done), timeout)
         except asyncio.TimeoutError:
             return False
         finally:
