@@ -40,6 +40,19 @@ pub struct Set {
     pub described: Vec<Described>,
 }
 
+impl Set {
+    /// A set of gates of one's own, of which nothing was configured.
+    #[must_use]
+    pub fn of(name: &str, engine: Engine) -> Self {
+        let described = engine.gates().iter().map(|listed| Described::own(listed.shadow));
+        Self {
+            name: name.to_owned(),
+            described: described.collect(),
+            engine,
+        }
+    }
+}
+
 /// Who is judged by a set.
 #[derive(Debug)]
 struct Rule {
@@ -55,6 +68,15 @@ impl Config {
     pub fn compatible() -> Self {
         Self {
             sets: vec![compatible_set()],
+            rules: Vec::new(),
+        }
+    }
+
+    /// One set for everybody, as for gates of one's own.
+    #[must_use]
+    pub fn of(set: Set) -> Self {
+        Self {
+            sets: vec![set],
             rules: Vec::new(),
         }
     }

@@ -141,12 +141,11 @@ impl Engine {
                 let began = now;
                 let told = ask(&*listed.gate, &subject, budget.is_spent_at(began));
                 now = budget.now();
-                // An outcome that comes after the end of the budget comes too late.
-                let told = if budget.is_spent_at(now) {
-                    Err(Ending::TimedOut)
-                } else {
-                    told
-                };
+                // An outcome that comes after the end of the budget comes too late; a fault stays a fault.
+                let told = told.and_then(|outcome| match budget.is_spent_at(now) {
+                    true => Err(Ending::TimedOut),
+                    false => Ok(outcome),
+                });
                 GateResult::new(listed, told, now.saturating_duration_since(began))
             };
             if not_run.is_none() {

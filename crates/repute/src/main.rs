@@ -2,6 +2,7 @@
 
 mod admin;
 mod backup;
+mod check;
 mod data_dir;
 mod export;
 mod first_start;
@@ -43,6 +44,8 @@ enum Command {
     Org(admin::OrgArguments),
     /// Keys: make, list, revoke.
     Key(admin::KeyArguments),
+    /// Run gates over outputs; exit code 0 if all passed, 1 if one failed, 2 if one is no JSON.
+    Check(check::CheckArguments),
     /// Check everything on disk, beside a running server or without one; exit code 0 if it is sound, 1 if not.
     Verify(verify::VerifyArguments),
     /// Copy everything into another directory, beside a running server or without one.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
             Command::Serve(settings) => done(serve::serve(&settings)),
             Command::Org(arguments) => done(admin::org(arguments)),
             Command::Key(arguments) => done(admin::key(arguments)),
+            Command::Check(arguments) => check::check(&arguments),
             Command::Verify(arguments) => verify::verify(&arguments),
             Command::Backup(arguments) => done(backup::backup(&arguments)),
             Command::Export(arguments) => done(export::export(&arguments)),

@@ -6,16 +6,17 @@ use crate::first_start;
 use crate::housekeeping;
 use crate::logging;
 use crate::settings::{Secrets, ServeSettings};
+use crate::usage::WrongSetting;
 use anyhow::{Context as _, Result};
 use journal::{Disk, LimitedDisk, OsDisk};
 use server::accounts::Accounts;
-use server::{Config, Ledger, Metrics, Server};
+use server::{Config, Gates, Ledger, Metrics, Server};
 use std::io::{Write as _, stdout};
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a server is made of, all of it open.
 struct Parts {
@@ -23,11 +24,13 @@ struct Parts {
     store: Arc<Store>,
     metrics: Arc<Metrics>,
     ledger: Arc<Ledger>,
+    gates: Arc<Gates>,
 }
 
 /// Runs the server until it's told to stop.
 pub(crate) fn serve(settings: &ServeSettings) -> Result<()> {
     settings.check()?;
+    let gates = gates(settings)?;
     let secrets = Secrets::from_environment()?;
     logging::start(settings.log_format, settings.log_level);
     log_settings(settings, &secrets);
@@ -50,6 +53,7 @@ pub(crate) fn serve(settings: &ServeSettings) -> Result<()> {
         store,
         metrics,
         ledger,
+        gates,
     };
     let outcome = runtime.block_on(run(settings, &secrets, &dir, &parts));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -66,6 +70,7 @@ async fn run(settings: &ServeSettings, secrets: &Secrets, dir: &DataDir, parts: 
         store,
         metrics,
         ledger,
+        gates,
     } = parts;
     let listener = TcpListener::bind(settings.listen)
         .await
@@ -73,6 +78,7 @@ async fn run(settings: &ServeSettings, secrets: &Secrets, dir: &DataDir, parts: 
     let address = listener.local_addr()?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let hangup = signal(SignalKind::hangup())?;
     first_start::greet(accounts, secrets, dir.path(), &address)?;
     let socket = admin_socket(dir, accounts);
     let housekeeping = housekeeping::spawn(accounts, store, ledger);
@@ -82,7 +88,9 @@ async fn run(settings: &ServeSettings, secrets: &Secrets, dir: &DataDir, parts: 
         Arc::clone(store),
         Arc::clone(metrics),
         Arc::clone(ledger),
+        Arc::clone(gates),
     );
+    let reloading = tokio::spawn(reload(hangup, Arc::clone(gates), Arc::clone(metrics)));
     writeln!(stdout(), "listening on http://{address}")?;
     stdout().flush()?;
     let shutdown = async {
@@ -93,8 +101,32 @@ async fn run(settings: &ServeSettings, secrets: &Secrets, dir: &DataDir, parts: 
     };
     let outcome = server.run(listener, shutdown).await;
     housekeeping.iter().for_each(tokio::task::JoinHandle::abort);
+    reloading.abort();
     drop(socket);
     outcome.context("serving")
+}
+
+/// The gate sets of the file that the settings name.
+fn gates(settings: &ServeSettings) -> Result<Arc<Gates>> {
+    let gates = Gates::open(settings.gates.clone());
+    let gates = gates.map_err(|error| WrongSetting::new(format!("--gates (REPUTE_GATES): {error}")))?;
+    Ok(Arc::new(gates))
+}
+
+/// Reads the gate sets again whenever SIGHUP comes.
+async fn reload(mut hangup: Signal, gates: Arc<Gates>, metrics: Arc<Metrics>) {
+    while hangup.recv().await.is_some() {
+        let reading = Arc::clone(&gates);
+        match tokio::task::spawn_blocking(move || reading.reload()).await {
+            Ok(Ok(true)) => tracing::info!("SIGHUP: the gate sets were read again"),
+            Ok(Ok(false)) => tracing::info!("SIGHUP: there is no file of gate sets (--gates) to read again"),
+            Ok(Err(error)) => {
+                metrics.gates_not_reloaded();
+                tracing::error!(%error, "SIGHUP: the new gate sets are refused, the old ones stay in force");
+            }
+            Err(panic) => tracing::error!(%panic, "SIGHUP: reading the gate sets"),
+        }
+    }
 }
 
 /// Events matter more than administration: where there can be no socket (a path that is too long for one, a
@@ -132,6 +164,7 @@ fn config(settings: &ServeSettings) -> Config {
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     Config {
         max_body_bytes: size(settings.max_body),
+        max_evaluate_body_bytes: size(settings.max_evaluate_body),
         ingest_rate_limit: settings.ingest_rate_limit,
         rate_limit: settings.rate_limit,
         max_agents: settings.max_agents,
@@ -153,6 +186,8 @@ fn log_settings(settings: &ServeSettings, secrets: &Secrets) {
         ingest_rate_limit = settings.ingest_rate_limit,
         rate_limit = settings.rate_limit,
         max_body_bytes = settings.max_body,
+        max_evaluate_body_bytes = settings.max_evaluate_body,
+        gates = settings.gates.as_ref().map(|file| file.display().to_string()),
         max_clock_ahead_s = settings.max_clock_ahead.as_secs(),
         max_agents = settings.max_agents,
         cors_origin = settings.cors_origin.join(","),

@@ -56,6 +56,12 @@ pub(crate) struct ServeSettings {
     /// The largest body, on the wire and decompressed.
     #[arg(long, env = "REPUTE_MAX_BODY", default_value = "16MiB", value_parser = units::bytes, value_name = "SIZE")]
     pub(crate) max_body: u64,
+    /// The largest `input` and `output` of an evaluation together.
+    #[arg(long, env = "REPUTE_MAX_EVALUATE_BODY", default_value = "1MiB", value_parser = units::bytes, value_name = "SIZE")]
+    pub(crate) max_evaluate_body: u64,
+    /// The file with the gate sets; without, every organisation has `filesystem`, `pii` and `content`.
+    #[arg(long, env = "REPUTE_GATES", value_name = "FILE")]
+    pub(crate) gates: Option<PathBuf>,
     /// How far ahead of the server's clock a timestamp may be.
     #[arg(long, env = "REPUTE_MAX_CLOCK_AHEAD", default_value = "5m", value_parser = units::duration, value_name = "TIME")]
     pub(crate) max_clock_ahead: Duration,
@@ -139,6 +145,9 @@ impl ServeSettings {
         let wrong = |sentence: String| Err(WrongSetting::new(sentence));
         if self.max_body == 0 {
             return wrong("--max-body (REPUTE_MAX_BODY): must be more than 0".to_owned());
+        }
+        if self.max_evaluate_body == 0 {
+            return wrong("--max-evaluate-body (REPUTE_MAX_EVALUATE_BODY): must be more than 0".to_owned());
         }
         // A compressed body is in memory twice while it's unpacked.
         if self.bytes_in_flight / 2 < self.max_body {

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Config {
     /// The largest body, in bytes, on the wire and decompressed.
     pub max_body_bytes: usize,
+    /// The largest `input` and `output` of an evaluation together, in bytes.
+    pub max_evaluate_body_bytes: usize,
     /// `POST /v1/ingest` requests per rolling 60 seconds and organisation; 0 is no limit.
     pub ingest_rate_limit: u64,
     /// All other `/v1/*` requests per rolling 60 seconds and organisation; 0 is no limit.
@@ -35,6 +37,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_body_bytes: 16 << 20,
+            max_evaluate_body_bytes: 1 << 20,
             ingest_rate_limit: 0,
             rate_limit: 0,
             max_agents: 1_000_000,

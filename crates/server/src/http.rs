@@ -9,10 +9,11 @@ mod error;
 mod guard;
 mod observe;
 pub(crate) mod routes;
+mod signature;
 mod socket;
 
 use crate::accounts::Accounts;
-use crate::{Config, Ledger, Metrics};
+use crate::{Config, Gates, Ledger, Metrics};
 use app::App;
 use std::future::Future;
 use std::io;
@@ -34,9 +35,10 @@ impl Server {
         store: Arc<Store>,
         metrics: Arc<Metrics>,
         ledger: Arc<Ledger>,
+        gates: Arc<Gates>,
     ) -> Self {
         Self {
-            app: Arc::new(App::new(config, accounts, store, metrics, ledger)),
+            app: Arc::new(App::new(config, accounts, store, metrics, ledger, gates)),
         }
     }
 

@@ -13,6 +13,7 @@
 pub mod accounts;
 mod config;
 mod database_file;
+mod gates;
 mod http;
 pub mod ledger;
 mod metrics;
@@ -23,6 +24,7 @@ pub mod rate_limit;
 
 pub use config::Config;
 pub use database_file::{check_database, copy_database, find_org};
+pub use gates::Gates;
 pub use http::Server;
 pub use ledger::Ledger;
 pub use metrics::Metrics;

@@ -3,6 +3,8 @@
 
 use crate::ledger::{Fate, Side};
 use axum::http::Method;
+use gate::config::Set;
+use gate::{Ending, Verdict};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -41,6 +43,24 @@ struct RouteLabel {
     route: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VerdictLabel {
+    verdict: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GateLabel {
+    gate: &'static str,
+}
+
+/// A gate by its kind, which is ours; its name may be the operator's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GateLabels {
+    gate: &'static str,
+    result: &'static str,
+    shadow: String,
+}
+
 /// The server's metrics; also hears what the store does.
 pub struct Metrics {
     registry: Registry,
@@ -60,6 +80,11 @@ pub struct Metrics {
     retention_segments: Counter,
     retention_events: Counter,
     retention_carried: Counter,
+    evaluations: Family<VerdictLabel, Counter>,
+    shadow_failing: Counter,
+    gate_results: Family<GateLabels, Counter>,
+    gate_timeouts: Family<GateLabel, Counter>,
+    gates_not_reloaded: Counter,
     connections: Gauge,
     gauges: StoreGauges,
 }
@@ -108,6 +133,11 @@ impl Default for Metrics {
             retention_segments: Counter::default(),
             retention_events: Counter::default(),
             retention_carried: Counter::default(),
+            evaluations: Family::default(),
+            shadow_failing: Counter::default(),
+            gate_results: Family::default(),
+            gate_timeouts: Family::default(),
+            gates_not_reloaded: Counter::default(),
             connections: Gauge::default(),
             gauges: StoreGauges::default(),
         }
@@ -205,6 +235,31 @@ impl Metrics {
             "Bytes of log that retention wrote so that scores and counts stay",
             self.retention_carried.clone(),
         );
+        r.register(
+            "evaluations",
+            "Outputs that gates judged, by verdict",
+            self.evaluations.clone(),
+        );
+        r.register(
+            "evaluations_shadow_failing",
+            "Of those that passed, how many would have failed if shadow gates counted",
+            self.shadow_failing.clone(),
+        );
+        r.register(
+            "gate_results",
+            "What gates said: passed, failed, skipped, timeout or error",
+            self.gate_results.clone(),
+        );
+        r.register(
+            "gate_timeouts",
+            "Gates that were not done when the budget ended",
+            self.gate_timeouts.clone(),
+        );
+        r.register(
+            "gates_not_reloaded",
+            "Reloads of the gate sets that were refused; the old ones stayed in force",
+            self.gates_not_reloaded.clone(),
+        );
         r.register("connections", "Open connections", self.connections.clone());
         let g = &self.gauges;
         r.register(
@@ -295,6 +350,42 @@ impl Metrics {
             let reason = fate.as_str();
             family.get_or_create(&ReasonLabel { reason }).inc_by(events);
         }
+    }
+
+    /// Gates judged an output.
+    pub(crate) fn evaluated(&self, set: &Set, verdict: &Verdict<'_>) {
+        let word = if verdict.passed { "passed" } else { "failed" };
+        self.evaluations
+            .get_or_create(&VerdictLabel { verdict: word })
+            .inc();
+        if verdict.shadow_would_fail() {
+            self.shadow_failing.inc();
+        }
+        for (result, described) in verdict.results.iter().zip(&set.described) {
+            let gate = described.kind;
+            let word = match (&result.ending, result.passed) {
+                (Ending::TimedOut, _) => {
+                    self.gate_timeouts.get_or_create(&GateLabel { gate }).inc();
+                    "timeout"
+                }
+                (Ending::Faulted(_), _) => "error",
+                (Ending::Aborted | Ending::Deadline, _) => "skipped",
+                (Ending::Ran, false) => "failed",
+                (Ending::Ran, true) if result.skipped && !result.shadow => "skipped",
+                (Ending::Ran, true) => "passed",
+            };
+            let labels = GateLabels {
+                gate,
+                result: word,
+                shadow: result.shadow.to_string(),
+            };
+            self.gate_results.get_or_create(&labels).inc();
+        }
+    }
+
+    /// New gate sets were refused.
+    pub fn gates_not_reloaded(&self) {
+        self.gates_not_reloaded.inc();
     }
 
     /// A connection was opened.

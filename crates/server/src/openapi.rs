@@ -4,10 +4,10 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use wire::ErrorBody;
 use wire::answers::{
-    AgentsPage, Event, EventsPage, Health, IngestAnswer, KeysPage, LedgerPage, NewKey, Ready, Registration,
-    Reputation, Reputations, Whoami,
+    AgentsPage, EvaluateAnswer, Event, EventsPage, GatesAnswer, Health, IngestAnswer, KeysPage, LedgerPage,
+    NewKey, Ready, Registration, Reputation, Reputations, Whoami,
 };
-use wire::requests::{CreateKeyRequest, IngestRequest, RegisterAgentRequest};
+use wire::requests::{CreateKeyRequest, EvaluateRequest, IngestRequest, RegisterAgentRequest};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -17,7 +17,7 @@ use wire::requests::{CreateKeyRequest, IngestRequest, RegisterAgentRequest};
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(
-        paths::ingest, paths::reputation, paths::reputations, paths::events, paths::event, paths::agents,
+        paths::ingest, paths::evaluate, paths::gates, paths::reputation, paths::reputations, paths::events, paths::event, paths::agents,
         paths::register, paths::keys, paths::create_key, paths::revoke_key, paths::ledger, paths::whoami,
         paths::health, paths::ready, paths::metrics, paths::openapi
     ),
@@ -81,6 +81,47 @@ mod paths {
         )
     )]
     fn ingest() {}
+
+    #[utoipa::path(
+        post, path = "/v1/evaluate",
+        description = "Runs the gates over one output. The 200, also for a failing verdict, means that the evaluation is on \
+                       stable storage and counted in the standing it reports. With an `evaluation_id` the request may be \
+                       sent again: a repeat is judged, answered with `duplicate`, and not recorded.",
+        params(
+            ("X-Pecta-Signature" = Option<String>, Header, description = "As for an ingest"),
+            ("X-Repute-Signature" = Option<String>, Header, description = "As for an ingest"),
+            ("Content-Encoding" = Option<String>, Header, description = "`gzip`, `zstd` or `identity`")
+        ),
+        request_body = EvaluateRequest,
+        responses(
+            (status = 200, description = "The verdict", body = EvaluateAnswer),
+            (status = 400, description = "`bad_json`, `validation_error`", body = ErrorBody),
+            (status = 401, description = "`auth_*`, `hmac_*`", body = ErrorBody),
+            (status = 403, description = "`scope_missing`, `agent_limit`", body = ErrorBody),
+            (status = 408, description = "`request_timeout`", body = ErrorBody),
+            (status = 413, description = "`body_too_large`", body = ErrorBody),
+            (status = 415, description = "`unsupported_encoding`", body = ErrorBody),
+            (status = 429, description = "`rate_limited`, with `Retry-After`", body = ErrorBody),
+            (status = 500, description = "`internal`; nothing was recorded", body = ErrorBody),
+            (status = 503, description = "`unavailable`, with `Retry-After`: not kept, or outcome unknown", body = ErrorBody)
+        )
+    )]
+    fn evaluate() {}
+
+    #[utoipa::path(
+        get, path = "/v1/gates",
+        description = "Which gates judge the organisation's agents.",
+        params(("agent_id" = Option<String>, Query, description = "Only the set that judges this agent")),
+        responses(
+            (status = 200, description = "The rules and their sets", body = GatesAnswer),
+            (status = 400, description = "`validation_error`", body = ErrorBody),
+            (status = 401, description = "`auth_*`", body = ErrorBody),
+            (status = 403, description = "`scope_missing`", body = ErrorBody),
+            (status = 429, description = "`rate_limited`", body = ErrorBody),
+            (status = 500, description = "`internal`", body = ErrorBody)
+        )
+    )]
+    fn gates() {}
 
     #[utoipa::path(
         get, path = "/v1/reputation/{agent_id}",

@@ -3,6 +3,7 @@
 //! Answers may gain fields; none is ever lost or renamed.
 
 mod agents;
+mod evaluate;
 mod events;
 mod health;
 mod ingest;
@@ -12,6 +13,9 @@ mod plain_number;
 mod reputation;
 
 pub use agents::{AgentEntry, AgentsPage, Registration};
+pub use evaluate::{
+    ConfiguredGate, EvaluateAnswer, EvaluatedGate, EvaluatedReputation, GateRule, GateSet, GatesAnswer,
+};
 pub use events::{Event, EventsPage, Gate, Recorded, Source, seq_of_id};
 pub use health::{Health, Ready};
 pub use ingest::{IngestAnswer, ReputationUpdate};

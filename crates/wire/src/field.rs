@@ -133,6 +133,13 @@ impl<T> Field<T> {
     }
 }
 
+impl<T> Field<T> {
+    /// The value, if the field was there.
+    pub(crate) fn given(self) -> Option<T> {
+        self.value
+    }
+}
+
 impl<T> Field<Option<T>> {
     /// The value, if the field was there with one.
     pub(crate) fn optional(self) -> Option<T> {

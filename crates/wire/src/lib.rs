@@ -16,6 +16,7 @@ mod base62;
 mod code_points;
 mod cursor;
 mod error;
+pub mod evaluate;
 pub mod evaluation_id;
 mod field;
 pub mod ingest;
@@ -46,5 +47,7 @@ pub const MAX_TOOL: usize = 200;
 pub const MAX_GATE_NAME: usize = 200;
 /// The longest `reason` of a gate, in code points.
 pub const MAX_REASON: usize = 500;
+/// The longest time that gates together may take, in microseconds.
+pub const MAX_TOTAL_LATENCY_US: u32 = ingest::MAX_TOTAL_LATENCY_MS * 1_000;
 /// The longest `evaluation_id`, in code points.
 pub const MAX_EVALUATION_ID: usize = 50;

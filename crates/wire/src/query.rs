@@ -3,12 +3,14 @@
 
 mod agents;
 mod events;
+mod gates;
 mod ledger;
 mod pairs;
 mod reputations;
 
 pub use agents::{AgentsOrder, AgentsParams, MAX_AGENTS_LIMIT};
 pub use events::{DEFAULT_EVENTS_LIMIT, EventsParams, MAX_EVENTS_LIMIT, MAX_OFFSET};
+pub use gates::GatesParams;
 pub use ledger::{DEFAULT_LEDGER_LIMIT, LedgerParams, LedgerSpan, MAX_LEDGER_LIMIT};
 pub use reputations::{MAX_AGENTS_ASKED, ReputationsParams};
 

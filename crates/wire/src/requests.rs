@@ -55,6 +55,29 @@ pub struct IngestGate {
     pub skipped: Option<bool>,
 }
 
+/// An output to be judged.
+#[derive(Debug, ToSchema)]
+pub struct EvaluateRequest {
+    /// Who is judged.
+    #[schema(min_length = 1, max_length = 200, example = "support-1")]
+    pub agent_id: String,
+    /// What the agent put out: any JSON value, null included.
+    #[schema(value_type = Value)]
+    pub output: serde_json::Value,
+    /// The tool or function called.
+    #[schema(max_length = 200)]
+    pub tool: Option<String>,
+    /// What the agent was given: any JSON value.
+    #[schema(value_type = Option<Value>)]
+    pub input: Option<serde_json::Value>,
+    /// How long the agent took; gates see it, the score does not.
+    #[schema(minimum = 0, maximum = 60000, example = 420)]
+    pub latency_ms: Option<f64>,
+    /// The client's own id, which makes it safe to send the request again.
+    #[schema(max_length = 50)]
+    pub evaluation_id: Option<String>,
+}
+
 /// An agent to register.
 #[derive(Debug, ToSchema)]
 pub struct RegisterAgentRequest {

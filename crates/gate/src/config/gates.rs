@@ -22,6 +22,17 @@ pub struct Described {
     pub options: Map<String, Value>,
 }
 
+impl Described {
+    /// A gate of one's own.
+    pub(super) fn own(shadow: bool) -> Self {
+        Self {
+            kind: "own",
+            shadow,
+            options: Map::new(),
+        }
+    }
+}
+
 /// A gate and what was configured of it.
 pub(super) type Built = (Box<dyn Gate>, Described);
 

@@ -213,6 +213,21 @@ fn a_gates_fault_is_its_own_and_known_as_a_fault() {
 }
 
 #[test]
+fn a_fault_that_outlasts_the_budget_is_no_timeout() {
+    let settings = Settings {
+        budget: Duration::from_millis(2),
+        fail_fast: false,
+    };
+    let expected = ["a failed pecta:error 5ms", "b failed pecta:timeout 5ms"];
+    let outcome = run_by(
+        vec![told("a", What::Panic), told("b", What::Pass)],
+        settings,
+        Duration::from_millis(5),
+    );
+    assert_eq!(outcome, (false, expected.map(str::to_owned).to_vec()));
+}
+
+#[test]
 fn a_shadow_gate_runs_and_reports_but_never_counts() {
     let gates = vec![
         shadow("a", What::Fail),

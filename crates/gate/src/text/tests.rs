@@ -187,6 +187,69 @@ fn refusals_are_found_as_documented() {
 }
 
 #[test]
+fn a_walk_ends_soon_after_the_budget() {
+    let text = format!("\"{}\"", "a@1.i/".repeat(1_000_000));
+    let many = format!("[{}]", vec!["\"\""; 1_000_000].join(","));
+    for text in [text, many] {
+        let document = Document::parse(text.as_bytes()).unwrap();
+        let start = Instant::now();
+        let reads = std::cell::Cell::new(0);
+        let clock = || {
+            reads.set(reads.get() + 1);
+            start + Duration::from_millis(reads.get())
+        };
+        let budget = Budget::start(Duration::from_millis(5), &clock);
+        let wanted = [Detector::Email, Detector::RecursiveRemove, Detector::Ip];
+        let outcome = scan(&document, wanted.into_iter().collect(), &budget);
+        assert_eq!((outcome.err(), reads.get()), (Some(crate::OutOfBudget), 6));
+    }
+}
+
+#[test]
+fn searches_are_linear_on_texts_made_to_slow_them() {
+    let pieces = [
+        "rm ",
+        "rm -r ",
+        "a@",
+        "@a.",
+        "/home/",
+        "i   ",
+        "I'm ",
+        "4111 ",
+        "1.1.1.",
+        "12:",
+        "DE89 ",
+        "..",
+        "(212) 555-",
+        "-r ",
+        "~/.",
+    ];
+    let every = [
+        Detector::RecursiveRemove,
+        Detector::Traversal,
+        Detector::SensitivePath,
+        Detector::Email,
+        Detector::Ssn,
+        Detector::Phone,
+        Detector::Card,
+        Detector::Iban,
+        Detector::Ip,
+        Detector::Refusal,
+    ];
+    let clock = Instant::now;
+    for piece in pieces {
+        let text = format!("\"{}\"", piece.repeat(2_000_000 / piece.len()));
+        let document = Document::parse(text.as_bytes()).unwrap();
+        // A quadratic search would take hours; the limit is far from what a slow machine needs.
+        let budget = Budget::start(Duration::from_secs(60), &clock);
+        assert!(
+            scan(&document, every.into_iter().collect(), &budget).is_ok(),
+            "{piece}"
+        );
+    }
+}
+
+#[test]
 fn the_starts_of_searches_are_numbered_as_the_detectors_are() {
     for (index, (detector, _)) in scan::STARTS.iter().enumerate() {
         assert_eq!(*detector as usize, index);

@@ -7,6 +7,7 @@ mod client;
 mod command_line;
 mod export;
 mod first_start;
+mod gates;
 mod import;
 mod kit;
 mod repair;

@@ -5,7 +5,7 @@ use super::budget::Budget;
 use super::error::Refusal;
 use crate::accounts::{Accounts, OrgSettings, Principal};
 use crate::rate_limit::RateLimits;
-use crate::{Config, Ledger, Metrics};
+use crate::{Config, Gates, Ledger, Metrics};
 use reputation::Micros;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ use wire::CursorKey;
 const READS_AT_ONCE: usize = 64;
 /// How long a read may wait for its turn before it is answered with 503.
 const READ_QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Large bodies that are parsed at once, off the threads that serve connections.
+/// Large bodies that are read at once, and evaluations that may take long, off the threads that serve connections.
 const LARGE_BODIES_AT_ONCE: usize = 4;
 
 pub(crate) struct App {
@@ -27,6 +27,7 @@ pub(crate) struct App {
     pub(crate) store: Arc<Store>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) gates: Arc<Gates>,
     pub(crate) limits: RateLimits,
     pub(crate) budget: Budget,
     pub(crate) cursors: CursorKey,
@@ -43,6 +44,7 @@ impl App {
         store: Arc<Store>,
         metrics: Arc<Metrics>,
         ledger: Arc<Ledger>,
+        gates: Arc<Gates>,
     ) -> Self {
         Self {
             limits: RateLimits::new(),
@@ -57,6 +59,7 @@ impl App {
             store,
             metrics,
             ledger,
+            gates,
         }
     }
 

@@ -30,9 +30,13 @@ pub(crate) enum Encoding {
     Zstd,
 }
 
-/// Reads the body as sent.
-pub(crate) async fn receive(app: &App, headers: &HeaderMap, mut body: Body) -> Result<Received, Refusal> {
-    let limit = app.config.max_body_bytes;
+/// Reads the body as sent, of at most so many bytes.
+pub(crate) async fn receive(
+    app: &App,
+    headers: &HeaderMap,
+    mut body: Body,
+    limit: usize,
+) -> Result<Received, Refusal> {
     let mut share = app.budget.share();
     let announced = headers
         .get(CONTENT_LENGTH)
@@ -98,6 +102,7 @@ pub(crate) async fn decode(
     app: &Arc<App>,
     encoding: Encoding,
     received: Received,
+    limit: usize,
 ) -> Result<Received, Refusal> {
     if encoding == Encoding::Identity {
         return Ok(received);
@@ -105,7 +110,6 @@ pub(crate) async fn decode(
     let app = Arc::clone(app);
     let decoded = tokio::task::spawn_blocking(move || {
         let Received { bytes, mut share } = received;
-        let limit = app.config.max_body_bytes;
         let (decoded, more) = match encoding {
             Encoding::Gzip => decompress(
                 &app,

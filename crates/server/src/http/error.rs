@@ -41,6 +41,10 @@ pub(crate) enum Refusal {
     BodyTooLarge {
         limit: usize,
     },
+    /// `input` and `output` of an evaluation.
+    PayloadTooLarge {
+        limit: usize,
+    },
     UnsupportedEncoding,
     RateLimited {
         retry_after_s: u64,
@@ -127,6 +131,13 @@ impl Refusal {
                 ErrorBody::new(
                     Code::BodyTooLarge,
                     format!("the body is larger than {limit} bytes: send fewer events"),
+                ),
+                None,
+            ),
+            Self::PayloadTooLarge { limit } => (
+                ErrorBody::new(
+                    Code::BodyTooLarge,
+                    format!("`input` and `output` together are larger than {limit} bytes"),
                 ),
                 None,
             ),
@@ -236,6 +247,7 @@ mod tests {
             Refusal::BeginningTooLarge,
             Refusal::NotHttp,
             Refusal::BodyTooLarge { limit: 16_777_216 },
+            Refusal::PayloadTooLarge { limit: 1_048_576 },
             Refusal::UnsupportedEncoding,
             Refusal::RateLimited { retry_after_s: 7 },
             Refusal::Overloaded,

@@ -29,9 +29,14 @@ const MAX_HEADERS: usize = 100;
 /// The longest id of its own that a caller may give a request.
 const MAX_REQUEST_ID: usize = 64;
 
+/// When the headers of a request were there.
+#[derive(Clone, Copy)]
+pub(crate) struct Began(pub(crate) Instant);
+
 /// The outermost layer.
-pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response<Body> {
+pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response<Body> {
     let started = Instant::now();
+    request.extensions_mut().insert(Began(started));
     let id = request_id(request.headers());
     let method = request.method().clone();
     let origin = request.headers().get(ORIGIN).cloned();

@@ -1,7 +1,9 @@
 //! All routes on one page.
 
 pub(crate) mod agents;
+pub(crate) mod evaluate;
 pub(crate) mod events;
+pub(crate) mod gates;
 pub(crate) mod ingest;
 pub(crate) mod keys;
 pub(crate) mod ledger;
@@ -38,6 +40,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         scope: Some(Scope::Ingest),
         class: Class::Ingest,
     };
+    let evaluate = Needs {
+        scope: Some(Scope::Evaluate),
+        class: Class::Other,
+    };
     let register = Needs {
         scope: Some(Scope::Ingest),
         class: Class::Other,
@@ -48,6 +54,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     };
     Router::new()
         .route("/v1/ingest", on(MethodFilter::POST, ingest, ingest::ingest))
+        .route(
+            "/v1/evaluate",
+            on(MethodFilter::POST, evaluate, evaluate::evaluate),
+        )
+        .route("/v1/gates", on(MethodFilter::GET, read, gates::gates))
         .route("/v1/reputation", on(MethodFilter::GET, read, reputation::many))
         .route(
             "/v1/reputation/{agent_id}",

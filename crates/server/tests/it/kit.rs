@@ -3,7 +3,7 @@
 use reputation::Micros;
 use serde_json::Value;
 use server::accounts::{Accounts, Actor, CreatedKey, MasterKey, NewKey, OrgSettings};
-use server::{Config, Ledger, Metrics, Server};
+use server::{Config, Gates, Ledger, Metrics, Server};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use wire::{KeyKind, Scopes};
 pub(crate) struct Lab {
     address: SocketAddr,
     pub(crate) accounts: Arc<Accounts>,
+    pub(crate) gates: Arc<Gates>,
     pub(crate) org: OrgId,
     /// The text of a publishable and of a secret key.
     pub(crate) pk: String,
@@ -78,6 +79,10 @@ impl Lab {
             .unwrap()
             .id;
         let metrics = Metrics::new();
+        let gates_file = dir.path().join("gates.toml");
+        let usual = "set.default = { budget_ms = 60_000, gates = [\"filesystem\", \"pii\", \"content\"] }";
+        std::fs::write(&gates_file, usual).unwrap(); // no verdict of a test depends on the machine
+        let gates = Arc::new(Gates::open(Some(gates_file)).unwrap());
         let ledger = Arc::new(Ledger::open(dir.path()).unwrap());
         let observer = server::observer(Arc::clone(&metrics), Arc::clone(&ledger));
         let store = Arc::new(Store::open(disk, dir.path(), options, observer).unwrap());
@@ -86,7 +91,14 @@ impl Lab {
             ..Config::default()
         };
         change(&mut config);
-        let server = Server::new(config, Arc::clone(&accounts), Arc::clone(&store), metrics, ledger);
+        let server = Server::new(
+            config,
+            Arc::clone(&accounts),
+            Arc::clone(&store),
+            metrics,
+            ledger,
+            Arc::clone(&gates),
+        );
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -106,6 +118,7 @@ impl Lab {
         let mut lab = Self {
             address,
             accounts,
+            gates,
             org,
             pk: String::new(),
             sk: String::new(),

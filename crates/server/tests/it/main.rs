@@ -5,4 +5,5 @@ mod answers;
 mod bad_days;
 mod books;
 mod errors;
+mod evaluate;
 mod kit;

@@ -69,9 +69,9 @@ pub(crate) async fn register(call: Call) -> Result<Response<Body>, Refusal> {
     app.writable()?;
     let (parts, body) = request.into_parts();
     no_parameters(parts.uri.query())?;
-    let received = body::receive(&app, &parts.headers, body).await?;
+    let received = body::receive(&app, &parts.headers, body, app.config.max_body_bytes).await?;
     let encoding = body::encoding(&parts.headers)?;
-    let received = body::decode(&app, encoding, received).await?;
+    let received = body::decode(&app, encoding, received, app.config.max_body_bytes).await?;
     let agent_id = wire::registration(&received.bytes)?.into_owned();
     let (answer, outcome) = oneshot::channel();
     let reply = Box::new(move |outcome| drop(answer.send(outcome)));

@@ -5,6 +5,7 @@ use crate::http::app::App;
 use crate::http::body::{self, Received};
 use crate::http::error::{Refusal, json};
 use crate::http::guard::Call;
+use crate::http::signature;
 use crate::ledger::Fate;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -13,7 +14,7 @@ use store::{NotKept, Receipt, Refused, Source, Submission};
 use tokio::sync::oneshot;
 use wire::answers::{IngestAnswer, ReputationUpdate};
 use wire::query::no_parameters;
-use wire::{Invalid, Signatures, ingest};
+use wire::{Invalid, ingest};
 
 /// A larger body is parsed off the threads that serve connections.
 const LARGE_BODY_BYTES: usize = 256 << 10;
@@ -35,10 +36,11 @@ pub(crate) async fn ingest(call: Call) -> Result<Response<Body>, Refusal> {
     let (parts, body) = request.into_parts();
     no_parameters(parts.uri.query())?;
     let lenient = is_lenient(&parts.headers);
-    let received = body::receive(&app, &parts.headers, body).await?;
-    let signed = check_signature(&app, &caller, &parts.headers, &received.bytes)?;
+    let limit = app.config.max_body_bytes;
+    let received = body::receive(&app, &parts.headers, body, limit).await?;
+    let signed = signature::check(&app, &caller, &parts.headers, &received.bytes)?;
     let encoding = body::encoding(&parts.headers)?;
-    let received = body::decode(&app, encoding, received).await?;
+    let received = body::decode(&app, encoding, received, limit).await?;
     let submitted = if received.bytes.len() <= LARGE_BODY_BYTES {
         submit(&app, &caller, &received, signed, lenient)?
     } else {
@@ -68,41 +70,6 @@ fn is_lenient(headers: &HeaderMap) -> bool {
         one.replace([' ', '"'], "")
             .eq_ignore_ascii_case("handling=lenient")
     })
-}
-
-/// Checks the signature over the bytes as sent; whether there is one.
-fn check_signature(
-    app: &App,
-    caller: &Principal,
-    headers: &HeaderMap,
-    bytes: &[u8],
-) -> Result<bool, Refusal> {
-    let header = |name: &str| {
-        let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
-        (values.next(), values.next().is_some())
-    };
-    let now = app.now();
-    let no_secret = || !app.accounts.has_live_secret_key(caller.org, now);
-    let (pecta, pecta_again) = header("x-pecta-signature");
-    let (repute, repute_again) = header("x-repute-signature");
-    if (pecta.is_some() || repute.is_some()) && no_secret() {
-        return Err(Refusal::HmacNoSecret);
-    }
-    if pecta_again || repute_again {
-        return Err(Refusal::HmacInvalid); // which of two under one name is meant is not ours to guess
-    }
-    match Signatures::parse(pecta, repute)? {
-        None if caller.settings.require_signature => Err(Refusal::HmacMissing),
-        None => Ok(false),
-        Some(signatures) => {
-            let keys = app.accounts.signing_keys(caller.org, now);
-            if signatures.verify(keys.iter(), bytes) {
-                Ok(true)
-            } else {
-                Err(Refusal::HmacInvalid)
-            }
-        }
-    }
 }
 
 /// Parses the batch and hands it to the store.

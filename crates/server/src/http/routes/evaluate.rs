@@ -1,0 +1,223 @@
+//! `POST /v1/evaluate`: runs the gates, records what they say, and answers it.
+
+use super::ingest::refusal;
+use crate::accounts::Principal;
+use crate::http::app::App;
+use crate::http::body::{self, Received};
+use crate::http::error::{Refusal, json};
+use crate::http::guard::Call;
+use crate::http::observe::Began;
+use crate::http::signature;
+use crate::ledger::Fate;
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
+use gate::config::Config;
+use gate::{Context, Verdict};
+use json::Document;
+use reputation::{Evaluation, GateResult, Micros};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use store::{Receipt, Refused, Source, Submission};
+use tokio::sync::oneshot;
+use wire::answers::{EvaluateAnswer, EvaluatedGate, EvaluatedReputation};
+use wire::query::no_parameters;
+use wire::{MAX_TOTAL_LATENCY_US, evaluate, evaluation_id};
+
+/// What a body may have beside `input` and `output`.
+const ENVELOPE_BYTES: usize = 64 << 10;
+/// A larger body is judged off the threads that serve connections.
+const LARGE_BODY_BYTES: usize = 16 << 10;
+
+/// An evaluation handed to the store, and what the answer needs beside its receipt.
+struct Submitted {
+    receipt: oneshot::Receiver<Result<Receipt, Refused>>,
+    evaluation_id: String,
+    passed: bool,
+    gates: Vec<EvaluatedGate>,
+    total_latency_ms: f64,
+}
+
+pub(crate) async fn evaluate(call: Call) -> Result<Response<Body>, Refusal> {
+    let Call { app, caller, request } = call;
+    app.writable()?;
+    let (parts, body) = request.into_parts();
+    no_parameters(parts.uri.query())?;
+    let limit = app.config.max_evaluate_body_bytes;
+    let too_large = |refusal| match refusal {
+        Refusal::BodyTooLarge { .. } => Refusal::PayloadTooLarge { limit },
+        other => other,
+    };
+    let most = limit.saturating_add(ENVELOPE_BYTES);
+    let received = body::receive(&app, &parts.headers, body, most)
+        .await
+        .map_err(too_large)?;
+    let signed = signature::check(&app, &caller, &parts.headers, &received.bytes)?;
+    let encoding = body::encoding(&parts.headers)?;
+    let received = body::decode(&app, encoding, received, most)
+        .await
+        .map_err(too_large)?;
+    let began = parts
+        .extensions
+        .get::<Began>()
+        .map_or_else(Instant::now, |began| began.0);
+    let job = Job {
+        gates: app.gates.current(),
+        caller,
+        signed,
+        began,
+    };
+    let is_quick = received.bytes.len() <= LARGE_BODY_BYTES && !job.may_be_heavy();
+    let submitted = if is_quick {
+        job.run(&app, &received)?
+    } else {
+        off_thread(&app, job, received).await?
+    };
+    // From here on the store answers whether or not the client still listens.
+    let outcome = submitted.receipt.await;
+    let receipt = outcome.map_err(|_| Refusal::Internal("the store gave no answer".to_owned()))?;
+    let receipt = receipt.map_err(|refused| refusal(refused, &[0]))?;
+    let summary = receipt.updates.first().map(|update| update.summary);
+    let body = EvaluateAnswer {
+        evaluation_id: submitted.evaluation_id,
+        passed: submitted.passed,
+        gates: submitted.gates,
+        total_latency_ms: submitted.total_latency_ms,
+        reputation: EvaluatedReputation::new(&summary.unwrap_or_default()),
+        duplicate: receipt.duplicates > 0,
+    };
+    Ok(json(StatusCode::OK, &body))
+}
+
+async fn off_thread(app: &Arc<App>, job: Job, received: Received) -> Result<Submitted, Refusal> {
+    let _turn = app
+        .large_bodies
+        .acquire()
+        .await
+        .map_err(|_| Refusal::Overloaded)?;
+    let app = Arc::clone(app);
+    let submitted = tokio::task::spawn_blocking(move || job.run(&app, &received));
+    submitted
+        .await
+        .map_err(|panic| Refusal::Internal(panic.to_string()))?
+}
+
+/// What is known before the body is read.
+struct Job {
+    gates: Arc<Config>,
+    caller: Principal,
+    signed: bool,
+    began: Instant,
+}
+
+impl Job {
+    /// Whether a set that may judge an agent of the caller's may take more than linear time.
+    fn may_be_heavy(&self) -> bool {
+        let mut rules = self.gates.rules_of(&self.caller.org_name);
+        rules.any(|(_, set)| set.engine.is_heavy())
+    }
+
+    /// Reads the body, runs the gates, and hands what they say to the store.
+    fn run(self, app: &App, received: &Received) -> Result<Submitted, Refusal> {
+        let request = evaluate::parse(&received.bytes)?;
+        let limit = app.config.max_evaluate_body_bytes;
+        if request.payload_bytes() > limit {
+            return Err(Refusal::PayloadTooLarge { limit });
+        }
+        let set = self.gates.set_for(&self.caller.org_name, &request.agent_id);
+        let tmax = request
+            .input
+            .as_ref()
+            .and_then(|input: &Document<'_>| input.root().get("tmax"));
+        let verdict = set.engine.run(&Context {
+            agent_id: &request.agent_id,
+            tool: request.tool.as_deref(),
+            input: request.input.as_ref(),
+            output: &request.output,
+            latency_ms: request.latency.map(|latency| latency.ms),
+            tmax_ms: tmax.and_then(|tmax| tmax.as_f64()),
+            started_at: self.began,
+        });
+        app.metrics.evaluated(set, &verdict);
+        let books = app.books(&self.caller);
+        books.received(1);
+        if let Some((gate, cause)) = verdict.fault() {
+            // Our fault must not lower a reputation: nothing is recorded.
+            books.not_taken(Fate::Internal, 1);
+            return Err(Refusal::Internal(format!("gate `{gate}`: {cause}")));
+        }
+        let (source, id) = match &request.evaluation_id {
+            Some(id) => (Source::Evaluate, id.clone().into_owned()),
+            None => (Source::EvaluateMadeId, new_id(app.now())?),
+        };
+        let total_latency_us = micros(verdict.total).min(MAX_TOTAL_LATENCY_US);
+        let evaluation = Evaluation {
+            agent_id: request.agent_id,
+            tool: request.tool,
+            passed: verdict.passed,
+            gates: verdict.results.iter().map(recorded).collect(),
+            total_latency_us,
+            sent_at: None,
+            evaluation_id: Some(id.as_str().into()),
+            agent_latency_us: request.latency.map(|latency| latency.us),
+        };
+        let (answer, receipt) = oneshot::channel();
+        let submission = Submission {
+            org: self.caller.org,
+            key: self.caller.key,
+            signed: self.signed,
+            source,
+            max_agents: app.max_agents(&self.caller.settings),
+            lenient: false,
+            evaluations: &[evaluation],
+        };
+        let reply = move |outcome| {
+            books.settled(&outcome, 1, 0); // also where the client has gone
+            drop(answer.send(outcome));
+        };
+        app.store.submit(&submission, Box::new(reply));
+        Ok(Submitted {
+            receipt,
+            evaluation_id: id,
+            passed: verdict.passed,
+            total_latency_ms: f64::from(total_latency_us) / 1e3,
+            gates: answered(verdict),
+        })
+    }
+}
+
+/// A new id, which carries the time.
+fn new_id(now: Micros) -> Result<String, Refusal> {
+    let millis = now.0.div_euclid(1_000);
+    evaluation_id::make(millis, getrandom::fill)
+        .map_err(|error| Refusal::Internal(format!("no random bytes: {error}")))
+}
+
+/// A result as the event has it: without details.
+fn recorded<'r>(result: &'r gate::GateResult<'_>) -> GateResult<'r> {
+    GateResult {
+        name: result.name.into(),
+        passed: result.passed,
+        latency_ms: f64::from(micros(result.latency)) / 1e3,
+        reason: result.reason.as_deref().map(Into::into),
+        skipped: result.skipped.then_some(true),
+    }
+}
+
+fn answered(verdict: Verdict<'_>) -> Vec<EvaluatedGate> {
+    let results = verdict.results.into_iter();
+    results
+        .map(|result| EvaluatedGate {
+            name: result.name.to_owned(),
+            passed: result.passed,
+            latency_ms: f64::from(micros(result.latency)) / 1e3,
+            reason: result.reason.map(Into::into),
+            skipped: result.skipped,
+            shadow: result.shadow,
+            details: result.details,
+        })
+        .collect()
+}
+
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,58 @@
+//! `GET /v1/gates`: which gates judge the caller's agents.
+
+use crate::http::error::{Refusal, json};
+use crate::http::guard::Call;
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
+use gate::config::Set;
+use wire::answers::{ConfiguredGate, GateRule, GateSet, GatesAnswer};
+use wire::query::GatesParams;
+
+/// The rules of the caller's organisation with their sets, or the one that an agent is judged by.
+pub(crate) async fn gates(call: Call) -> Result<Response<Body>, Refusal> {
+    let Call { app, caller, request } = call;
+    let params = GatesParams::parse(request.uri().query())?;
+    let config = app.gates.current();
+    let rules = config.rules_of(&caller.org_name);
+    let applying: Vec<(String, &Set)> = rules
+        .filter(|(agents, _)| match (&params.agent_id, agents) {
+            (Some(agent_id), Some(agents)) => agents.matches(agent_id),
+            _ => true,
+        })
+        .map(|(agents, set)| (agents.map_or_else(|| "*".to_owned(), ToString::to_string), set))
+        .take(if params.agent_id.is_some() { 1 } else { usize::MAX })
+        .collect();
+    let mut sets: Vec<GateSet> = Vec::new();
+    for (_, set) in &applying {
+        if !sets.iter().any(|told| told.name == set.name) {
+            sets.push(described(set));
+        }
+    }
+    let told = applying.iter().map(|(agents, set)| GateRule {
+        agents: agents.clone(),
+        set: set.name.clone(),
+    });
+    let body = GatesAnswer {
+        rules: told.collect(),
+        sets,
+    };
+    Ok(json(StatusCode::OK, &body))
+}
+
+fn described(set: &Set) -> GateSet {
+    let settings = set.engine.settings();
+    let gates = set.engine.gates().iter().zip(&set.described);
+    GateSet {
+        name: set.name.clone(),
+        budget_ms: settings.budget.as_secs_f64() * 1e3,
+        fail_fast: settings.fail_fast,
+        gates: gates
+            .map(|(listed, described)| ConfiguredGate {
+                name: listed.gate.name().to_owned(),
+                gate: described.kind.to_owned(),
+                shadow: described.shadow,
+                options: described.options.clone(),
+            })
+            .collect(),
+    }
+}
