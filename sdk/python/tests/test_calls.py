@@ -144,6 +144,19 @@ def test_evaluate_is_asked_with_an_id_and_so_may_be_tried_again() -> None:
     assert server.sent[0].headers["x-pecta-signature"] == f"sha256={digest}"
 
 
+def test_the_servers_own_gates_judge_an_output(shared_server: RealServer) -> None:
+    with repute.Client(shared_server.url, PUBLISHABLE, secret_key=SECRET) as client:
+        good = client.evaluate("judged", {"text": "hello"}, tool="t", input="a question", latency_ms=12.5, evaluation_id="e1")
+        assert (good.passed, good.evaluation_id, good.reputation.eval_count, good.duplicate) == (True, "e1", 1, False)
+        assert {gate.name for gate in good.gates} == {"filesystem", "pii", "content"}
+        assert client.evaluate("judged", {"text": "hello"}, evaluation_id="e1").duplicate
+        bad = client.evaluate("judged", "write to somebody@example.org")
+        assert not bad.passed and [gate.name for gate in bad.gates if not gate.passed] == ["pii"]
+        newest, oldest = client.events(agent_id="judged")
+        assert (newest.passed, newest.source, newest.evaluation_id) == (False, "evaluate", bad.evaluation_id)
+        assert (oldest.agent_latency_ms, oldest.tool_name, oldest.signed) == (12.5, "t", True)
+
+
 def test_reads_are_tried_three_times_and_no_more() -> None:
     with ScriptedServer([UNAVAILABLE, {"status": 429}, UNAVAILABLE]) as server, repute.Client(server.url, KEY, retry_base=0.001) as client:
         with pytest.raises(repute.ServerError) as last:
