@@ -8,6 +8,7 @@ mod body;
 mod clock;
 mod cpu;
 mod fleet;
+mod instructions;
 mod latencies;
 mod place;
 mod random;
@@ -18,7 +19,7 @@ mod sides;
 mod sink;
 mod traffic;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use cpu::Cores;
 use place::Place;
@@ -30,11 +31,14 @@ use std::time::{Duration, Instant};
 #[derive(Parser)]
 #[command(name = "bench", after_help = scenario::list())]
 struct Arguments {
-    /// What to measure; `all` is every scenario in turn.
+    /// What to measure; `all` is every scenario in turn; `instructions` counts a fixed case with valgrind.
     scenario: String,
-    /// How long one side of a comparison is measured, in seconds; `soak` runs so long.
+    /// How long one side of a comparison is measured, in seconds.
     #[arg(long, default_value = "5")]
     seconds: f64,
+    /// How long `soak` runs, in seconds.
+    #[arg(long, default_value = "60")]
+    soak_seconds: u64,
     /// Connections of the client, where the scenario has no number of its own.
     #[arg(long, default_value = "32")]
     connections: usize,
@@ -56,42 +60,57 @@ struct Arguments {
     /// Where to write everything as JSON.
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
+    /// Take the counts of `instructions` over into the file that is checked in.
+    #[arg(long)]
+    record: bool,
 }
 
 fn main() -> Result<()> {
-    if std::env::args().nth(1).as_deref() == Some(place::SINK) {
-        return sink::serve();
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    match given.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [place::SINK] => return sink::serve(),
+        [instructions::CASE, step, rounds] => return instructions::case(step, rounds.parse()?),
+        _ => {}
     }
     let arguments = Arguments::parse();
+    if arguments.scenario == "instructions" {
+        println!("{}", instructions::report(arguments.record)?);
+        return Ok(());
+    }
     let scenarios = scenario::named(&arguments.scenario)?;
-    std::fs::create_dir_all(&arguments.dir)?;
-    let place = Place::new(
-        arguments.repute,
-        arguments.dir,
-        arguments.server_cores,
-        arguments.client_cores,
-        Duration::from_secs_f64(arguments.seconds),
-        arguments.connections,
-        arguments.events,
-    )?;
+    let json = arguments.json.clone();
+    let place = Place::new(arguments)?;
     let machine = place.describe();
     println!("{machine}\n");
-    let mut results = Vec::new();
+    let (mut results, mut failed) = (Vec::new(), Vec::new());
     for scenario in scenarios {
         let started = Instant::now();
-        let tables = (scenario.run)(&place).with_context(|| format!("scenario {}", scenario.name))?;
-        for table in &tables {
-            println!("{table}");
-            results.push(json!({"scenario": scenario.name, "table": table.to_json()}));
+        match (scenario.run)(&place) {
+            Ok(tables) => {
+                for table in &tables {
+                    println!("{table}");
+                    results.push(json!({"scenario": scenario.name, "table": table.to_json()}));
+                }
+            }
+            // The others are worth having all the same.
+            Err(error) => {
+                println!("{} failed: {error:#}\n", scenario.name);
+                failed.push(scenario.name);
+            }
         }
-        eprintln_progress(scenario.name, started.elapsed());
+        progress(scenario.name, started.elapsed());
     }
-    let all = json!({"machine": machine, "results": results});
-    std::fs::write(&arguments.json, serde_json::to_string_pretty(&all)?)
-        .with_context(|| format!("writing {}", arguments.json.display()))
+    let all = json!({"machine": machine, "results": results, "failed": failed});
+    std::fs::write(&json, serde_json::to_string_pretty(&all)?)
+        .with_context(|| format!("writing {}", json.display()))?;
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        bail!("failed: {}", failed.join(", "))
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "progress is no part of the tables")]
-fn eprintln_progress(scenario: &str, took: Duration) {
+fn progress(scenario: &str, took: Duration) {
     eprintln!("{scenario}: {:.0} s", took.as_secs_f64());
 }

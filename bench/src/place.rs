@@ -1,5 +1,6 @@
 //! Where and how everything runs: the programs, their cores, their directory, how long.
 
+use crate::Arguments;
 use crate::cpu::{self, Cores};
 use crate::server::{Keys, Scratch, Server};
 use anyhow::{Context as _, Result, bail};
@@ -18,6 +19,8 @@ pub(crate) struct Place {
     pub(crate) client_cores: Cores,
     /// How long one side of a comparison is measured.
     pub(crate) time: Duration,
+    /// How long `soak` runs.
+    pub(crate) soak: Duration,
     pub(crate) connections: usize,
     /// How many events to fill a store with.
     pub(crate) events: Vec<u64>,
@@ -31,28 +34,23 @@ pub(crate) struct Repute {
 }
 
 impl Place {
-    pub(crate) fn new(
-        repute: Option<PathBuf>,
-        dir: PathBuf,
-        server_cores: Cores,
-        client_cores: Cores,
-        time: Duration,
-        connections: usize,
-        events: Vec<u64>,
-    ) -> Result<Self> {
-        let repute = match repute {
+    /// Builds the program unless one is given, and takes the client's core.
+    pub(crate) fn new(arguments: Arguments) -> Result<Self> {
+        std::fs::create_dir_all(&arguments.dir)?;
+        let repute = match arguments.repute {
             Some(path) => path,
             None => build()?,
         };
-        cpu::pin(&client_cores)?;
+        cpu::pin(&arguments.client_cores)?;
         Ok(Self {
             repute,
-            dir,
-            server_cores,
-            client_cores,
-            time,
-            connections,
-            events,
+            dir: arguments.dir,
+            server_cores: arguments.server_cores,
+            client_cores: arguments.client_cores,
+            time: Duration::from_secs_f64(arguments.seconds),
+            soak: Duration::from_secs(arguments.soak_seconds),
+            connections: arguments.connections,
+            events: arguments.events,
             keys: Keys::new(),
         })
     }

@@ -7,7 +7,6 @@ pub(crate) struct Random(u64);
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 impl Random {
-    #[cfg(test)]
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }

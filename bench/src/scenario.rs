@@ -5,6 +5,7 @@ mod half;
 mod ingest;
 mod memory;
 mod one;
+mod peers;
 mod query;
 mod restart;
 mod soak;
@@ -62,7 +63,16 @@ const SCENARIOS: &[Scenario] = &[
         "anonymous memory with --events events, and with a million agents",
         memory::run,
     ),
-    scenario("soak", "full speed for --seconds, a row a second", soak::run),
+    scenario(
+        "soak",
+        "full speed for --soak-seconds, a row a second, retention at work",
+        soak::run,
+    ),
+    scenario(
+        "peers",
+        "Redis, NATS JetStream and PostgreSQL, where they are installed",
+        peers::run,
+    ),
 ];
 
 /// The scenarios that this name stands for.

@@ -60,6 +60,19 @@ impl Server {
         }
     }
 
+    /// Takes over a program that serves at this address once it can be connected to.
+    pub(crate) fn adopt(child: Child, address: SocketAddr) -> Result<Self> {
+        let server = Self { child, address };
+        let started = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            if started.elapsed() > PATIENCE {
+                bail!("nothing answers at {address}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -1,7 +1,11 @@
 //! What is sent and how an answer is checked, apart from how it is sent.
 
 pub(crate) mod ingest;
+pub(crate) mod nats;
+pub(crate) mod postgres;
 pub(crate) mod queries;
+pub(crate) mod redis;
+pub(crate) mod wrapped;
 
 use anyhow::Result;
 use std::net::TcpStream;

@@ -10,23 +10,25 @@ use crate::traffic::ingest::Ingest;
 use anyhow::{Context as _, Result};
 use std::time::Duration;
 
+/// What the log may take: small enough for retention to work during the run.
+const RETENTION: &str = "256MiB";
 /// How long the sink runs before and after.
 const SINK: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(place: &Place) -> Result<Vec<Table>> {
     let sink = place.sink()?;
-    let shipped = place.repute("soak", &[])?;
+    let shipped = place.repute("soak", &["--retention-bytes", RETENTION])?;
     let server = &shipped.server;
     let mut for_sink = Ingest::usual(&place.keys).for_sink();
     let mut sunk = load(place, &sink, &mut for_sink, SINK, |_| Ok(()))?;
     let mut traffic = Ingest::usual(&place.keys);
     let mut memory = Vec::new();
-    let mut soaked = load(place, server, &mut traffic, place.time, |_| {
+    let mut soaked = load(place, server, &mut traffic, place.soak, |_| {
         memory.push(anonymous_bytes(server.pid())?);
         Ok(())
     })?;
     sunk.join(&load(place, &sink, &mut for_sink, SINK, |_| Ok(()))?);
-    let whole = place.time.as_secs() as usize;
+    let whole = place.soak.as_secs() as usize;
     let mut rows = Table::new(
         "soak: second by second",
         &["second", "events/s", "slowest ms", "MB"],
@@ -51,7 +53,7 @@ pub(crate) fn run(place: &Place) -> Result<Vec<Table>> {
     let median = rates[rates.len() / 2];
     let mut table = Table::new("soak: the whole run", &["what", "is"]);
     let mut line = |what: &str, value: f64, decimals| table.row([what.into(), Cell::Number(value, decimals)]);
-    line("seconds", place.time.as_secs_f64(), 0);
+    line("seconds", place.soak.as_secs_f64(), 0);
     line("events/s, median second", median as f64, 0);
     line(
         "slowest second against the median",
