@@ -12,7 +12,7 @@ use std::io::{self, BufWriter, ErrorKind, Write as _, stdout};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use store::{EventQuery, Source, Start, StoredEvent};
-use wire::answers::{self, Event, Recorded};
+use wire::answers::Event;
 use wire::query::EventsParams;
 use wire::timestamp;
 
@@ -94,25 +94,13 @@ fn query(filter: Option<&str>) -> Result<EventQuery> {
 
 fn write(out: &mut impl io::Write, stored: StoredEvent) -> io::Result<()> {
     let made_id = stored.source == Source::EvaluateMadeId;
+    let (recorded_at, received_at) = (stored.recorded_at, stored.received_at);
     let sent_at = stored.evaluation.sent_at;
-    let recorded = Recorded {
-        seq: stored.seq,
-        score: stored.score,
-        recorded_at: stored.recorded_at,
-        received_at: stored.received_at,
-        source: match stored.source {
-            Source::Ingest => answers::Source::Ingest,
-            Source::Evaluate | Source::EvaluateMadeId => answers::Source::Evaluate,
-        },
-        key_id: stored.key.0.to_string(),
-        signed: stored.signed,
-        late: stored.late,
-    };
     let line = Line {
         event: Event {
-            created_at: timestamp::format_micros(stored.recorded_at),
-            received_at: timestamp::format_micros(stored.received_at),
-            ..Event::new(stored.evaluation, recorded)
+            created_at: timestamp::format_micros(recorded_at),
+            received_at: timestamp::format_micros(received_at),
+            ..server::event(stored)
         },
         timestamp: sent_at.map(timestamp::format_micros),
         made_id,

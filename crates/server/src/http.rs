@@ -12,6 +12,8 @@ pub(crate) mod routes;
 mod signature;
 mod socket;
 
+pub use routes::events::event;
+
 use crate::accounts::Accounts;
 use crate::{Config, Gates, Ledger, Metrics};
 use app::App;

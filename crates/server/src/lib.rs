@@ -25,7 +25,7 @@ pub mod rate_limit;
 pub use config::Config;
 pub use database_file::{check_database, copy_database, find_org};
 pub use gates::Gates;
-pub use http::Server;
+pub use http::{Server, event};
 pub use ledger::Ledger;
 pub use metrics::Metrics;
 pub use observer::observer;

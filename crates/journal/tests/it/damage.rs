@@ -4,27 +4,10 @@ use std::path::{Path, PathBuf};
 
 use journal::{Damage, Disk, Error, SimDisk, read_record};
 
-use crate::kit::{DIR, commit, frame, names, open, read, reread, small};
+use crate::kit::{DIR, commit, names, open, read, reread, small, three_segments};
 
 fn path(name: &str) -> PathBuf {
     Path::new(DIR).join(name)
-}
-
-/// Three segments of two frames each; the last one left open.
-fn three_segments() -> SimDisk {
-    let disk = SimDisk::new(5);
-    let mut journal = open(&disk, small()).expect("it opens").journal;
-    for id in 1..=6 {
-        if id % 2 == 1 {
-            journal.roll();
-        }
-        let frame = frame(id, 100);
-        let left = journal.reserve(frame.len()).expect("there is room");
-        assert_eq!(left.segment.number, id.div_ceil(2));
-        commit(&mut journal, id, 100).expect("committed");
-    }
-    drop(journal);
-    disk
 }
 
 fn damage_of(result: Result<journal::Opened, Error>) -> Damage {

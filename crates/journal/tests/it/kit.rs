@@ -77,3 +77,20 @@ pub(crate) fn names(disk: &SimDisk) -> Vec<String> {
     names.sort();
     names
 }
+
+/// Three segments of two frames each; the last one left open.
+pub(crate) fn three_segments() -> SimDisk {
+    let disk = SimDisk::new(5);
+    let mut journal = open(&disk, small()).expect("it opens").journal;
+    for id in 1..=6 {
+        if id % 2 == 1 {
+            journal.roll();
+        }
+        let frame = frame(id, 100);
+        let left = journal.reserve(frame.len()).expect("there is room");
+        assert_eq!(left.segment.number, id.div_ceil(2));
+        commit(&mut journal, id, 100).expect("committed");
+    }
+    drop(journal);
+    disk
+}

@@ -5,21 +5,7 @@ use std::sync::Arc;
 
 use journal::{Disk, SimDisk, Survey};
 
-use crate::kit::{DIR, commit, open, read, small};
-
-/// Three segments of two frames each; the last one left open.
-fn three_segments() -> SimDisk {
-    let disk = SimDisk::new(5);
-    let mut journal = open(&disk, small()).expect("it opens").journal;
-    for id in 1..=6 {
-        if id % 2 == 1 {
-            journal.roll();
-        }
-        commit(&mut journal, id, 100).expect("committed");
-    }
-    drop(journal);
-    disk
-}
+use crate::kit::{DIR, commit, open, read, small, three_segments};
 
 fn survey(disk: &SimDisk) -> Survey {
     let disk = Arc::new(disk.clone()) as Arc<dyn Disk>;

@@ -61,7 +61,9 @@ pub(crate) async fn one(call: Call) -> Result<Response<Body>, Refusal> {
     Ok(json(StatusCode::OK, &event(found)))
 }
 
-fn event(stored: StoredEvent) -> Event {
+/// A stored event as it is listed.
+#[must_use]
+pub fn event(stored: StoredEvent) -> Event {
     let recorded = Recorded {
         seq: stored.seq,
         score: stored.score,
