@@ -45,11 +45,7 @@ impl RowList {
     pub(crate) fn insert(&mut self, row: ListRow) {
         self.len += 1;
         self.passed += u32::from(row.passed);
-        // Most rows are among the newest.
-        let after = match self.chunks.last() {
-            Some(newest) if newest.rows[0].key < row.key => self.chunks.len(),
-            _ => self.chunks.partition_point(|chunk| chunk.rows[0].key < row.key),
-        };
+        let after = self.chunks_before(row.key);
         let Some(at) = after
             .checked_sub(1)
             .or(if self.chunks.is_empty() { None } else { Some(0) })
@@ -82,6 +78,21 @@ impl RowList {
             *chunk = lower;
             self.chunks.insert(at + 1, Arc::new(upper));
         }
+    }
+
+    /// How many chunks begin before this key. Searched for from the newest in steps that double: most rows are
+    /// among the newest, and those chunks are in the processor's cache.
+    fn chunks_before(&self, key: RowKey) -> usize {
+        let begins_before = |chunk: &Arc<Chunk>| chunk.rows[0].key < key;
+        let (mut high, mut step) = (self.chunks.len(), 1);
+        let low = loop {
+            match high.checked_sub(step) {
+                Some(probe) if begins_before(&self.chunks[probe]) => break probe + 1,
+                Some(probe) => (high, step) = (probe, 2 * step),
+                None => break 0,
+            }
+        };
+        low + self.chunks[low..high].partition_point(begins_before)
     }
 
     /// How many rows come before this key, and how many of them passed.
