@@ -74,11 +74,11 @@ def test_evaluate_is_awaited() -> None:
 
 def test_the_loop_goes_on_while_a_silent_server_is_waited_for() -> None:
     async def wait() -> float:
-        client = repute.AsyncClient(server.url, KEY, request_timeout=0.5, retry_base=0)
+        client = repute.AsyncClient(server.url, KEY, request_timeout=1.5, retry_base=0)
         client.track("a", True)
 
         async def work() -> None:
-            flush, asked = await asyncio.gather(client.flush(0.6), client.whoami(), return_exceptions=True)
+            flush, asked = await asyncio.gather(client.flush(1.6), client.whoami(), return_exceptions=True)
             assert flush is False
             assert isinstance(asked, repute.NetworkError)
             assert not await client.shutdown(0.2)
@@ -86,7 +86,7 @@ def test_the_loop_goes_on_while_a_silent_server_is_waited_for() -> None:
         return await longest_pause_while(work)
 
     with ScriptedServer(["silence"] * 100) as server:
-        assert asyncio.run(wait()) < 0.4
+        assert asyncio.run(wait()) < 1.2
 
 
 def test_a_flush_may_be_cancelled_and_another_one_made() -> None:

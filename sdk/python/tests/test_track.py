@@ -129,17 +129,19 @@ def test_after_shutdown_events_are_dropped_as_closed() -> None:
 
 
 def test_events_go_by_count_and_by_time() -> None:
-    with ScriptedServer([TAKEN, TAKEN]) as server:
-        client = repute.Client(server.url, KEY, flush_at=3, flush_interval=0.2)
+    with ScriptedServer([TAKEN]) as server:
+        client = repute.Client(server.url, KEY, flush_at=3, flush_interval=3600)
         for _ in range(3):
             client.track("a", True)
-        until(lambda: client.books().delivered == 3, "three by count", 0.19 * 5)
+        until(lambda: client.books().delivered == 3, "three by count")
+        client.shutdown()
+    with ScriptedServer([TAKEN]) as server:
+        client = repute.Client(server.url, KEY, flush_interval=0.2)
         began = time.monotonic()
         client.track("a", True)
-        until(lambda: client.books().delivered == 4, "one by time")
+        until(lambda: client.books().delivered == 1, "one by time")
         assert time.monotonic() - began >= 0.19
         client.shutdown()
-    assert [len(sent.json["events"]) for sent in server.sent] == [3, 1]
 
 
 def test_a_full_buffer_that_blocks_loses_nothing() -> None:
@@ -172,7 +174,7 @@ def test_a_blocked_track_ends_with_the_client() -> None:
     blocked.join(0.2)
     assert blocked.is_alive()
     client.shutdown(0)
-    blocked.join(2)
+    blocked.join(10)
     assert not blocked.is_alive()
     assert client.books().dropped == {"closed": 1, "shutdown": 1}
 
@@ -280,7 +282,7 @@ def test_flush_gives_up_in_time_and_at_once_when_paused() -> None:
         client.track("a", True)
         began = time.monotonic()
         assert not client.flush(0.3)
-        assert 0.3 <= time.monotonic() - began < 2
+        assert 0.3 <= time.monotonic() - began < 9
         client.shutdown(0)
     with ScriptedServer([refused]) as server:
         client = repute.Client(server.url, KEY)
@@ -288,7 +290,7 @@ def test_flush_gives_up_in_time_and_at_once_when_paused() -> None:
         began = time.monotonic()
         assert not client.flush(30)
         assert not client.flush(30)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         assert client.books().waiting == 1
         client.shutdown(0)
 
@@ -305,7 +307,7 @@ def test_shutdown_drains_within_its_time() -> None:
         client.track("a", True)
         began = time.monotonic()
         assert not client.shutdown(0.5)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 9
         assert client.books().dropped == {"shutdown": 1}
 
 
@@ -315,8 +317,8 @@ def test_shutdown_does_not_wait_for_a_try_that_comes_too_late() -> None:
         client.track("a", True)
         until(lambda: client.books().state == "backoff", "a failure")
         began = time.monotonic()
-        assert not client.shutdown(20)
-        assert time.monotonic() - began < 5
+        assert not client.shutdown(30)
+        assert time.monotonic() - began < 20
 
 
 def test_an_answer_that_comes_after_the_end_changes_no_books() -> None:
@@ -344,13 +346,13 @@ def test_an_event_that_is_too_old_leaves_and_does_not_block_the_rest() -> None:
             server.url,
             KEY,
             flush_at=1,
-            max_age=0.3,
+            max_age=2,
             retry_base=0.05,
             retry_max=0.05,
             on_dropped=lambda events, reason: dropped.extend((event["tool"], reason) for event in events),
         )
         client.track("a", True, tool="old")
-        time.sleep(0.2)
+        time.sleep(1)
         client.track("a", True, tool="young")
         until(lambda: bool(dropped), "the old one to be dropped")
         assert dropped == [("old", "too_old")]
@@ -389,8 +391,8 @@ def test_an_answer_that_trickles_in_is_no_answer() -> None:
     client = repute.Client(f"http://127.0.0.1:{listener.getsockname()[1]}", KEY, request_timeout=0.5, flush_at=1)
     client.track("a", True)
     began = time.monotonic()
-    until(lambda: client.books().state == "backoff", "the time to be over", 3)
-    assert time.monotonic() - began < 2
+    until(lambda: client.books().state == "backoff", "the time to be over")
+    assert time.monotonic() - began < 4
     client.shutdown(0)
     over.set()
     listener.close()
