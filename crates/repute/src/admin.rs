@@ -16,8 +16,10 @@ use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use limit::Limit;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+use store::Store;
 
 /// How long to wait for a server that has the directory but isn't listening: it's starting, or stopping.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -53,6 +55,13 @@ enum OrgCommand {
     },
     /// List all organisations.
     List,
+    /// Erase an agent for good: its events, its window and its name.
+    EraseAgent {
+        /// The organisation's name.
+        org: String,
+        /// The agent's id.
+        agent_id: String,
+    },
     /// Change an organisation's settings.
     Set {
         /// Its name.
@@ -131,6 +140,10 @@ pub(crate) enum Request {
         name: String,
         changes: OrgChanges,
     },
+    EraseAgent {
+        org: String,
+        agent_id: String,
+    },
     CreateKey {
         org: String,
         kind: Kind,
@@ -152,6 +165,7 @@ pub(crate) fn org(arguments: OrgArguments) -> Result<()> {
     let request = match arguments.command {
         OrgCommand::Create { name, changes } => Request::CreateOrg { name, changes },
         OrgCommand::List => Request::ListOrgs,
+        OrgCommand::EraseAgent { org, agent_id } => Request::EraseAgent { org, agent_id },
         OrgCommand::Set { name, changes } => Request::SetOrg { name, changes },
     };
     run(&arguments.place, &request)
@@ -179,6 +193,17 @@ pub(crate) fn key(arguments: KeyArguments) -> Result<()> {
     run(&arguments.place, &request)
 }
 
+/// The events of a stopped server.
+fn open_store(dir: &DataDir) -> Result<Arc<Store>> {
+    let store = Store::open(
+        Arc::new(journal::OsDisk),
+        dir.path(),
+        store::Options::default(),
+        Arc::new(store::Unobserved),
+    )?;
+    Ok(Arc::new(store))
+}
+
 fn run(place: &Place, request: &Request) -> Result<()> {
     let master_key = settings::master_key()?;
     logging::start(LogFormat::Auto, tracing::Level::WARN);
@@ -187,7 +212,7 @@ fn run(place: &Place, request: &Request) -> Result<()> {
     let answer = loop {
         if let Some(dir) = DataDir::try_take(&place.data_dir)? {
             let accounts = dir.open_accounts(master_key.as_deref())?;
-            let answer = execute::execute(&accounts, request)?;
+            let answer = execute::execute(&accounts, &|| open_store(&dir), request)?;
             accounts.close()?;
             break answer;
         }

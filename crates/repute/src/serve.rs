@@ -80,7 +80,7 @@ async fn run(settings: &ServeSettings, secrets: &Secrets, dir: &DataDir, parts: 
     let mut interrupt = signal(SignalKind::interrupt())?;
     let hangup = signal(SignalKind::hangup())?;
     first_start::greet(accounts, secrets, dir.path(), &address)?;
-    let socket = admin_socket(dir, accounts);
+    let socket = admin_socket(dir, accounts, store);
     let housekeeping = housekeeping::spawn(accounts, store, ledger);
     let server = Server::new(
         config(settings),
@@ -131,8 +131,8 @@ async fn reload(mut hangup: Signal, gates: Arc<Gates>, metrics: Arc<Metrics>) {
 
 /// Events matter more than administration: where there can be no socket (a path that is too long for one, a
 /// file system without them), the server runs without.
-fn admin_socket(dir: &DataDir, accounts: &Arc<Accounts>) -> Option<admin::Socket> {
-    match admin::listen(dir.path(), Arc::clone(accounts)) {
+fn admin_socket(dir: &DataDir, accounts: &Arc<Accounts>, store: &Arc<Store>) -> Option<admin::Socket> {
+    match admin::listen(dir.path(), Arc::clone(accounts), Arc::clone(store)) {
         Ok(socket) => Some(socket),
         Err(error) => {
             tracing::warn!("`repute org` and `repute key` only work once this server is stopped: {error:#}");

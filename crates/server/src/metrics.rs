@@ -97,6 +97,7 @@ struct StoreGauges {
     segments: Gauge,
     bytes: Gauge,
     events: Gauge,
+    erasures: Gauge,
     agents: Gauge,
     resident_windows: Gauge,
     oldest_event: Gauge,
@@ -275,6 +276,11 @@ impl Metrics {
         r.register("segments", "Segments of the log", g.segments.clone());
         r.register("stored_bytes", "Bytes of segments and indexes", g.bytes.clone());
         r.register("stored_events", "Events stored", g.events.clone());
+        r.register(
+            "erasures_pending",
+            "Agents whose erasure is not done yet",
+            g.erasures.clone(),
+        );
         r.register("agents", "Agents known", g.agents.clone());
         r.register(
             "resident_windows",
@@ -434,6 +440,7 @@ impl Metrics {
         set(&g.segments, stats.segments);
         set(&g.bytes, stats.bytes);
         set(&g.events, stats.events);
+        set(&g.erasures, stats.erasures);
         set(&g.agents, stats.agents);
         set(&g.resident_windows, stats.resident_windows);
         set(&g.damage, stats.damage.len() as u64);

@@ -18,7 +18,7 @@ use wire::requests::{CreateKeyRequest, EvaluateRequest, IngestRequest, RegisterA
     ),
     paths(
         paths::ingest, paths::evaluate, paths::gates, paths::reputation, paths::reputations, paths::events, paths::event, paths::agents,
-        paths::register, paths::keys, paths::create_key, paths::revoke_key, paths::ledger, paths::whoami,
+        paths::register, paths::erase, paths::keys, paths::create_key, paths::revoke_key, paths::ledger, paths::whoami,
         paths::health, paths::ready, paths::metrics, paths::openapi
     ),
     components(schemas(ErrorBody)),
@@ -239,6 +239,23 @@ mod paths {
         )
     )]
     fn register() {}
+
+    #[utoipa::path(
+        delete, path = "/v1/agents/{agent_id}",
+        description = "Erases an agent: its events, its window and its name are gone for good when this is answered. \
+                       An agent that is not known is gone already. Needs the scope `admin`.",
+        params(("agent_id" = String, Path, description = "One path segment, percent-decoded once")),
+        responses(
+            (status = 204, description = "Gone"),
+            (status = 400, description = "`validation_error`", body = ErrorBody),
+            (status = 401, description = "`auth_*`", body = ErrorBody),
+            (status = 403, description = "`scope_missing`", body = ErrorBody),
+            (status = 429, description = "`rate_limited`", body = ErrorBody),
+            (status = 500, description = "`internal`", body = ErrorBody),
+            (status = 503, description = "`unavailable`: it goes on by itself; ask again until 204", body = ErrorBody)
+        )
+    )]
+    fn erase() {}
 
     #[utoipa::path(
         get, path = "/v1/keys",

@@ -6,6 +6,7 @@
 //! skips, agent by agent, what the entry's own `last_seq` already covers.
 
 use crate::bytes::{Fields, PutFields as _};
+use crate::erasure::Erasure;
 use crate::registry::{Carried, Entry, Registry};
 use crate::spill::Place;
 use crate::{Error, OrgId};
@@ -44,6 +45,7 @@ pub(crate) fn write<'a, T: 'a>(
     out.put_u64(covered.turn);
     out.put_u64(covered.frame_seq);
     put_orgs(&mut out, registry(&lock()));
+    put_erasures(&mut out, registry(&lock()));
     let mut first = 0;
     loop {
         let guard = lock();
@@ -51,7 +53,8 @@ pub(crate) fn write<'a, T: 'a>(
         if first >= entries.len() {
             break;
         }
-        for entry in entries.entries_from(first).take(ENTRIES_AT_ONCE) {
+        let some = entries.entries_from(first).take(ENTRIES_AT_ONCE);
+        for entry in some.filter(|entry| !entry.is_erased()) {
             out.put_u8(1);
             out.put_u32(entry.org.0);
             out.put_text(&entry.agent_id);
@@ -90,6 +93,16 @@ fn put_orgs(out: &mut Vec<u8>, registry: &Registry) {
         out.put_u8(1);
         out.put_u32(org.0);
         out.put_u64(registry.totals(org).1);
+    }
+    out.put_u8(0);
+}
+
+fn put_erasures(out: &mut Vec<u8>, registry: &Registry) {
+    for erasure in &registry.erasures {
+        out.put_u8(1);
+        out.put_u32(erasure.org.0);
+        out.extend_from_slice(&erasure.name);
+        out.put_u64(erasure.before);
     }
     out.put_u8(0);
 }
@@ -140,6 +153,14 @@ fn decode(bytes: &[u8]) -> Option<(Registry, Covered)> {
     while fields.u8()? == 1 {
         last_seqs.push((OrgId(fields.u32()?), fields.u64()?));
     }
+    let mut erasures = Vec::new();
+    while fields.u8()? == 1 {
+        erasures.push(Erasure {
+            org: OrgId(fields.u32()?),
+            name: fields.array()?,
+            before: fields.u64()?,
+        });
+    }
     let mut entries = Vec::new();
     while fields.u8()? == 1 {
         let org = OrgId(fields.u32()?);
@@ -170,6 +191,7 @@ fn decode(bytes: &[u8]) -> Option<(Registry, Covered)> {
         entries.push(entry);
     }
     let mut registry = Registry::unordered(entries);
+    registry.erasures = erasures;
     for (org, last_seq) in last_seqs {
         registry.raise_last_seq(org, last_seq);
     }

@@ -6,6 +6,7 @@
 
 mod batch;
 mod carry;
+mod erase;
 mod evaluation_id;
 mod fields;
 mod registration;
@@ -14,11 +15,12 @@ mod words;
 
 pub(crate) use batch::{BatchEncoder, BatchHeader, BatchReader, max_batch_bytes};
 pub(crate) use carry::{CarriedWindow, CarryRecord, encode_carry, max_carry_bytes};
+pub(crate) use erase::{EraseRecord, MAX_ERASE_BYTES, NameHash, encode_erase, without_rows};
 pub(crate) use evaluation_id::{IdForm, fingerprint};
 pub(crate) use fields::Malformed;
 pub(crate) use registration::{RegistrationRecord, encode_registration, max_registration_bytes};
 pub(crate) use row::{EventView, GateView, Row, RowFields, TextRef};
-pub(crate) use words::{AgentWord, TextWord, Word, Words, read_words};
+pub(crate) use words::{AgentWord, TextWord, Word, Words, put_word, read_words, thin_words};
 
 /// New words of the segment's dictionary.
 pub(crate) const WORDS: u8 = 1;
@@ -28,4 +30,6 @@ pub(crate) const BATCH: u8 = 2;
 pub(crate) const REGISTRATION: u8 = 3;
 /// What stays of an agent whose oldest events go.
 pub(crate) const CARRY: u8 = 4;
-// 5 erase and 6 ledger are reserved for what erasure and accounting will record.
+/// An agent that goes from all segments before this one.
+pub(crate) const ERASE: u8 = 5;
+// 6 ledger is reserved for what accounting will record.

@@ -4,8 +4,11 @@
 //! up and compared whole before an event is called a repeat, so a collision costs time, never an event. The
 //! key is secret, so that nobody can make collisions on purpose.
 
+use crate::OrgId;
+use crate::codec::NameHash;
 use reputation::Micros;
 use siphasher::sip::SipHasher24;
+use siphasher::sip128::{self, Hasher128 as _};
 use std::hash::Hasher as _;
 
 /// Characters of an `evaluation_id` that `/v1/evaluate` makes.
@@ -17,6 +20,7 @@ const MADE_ID_TIME_LEN: usize = 7;
 #[derive(Clone, Copy)]
 pub(crate) struct Identities {
     hasher: SipHasher24,
+    names: sip128::SipHasher24,
 }
 
 impl Identities {
@@ -26,7 +30,16 @@ impl Identities {
         key.copy_from_slice(&secret[..16]);
         Self {
             hasher: SipHasher24::new_with_key(&key),
+            names: sip128::SipHasher24::new_with_key(&key),
         }
+    }
+
+    /// What stands for an agent's name once that is gone.
+    pub(crate) fn of_agent(&self, org: OrgId, agent_id: &str) -> NameHash {
+        let mut hasher = self.names;
+        hasher.write_u32(org.0);
+        hasher.write(agent_id.as_bytes());
+        hasher.finish128().as_bytes()
     }
 
     /// The identity of an event with this id and this timestamp as sent.

@@ -10,7 +10,8 @@ mod residents;
 use crate::agent::{AgentName, AgentNo, AgentState, Answer, Question};
 use crate::batch::{Batch, Verdict};
 use crate::clock::ReceiptClock;
-use crate::codec;
+use crate::codec::{self, EraseRecord};
+use crate::erasure;
 use crate::loader::Errand;
 use crate::shared::{Permit, Shared};
 use crate::{KeyId, NotKept, OrgId, Receipt, Refused, Reply, Source};
@@ -73,11 +74,21 @@ pub(crate) enum Form {
     Window(Option<Box<AgentState>>),
 }
 
+/// An agent to be erased.
+pub(crate) struct EraseOrder {
+    pub(crate) org: OrgId,
+    /// Who asks; `None` for the operator.
+    pub(crate) key: Option<KeyId>,
+    pub(crate) agent_id: String,
+    pub(crate) reply: Reply<()>,
+}
+
 /// What the owner is asked to do.
 pub(crate) enum Message {
     Batch(Work),
     Register(Registration),
     Carry(CarryOrder),
+    Erase(EraseOrder),
     /// Take no more; leave everything on disk.
     Close,
 }
@@ -96,6 +107,7 @@ impl Message {
             Self::Batch(work) => (work.reply)(Err(why.clone())),
             Self::Register(registration) => (registration.reply)(Err(why.clone())),
             Self::Carry(order) => (order.reply)(Err(why.clone())),
+            Self::Erase(order) => (order.reply)(Err(why.clone())),
             Self::Close => {}
         }
     }
@@ -106,6 +118,7 @@ impl Message {
             Self::Batch(work) => group::frame_bytes(&work.batch),
             Self::Register(registration) => group::registration_bytes(&registration.agent_id),
             Self::Carry(order) => order.agents.iter().map(CarryItem::frame_bytes).sum(),
+            Self::Erase(_) => codec::MAX_ERASE_BYTES,
             Self::Close => 0,
         }
     }
@@ -132,6 +145,8 @@ pub(crate) struct Owner {
     /// The number of the group that is formed next.
     group: u64,
     segment: Option<group::OpenSegment>,
+    /// Places of agents that were erased: what is on its way may still name them.
+    erased: HashSet<AgentNo>,
     closing: bool,
 }
 
@@ -161,6 +176,7 @@ impl Owner {
             fresh_agents: 0,
             group: shared.progress.published() + 1,
             segment: None,
+            erased: HashSet::new(),
             closing: false,
             shared,
             journal,
@@ -218,25 +234,24 @@ impl Owner {
         if waiting.is_empty() {
             return;
         }
-        for message in &waiting {
-            if let Message::Carry(order) = message
-                && self
-                    .segment
-                    .as_ref()
-                    .is_some_and(|open| open.number() == order.leaves)
-            {
-                self.journal.roll();
-            }
-        }
-        let mut group = match self.begin_group(waiting.iter().map(Message::frame_bytes).sum()) {
+        let left = self.leave_segment_for(&waiting);
+        // First of all, so that nothing of those agents stands in the segment of its erasure's record.
+        let (erasures, waiting): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .partition(|message| matches!(message, Message::Erase(_)));
+
+        let all = erasures.iter().chain(&waiting);
+        let mut group = match self.begin_group(all.map(Message::frame_bytes).sum()) {
             Ok(group) => group,
             Err(why) => {
-                waiting.into_iter().for_each(|message| message.refuse(&why));
+                let all = erasures.into_iter().chain(waiting);
+                all.for_each(|message| message.refuse(&why));
                 return;
             }
         };
-        for message in waiting {
+        for message in erasures.into_iter().chain(waiting) {
             match message {
+                Message::Erase(order) => self.take_erasure(order, left, &mut group),
                 Message::Batch(work) => self.take_batch(work, &mut group),
                 Message::Register(registration) => self.take_registration(registration, &mut group),
                 Message::Carry(order) => group.carry(order, &self.residents, &self.shared),
@@ -252,6 +267,61 @@ impl Owner {
         self.shared
             .resident_windows
             .store(self.residents.len(), Ordering::Relaxed);
+    }
+
+    /// Lets the next frame begin a segment if something that waits needs that; says which one is left.
+    fn leave_segment_for(&mut self, waiting: &[Message]) -> Option<u64> {
+        let open = self.segment.as_ref().filter(|open| open.is_used())?.number();
+        let leaves = |message: &Message| match message {
+            Message::Carry(order) => order.leaves == open,
+            Message::Erase(_) => true,
+            Message::Batch(_) | Message::Register(_) | Message::Close => false,
+        };
+        if waiting.iter().any(leaves) {
+            self.journal.roll();
+        }
+        Some(open)
+    }
+
+    /// Records that an agent goes; whoever asks waits until it is gone.
+    fn take_erasure(&mut self, order: EraseOrder, left: Option<u64>, group: &mut Group) {
+        let EraseOrder {
+            org,
+            key,
+            agent_id,
+            reply,
+        } = order;
+        let name = self.shared.identities.of_agent(org, &agent_id);
+        let found = self.find(AgentName {
+            org,
+            agent_id: &agent_id,
+        });
+        let Some(no) = found else {
+            return erasure::wait_for(&self.shared, org, name, reply);
+        };
+        if left.is_some_and(|left| group.segment_number() <= left) {
+            let why = "the next segment is not prepared".to_owned();
+            return reply(Err(Refused::NotKept(NotKept::Full(why))));
+        }
+        let last_seq = self.orgs.get_mut(&org).map_or(0, |count| {
+            count.agents -= 1;
+            count.last_seq
+        });
+        self.residents.remove(no);
+        if let Some(agents) = self.fresh.get_mut(&org)
+            && agents.remove(agent_id.as_str()).is_some()
+        {
+            self.fresh_agents -= 1;
+        }
+        self.erased.insert(no);
+        let record = EraseRecord {
+            org,
+            key: key.unwrap_or(KeyId(0)),
+            received_at: group.received_at(),
+            last_seq,
+            name,
+        };
+        group.erase(no, record, reply);
     }
 
     /// Reserves room before anything is counted, so that a full disk refuses whole groups.
@@ -331,8 +401,12 @@ impl Owner {
     /// The places of the batch's agents, all of whose states are then in memory; `None` for a new agent.
     fn resolve(&mut self, work: &mut Work) -> Result<Vec<Option<AgentNo>>, Cold> {
         let org = work.batch.org;
+        self.forget_erased(&mut work.batch);
         for (no, state) in work.loaded.drain(..) {
-            if !self.residents.contains(no) && self.shared.facts(no).count == state.facts.count {
+            if !self.residents.contains(no)
+                && !self.erased.contains(&no)
+                && self.shared.facts(no).count == state.facts.count
+            {
                 self.shared.set_resident(no, true);
                 self.residents.insert(no, state);
             }
@@ -354,6 +428,27 @@ impl Owner {
             .collect()
     }
 
+    /// Takes back what was found out of agents that were erased since.
+    fn forget_erased(&self, batch: &mut Batch) {
+        if self.erased.is_empty() {
+            return;
+        }
+        for agent in 0..batch.agents.len() {
+            if batch.agents[agent]
+                .no
+                .take_if(|no| self.erased.contains(no))
+                .is_none()
+            {
+                continue;
+            }
+            for event in batch.events.iter_mut().filter(|event| event.agent == agent) {
+                if event.verdict != Verdict::Repeat {
+                    event.verdict = Verdict::NotAmong(0);
+                }
+            }
+        }
+    }
+
     fn find(&self, name: AgentName<'_>) -> Option<AgentNo> {
         let fresh = self
             .fresh
@@ -362,6 +457,7 @@ impl Owner {
         fresh
             .map(|(no, _)| *no)
             .or_else(|| self.shared.find(name).map(|(no, _)| no))
+            .filter(|no| !self.erased.contains(no))
     }
 
     /// Which new agents of the batch would pass the organisation's limit: refused, or in lenient mode left

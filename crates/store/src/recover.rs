@@ -3,9 +3,10 @@
 use crate::agent::{AgentName, AgentNo};
 use crate::checkpoint::{self, Covered};
 use crate::codec::{
-    self, AgentWord, BatchReader, CarryRecord, Malformed, RegistrationRecord, Word, read_words,
+    self, AgentWord, BatchReader, CarryRecord, EraseRecord, Malformed, RegistrationRecord, Word, read_words,
 };
 use crate::damage::Damage;
+use crate::erasure::Erasure;
 use crate::facts::{Facts, Recorded};
 use crate::identity::Identities;
 use crate::index::{BlockCache, CarryPlace, NewBatch, OpenIndex, SealedIndex, SegmentExtent};
@@ -72,6 +73,7 @@ pub(crate) fn open(
         resident_windows: Default::default(),
         in_flight: Arc::default(),
         event_bytes: Default::default(),
+        waiting: Default::default(),
         disk,
         dir,
         options,
@@ -158,6 +160,7 @@ pub(crate) fn index_frame(segment: &Segment, frame: &FrameRef, index: &OpenIndex
                 .and_then(|batch| index.add_batch(&batch)),
             codec::REGISTRATION => RegistrationRecord::read(record.body)
                 .map(|registration| index.received(registration.received_at)),
+            codec::ERASE => EraseRecord::read(record.body).map(|erase| index.received(erase.received_at)),
             codec::CARRY => CarryRecord::read(record.body).and_then(|carry| {
                 let bytes = record.record_bytes();
                 index.add_carry(carry.agent, CarryPlace { offset, bytes }, carry.carried_at)
@@ -198,7 +201,13 @@ impl Replay {
                 codec::BATCH if counts => self.batch(&mut published.registry, record.body),
                 codec::REGISTRATION if counts => register(&mut published.registry, record.body),
                 codec::CARRY if counts => self.carry(&mut published.registry, segment.number, record.body),
-                codec::BATCH | codec::REGISTRATION | codec::CARRY => Ok(()),
+                codec::ERASE if counts => erase(
+                    &mut published.registry,
+                    &shared.identities,
+                    segment.number,
+                    record.body,
+                ),
+                codec::BATCH | codec::REGISTRATION | codec::CARRY | codec::ERASE => Ok(()),
                 kind if record.must_understand => {
                     return Err(Error::UnknownRecord {
                         file: segment.path.to_path_buf(),
@@ -219,8 +228,10 @@ impl Replay {
 
     fn words(&mut self, body: &[u8]) -> Result<(), Malformed> {
         for word in read_words(body) {
-            if let Word::Agent(org, agent_id) = word? {
-                self.agents.push((org, agent_id.into()));
+            match word? {
+                Word::Agent(org, agent_id) => self.agents.push((org, agent_id.into())),
+                Word::AgentGone => self.agents.push((OrgId(0), "".into())),
+                Word::Text(_) | Word::TextGone => {}
             }
         }
         Ok(())
@@ -271,6 +282,7 @@ impl Replay {
         let (org, agent_id) = self
             .agents
             .get(word.0 as usize)
+            .filter(|(_, agent_id)| !agent_id.is_empty())
             .ok_or(Malformed("a record names no known agent"))?;
         let name = AgentName { org: *org, agent_id };
         Ok(registry.find(name).unwrap_or_else(|| {
@@ -291,6 +303,37 @@ fn register(registry: &mut Registry, body: &[u8]) -> Result<(), Malformed> {
             record.agent_id.into(),
             Facts::new(record.received_at),
         ));
+    }
+    Ok(())
+}
+
+/// Forgets an agent; what the segments have of it is pending, unless a checkpoint knows that it is done.
+fn erase(
+    registry: &mut Registry,
+    identities: &Identities,
+    segment: u64,
+    body: &[u8],
+) -> Result<(), Malformed> {
+    let record = EraseRecord::read(body)?;
+    let is_it = |entry: &Entry| {
+        entry.org == record.org
+            && !entry.is_erased()
+            && identities.of_agent(entry.org, &entry.agent_id) == record.name
+    };
+    let found = (0u32..)
+        .zip(registry.entries_from(0))
+        .find(|(_, entry)| is_it(entry));
+    if let Some((no, _)) = found {
+        registry.erase(AgentNo(no));
+    }
+    registry.raise_last_seq(record.org, record.last_seq);
+    let erasure = Erasure {
+        org: record.org,
+        name: record.name,
+        before: segment,
+    };
+    if !registry.erasures.contains(&erasure) {
+        registry.erasures.push(erasure);
     }
     Ok(())
 }

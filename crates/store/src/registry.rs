@@ -2,6 +2,7 @@
 
 use crate::OrgId;
 use crate::agent::{AgentName, AgentNo, AgentState};
+use crate::erasure::Erasure;
 use crate::facts::Facts;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use reputation::{Micros, Summary};
@@ -11,13 +12,17 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The registry. Entries are never removed; an [`AgentNo`] is an entry's place, in order of appearance.
+/// The registry. An [`AgentNo`] is an entry's place, in order of appearance; the entry of an agent that was
+/// erased keeps its place, empty.
 #[derive(Default)]
 pub(crate) struct Registry {
     entries: Vec<Entry>,
     by_name: HashTable<AgentNo>,
     hasher: DefaultHashBuilder,
     orgs: HashMap<OrgId, OrgAgents>,
+    erased: usize,
+    /// Agents whose erasure isn't done yet.
+    pub(crate) erasures: Vec<Erasure>,
 }
 
 /// One agent.
@@ -92,6 +97,11 @@ impl Entry {
         }
     }
 
+    /// Whether the agent was erased: nothing is known of it.
+    pub(crate) fn is_erased(&self) -> bool {
+        self.agent_id.is_empty()
+    }
+
     /// Whether the owner has the agent's state in memory, at this moment.
     pub(crate) fn is_resident(&self) -> bool {
         self.resident.load(Ordering::Relaxed)
@@ -114,6 +124,11 @@ impl Entry {
 
 impl Registry {
     /// The number of agents of all organisations.
+    pub(crate) fn known(&self) -> usize {
+        self.entries.len() - self.erased
+    }
+
+    /// The number of places.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -190,7 +205,11 @@ impl Registry {
     pub(crate) fn order(&mut self) {
         let Self { entries, orgs, .. } = self;
         let mut of_org: HashMap<OrgId, Vec<AgentNo>> = HashMap::new();
-        for (no, entry) in (0u32..).map(AgentNo).zip(entries.iter()) {
+        for (no, entry) in (0u32..)
+            .map(AgentNo)
+            .zip(entries.iter())
+            .filter(|(_, entry)| !entry.is_erased())
+        {
             of_org.entry(entry.org).or_default().push(no);
         }
         for (org, numbers) in of_org {
@@ -208,6 +227,23 @@ impl Registry {
             let last_seq = numbers.iter().map(|no| entry(no).facts.last_seq).max();
             agents.last_seq = agents.last_seq.max(last_seq.unwrap_or(0));
         }
+    }
+
+    /// Forgets an agent. Its place stays, empty.
+    pub(crate) fn erase(&mut self, no: AgentNo) {
+        let hash = hash_of(&self.hasher, &self.entries, no);
+        if let Ok(found) = self.by_name.find_entry(hash, |other| *other == no) {
+            found.remove();
+        }
+        let empty = Entry::new(self.entry(no).org, "".into(), Facts::new(Micros(0)));
+        let Entry {
+            org, agent_id, facts, ..
+        } = std::mem::replace(self.entry_mut(no), empty);
+        if let Some(agents) = self.orgs.get_mut(&org) {
+            agents.by_name.remove(&agent_id);
+            agents.by_last_seen.remove(&(facts.last_seen, no));
+        }
+        self.erased += 1;
     }
 
     /// Takes over what a group made of an agent.

@@ -94,10 +94,10 @@ impl Retention {
         segments::remove_oldest(shared, &segment)?;
         tracing::info!(
             segment = segment.number,
-            events = index.rows(),
+            events = index.events(),
             "retention let a segment go"
         );
-        shared.observer.let_go(u64::from(index.rows()));
+        shared.observer.let_go(u64::from(index.events()));
         Ok(Step::More)
     }
 
@@ -151,7 +151,7 @@ fn due(shared: &Shared, index: &SegmentIndex, is_newest: bool) -> Option<Due> {
             .newest_receipt()
             .is_none_or(|at| at.0.saturating_add(age) < now)
         {
-            return Some(Due::Age).filter(|_| !is_newest || index.rows() > 0);
+            return Some(Due::Age).filter(|_| !is_newest || index.events() > 0);
         }
     }
     let is_over = |limit| !is_newest && shared.published.read().segments.stats().bytes > limit;
@@ -183,7 +183,7 @@ fn lacking(shared: &Shared, segment: &Segment, index: &SegmentIndex) -> Result<V
         let is_carried = entry
             .carried
             .is_some_and(|carried| carried.segment > segment.number);
-        if entry.facts.count == 0 && !is_carried {
+        if entry.facts.count == 0 && !is_carried && !entry.is_erased() {
             waiting.push((no, Want::Facts));
         }
     }
@@ -207,7 +207,7 @@ fn want(
     let (facts, floor, carried, reader) = {
         let published = shared.published.read();
         let entry = published.registry.entry(no);
-        let reader = published.segments.snapshot(org, Some(agent_id));
+        let reader = published.snapshot(&shared.identities, org, Some(agent_id));
         (entry.facts, entry.floor, entry.carried, reader)
     };
     let latest = match carried {

@@ -30,6 +30,8 @@ pub(crate) struct Sealing {
 
 enum Job {
     Seal(u64),
+    /// Write checkpoint and window copies anew, and say how that went.
+    Renew(Sender<Result<(), Error>>),
     Close,
 }
 
@@ -69,6 +71,17 @@ impl Sealing {
         self.backlog.lock().closing = true;
         self.changed.notify_all();
         let _ = self.jobs.0.send(Job::Close);
+    }
+
+    /// Has the checkpoint and the copies of windows written anew, without agents that were erased.
+    pub(crate) fn renew(&self) -> Result<(), Error> {
+        let (answer, answers) = bounded(1);
+        let _ = self.jobs.0.send(Job::Renew(answer));
+        let closing = |_| Error::System {
+            what: "a checkpoint",
+            why: "the store is closing".to_owned(),
+        };
+        answers.recv().map_err(closing)?
     }
 
     /// Waits before another attempt; true if there should be none, since the store is closing.
@@ -141,6 +154,7 @@ impl Background {
             crossbeam_channel::select_biased! {
                 recv(shared.sealing.jobs.1) -> job => match job {
                     Ok(Job::Seal(number)) => self.seal(shared, number),
+                    Ok(Job::Renew(answer)) => drop(answer.send(self.renew(shared))),
                     Ok(Job::Close) | Err(_) => return self,
                 },
                 recv(shared.sealing.copies.1) -> copy => {
@@ -167,6 +181,17 @@ impl Background {
         self.checkpoint(shared);
     }
 
+    fn renew(&mut self, shared: &Shared) -> Result<(), Error> {
+        let io = |source| Error::Io {
+            path: shared.dir.clone(),
+            source,
+        };
+        move_copies(shared)
+            .and_then(|()| shared.disk.sync_dir(&shared.dir))
+            .map_err(io)?;
+        self.write_checkpoint(shared)
+    }
+
     fn seal(&mut self, shared: &Shared, number: u64) {
         loop {
             match segments::seal(shared, number) {
@@ -184,30 +209,30 @@ impl Background {
         if self.log_bytes_since >= CHECKPOINT_EVERY_BYTES.max(self.checkpoint_bytes) {
             self.checkpoint(shared);
         }
-        if let Err(error) = move_copies(shared) {
+        if let Err(error) = move_stale_copies(shared) {
             tracing::warn!(%error, "copies of windows cannot be moved to a new file");
         }
     }
 
     /// Writes what a start needs instead of the log so far.
     pub(crate) fn checkpoint(&mut self, shared: &Shared) {
+        if let Err(error) = self.write_checkpoint(shared) {
+            tracing::warn!(%error, "the agents' checkpoint cannot be written; trying again later");
+        }
+    }
+
+    fn write_checkpoint(&mut self, shared: &Shared) -> Result<(), Error> {
         let next = Covered {
             frame_seq: shared.published.read().frame_seq,
             turn: self.covered.turn + 1,
         };
         let lock = || -> RwLockReadGuard<'_, _> { shared.published.read() };
-        match checkpoint::write(&*shared.disk, &shared.dir, next, lock, |published| {
+        self.checkpoint_bytes = checkpoint::write(&*shared.disk, &shared.dir, next, lock, |published| {
             &published.registry
-        }) {
-            Ok(bytes) => {
-                self.covered = next;
-                self.checkpoint_bytes = bytes;
-                self.log_bytes_since = 0;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the agents' checkpoint cannot be written; trying again later");
-            }
-        }
+        })?;
+        self.covered = next;
+        self.log_bytes_since = 0;
+        Ok(())
     }
 }
 
@@ -216,6 +241,9 @@ pub(crate) fn put_aside(shared: &Shared, no: AgentNo, state: &AgentState) {
     let (org, agent_id) = {
         let published = shared.published.read();
         let entry = published.registry.entry(no);
+        if entry.is_erased() {
+            return;
+        }
         (entry.org, std::sync::Arc::clone(&entry.agent_id))
     };
     match shared.spill.write(
@@ -231,7 +259,7 @@ pub(crate) fn put_aside(shared: &Shared, no: AgentNo, state: &AgentState) {
 }
 
 /// Moves the copies that still hold to a new file once most of the files' bytes are stale.
-fn move_copies(shared: &Shared) -> std::io::Result<()> {
+fn move_stale_copies(shared: &Shared) -> std::io::Result<()> {
     let live: u64 = {
         let published = shared.published.read();
         published
@@ -241,9 +269,15 @@ fn move_copies(shared: &Shared) -> std::io::Result<()> {
             .map(|p| u64::from(p.bytes))
             .sum()
     };
-    if !shared.spill.wants_moving(live) {
-        return Ok(());
+    if shared.spill.wants_moving(live) {
+        move_copies(shared)
+    } else {
+        Ok(())
     }
+}
+
+/// Moves the copies that still hold to a new file, and removes the others with theirs.
+fn move_copies(shared: &Shared) -> std::io::Result<()> {
     shared.spill.begin_file()?;
     let newest = shared.spill.newest_file();
     let agents = shared.published.read().registry.len();

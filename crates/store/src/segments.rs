@@ -49,11 +49,11 @@ pub(crate) enum SegmentIndex {
 }
 
 impl SegmentIndex {
-    /// How many rows it has places for.
-    pub(crate) fn rows(&self) -> u32 {
+    /// How many events it has.
+    pub(crate) fn events(&self) -> u32 {
         match self {
-            Self::Open(index) => index.read().rows(),
-            Self::Sealed(index) => index.rows,
+            Self::Open(index) => index.read().events(),
+            Self::Sealed(index) => index.events,
         }
     }
 
@@ -114,10 +114,12 @@ impl Segments {
     }
 
     /// What is stored of an organisation, or of one of its agents, now.
-    pub(crate) fn snapshot(&self, org: OrgId, agent_id: Option<&str>) -> Snapshot {
+    /// From this segment on.
+    pub(crate) fn snapshot(&self, org: OrgId, agent_id: Option<&str>, from: u64) -> Snapshot {
         let views = self
             .entries
             .iter()
+            .filter(|entry| entry.segment.number >= from)
             .map(|entry| View::new(&entry.segment, &entry.index, org, agent_id));
         Snapshot::new(org, agent_id, views.collect())
     }
@@ -166,6 +168,12 @@ impl Segments {
         }
     }
 
+    /// All segments with their indexes, oldest first.
+    pub(crate) fn handles(&self) -> Vec<(Segment, SegmentIndex)> {
+        let handle = |entry: &Entry| (entry.segment.clone(), entry.index.clone());
+        self.entries.iter().map(handle).collect()
+    }
+
     /// The oldest segment, with its index, and the number of the newest.
     pub(crate) fn ends(&self) -> Option<(Segment, SegmentIndex, u64)> {
         let (oldest, newest) = (self.entries.first()?, self.entries.last()?);
@@ -198,11 +206,11 @@ impl Segments {
             let (rows, span) = match &entry.index {
                 SegmentIndex::Open(index) => {
                     let inner = index.read();
-                    (inner.rows(), inner.time_span())
+                    (inner.events(), inner.time_span())
                 }
                 SegmentIndex::Sealed(index) => {
                     stats.bytes += index.file_bytes;
-                    (index.rows, index.span)
+                    (index.events, index.span)
                 }
             };
             stats.events += u64::from(rows);
@@ -234,15 +242,41 @@ pub(crate) fn seal(shared: &Shared, number: u64) -> Result<u64, Error> {
     Ok(entry.segment.end())
 }
 
+/// The index of a segment, as it is now.
+pub(crate) fn index_of(shared: &Shared, number: u64) -> Option<SegmentIndex> {
+    let published = shared.published.read();
+    published.segments.find(number).map(|entry| entry.index.clone())
+}
+
+/// Shows a new generation, which is in its place on the disk, instead of the old one.
+pub(crate) fn replace(shared: &Shared, old: &Segment, new: Segment, index: SegmentIndex) {
+    {
+        let mut published = shared.published.write();
+        let entries = &mut published.segments.entries;
+        if let Ok(at) = entries.binary_search_by_key(&old.number, |entry| entry.segment.number) {
+            entries[at] = Entry { segment: new, index };
+        }
+    }
+    remove_index(shared, old);
+}
+
+/// Removes the index of a generation that is gone. If it stays, the next start removes it.
+fn remove_index(shared: &Shared, segment: &Segment) {
+    let path = index_path(&shared.dir, &SegmentExtent::of(segment));
+    let removed = shared
+        .disk
+        .remove(&path)
+        .and_then(|()| shared.disk.sync_dir(&shared.dir));
+    if let Err(error) = removed {
+        tracing::warn!(file = %path.display(), %error, "an index of a segment that is gone cannot be removed");
+    }
+}
+
 /// Removes the oldest segment for good: first from the disk, so that a failure leaves all as it was.
 pub(crate) fn remove_oldest(shared: &Shared, segment: &Segment) -> Result<(), Error> {
     segment.remove()?;
     shared.published.write().segments.drop_oldest(segment.number);
-    let path = index_path(&shared.dir, &SegmentExtent::of(segment));
-    // If it stays, the next start removes it.
-    if let Err(error) = shared.disk.remove(&path) {
-        tracing::warn!(file = %path.display(), %error, "an index of a segment that is gone cannot be removed");
-    }
+    remove_index(shared, segment);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use crate::agent::{AgentName, AgentNo, AgentState};
 use crate::codec::CarryRecord;
 use crate::damage::Damage;
+use crate::erasure::{Erasure, Waiting};
 use crate::facts::Facts;
 use crate::identity::Identities;
 use crate::index::BlockCache;
@@ -16,7 +17,7 @@ use crate::segments::Segments;
 use crate::spill::Spill;
 use crate::{Error, Observer, Options, OrgId};
 use journal::Disk;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use reputation::Summary;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +30,23 @@ pub(crate) struct Published {
     pub(crate) segments: Segments,
     /// The last frame that is in.
     pub(crate) frame_seq: u64,
+}
+
+impl Published {
+    /// What is stored of an organisation, or of one of its agents: not what an erasure has yet to remove of
+    /// one that had the same name.
+    pub(crate) fn snapshot(&self, identities: &Identities, org: OrgId, agent_id: Option<&str>) -> Snapshot {
+        let erased_before = match agent_id {
+            Some(agent_id) if !self.registry.erasures.is_empty() => {
+                let name = identities.of_agent(org, agent_id);
+                let is_it = |erasure: &&Erasure| erasure.org == org && erasure.name == name;
+                let same = self.registry.erasures.iter().filter(is_it);
+                same.map(|erasure| erasure.before).max().unwrap_or(0)
+            }
+            _ => 0,
+        };
+        self.segments.snapshot(org, agent_id, erased_before)
+    }
 }
 
 pub(crate) struct Shared {
@@ -48,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) in_flight: Arc<AtomicUsize>,
     /// Bytes of batch records that this process published.
     pub(crate) event_bytes: AtomicU64,
+    /// Those who wait for an erasure.
+    pub(crate) waiting: Mutex<Vec<Waiting>>,
 }
 
 impl Shared {
@@ -72,7 +92,7 @@ impl Shared {
 
     /// What is stored of an organisation, or of one of its agents, at this moment.
     pub(crate) fn reader(&self, org: OrgId, agent_id: Option<&str>) -> Snapshot {
-        self.published.read().segments.snapshot(org, agent_id)
+        self.published.read().snapshot(&self.identities, org, agent_id)
     }
 
     /// All that is published of an agent at one moment.
@@ -82,7 +102,7 @@ impl Shared {
         Seen {
             facts: entry.facts,
             carried: entry.carried,
-            reader: published.segments.snapshot(org, Some(agent_id)),
+            reader: published.snapshot(&self.identities, org, Some(agent_id)),
         }
     }
 

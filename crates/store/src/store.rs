@@ -5,7 +5,7 @@ use crate::batch::Batch;
 use crate::books;
 use crate::clock::{Clock, system_clock};
 use crate::loader::{self, Errand};
-use crate::owner::{Message, Owner, Registration, Work};
+use crate::owner::{EraseOrder, Message, Owner, Registration, Work};
 use crate::recover::{self, Recovered};
 use crate::sealing::Background;
 use crate::shared::{Permit, Shared};
@@ -227,6 +227,22 @@ impl Store {
         }
     }
 
+    /// Erases an agent: its events, its window and its name are gone for good when `reply` hears `Ok`, which may take
+    /// long where there is much to rewrite. An agent that isn't known is gone already. If it is put off, for want of
+    /// room or because the store closes, it goes on by itself. `key` is who asks, `None` for the operator.
+    pub fn erase(&self, org: OrgId, key: Option<KeyId>, agent_id: &str, reply: Reply<()>) {
+        if self.draining.load(Ordering::Acquire) {
+            return reply(Err(Refused::NotKept(NotKept::Draining)));
+        }
+        let agent_id = agent_id.to_owned();
+        self.hand_over(Message::Erase(EraseOrder {
+            org,
+            key,
+            agent_id,
+            reply,
+        }));
+    }
+
     fn admit(&self) -> Result<Permit, Refused> {
         if self.draining.load(Ordering::Acquire) {
             return Err(Refused::NotKept(NotKept::Draining));
@@ -361,7 +377,8 @@ impl Store {
     pub fn stats(&self) -> Stats {
         let published = self.shared.published.read();
         let mut stats = published.segments.stats();
-        stats.agents = published.registry.len() as u64;
+        stats.agents = published.registry.known() as u64;
+        stats.erasures = published.registry.erasures.len() as u64;
         stats.in_flight = self.shared.in_flight.load(Ordering::Relaxed) as u64;
         stats.resident_windows = self.shared.resident_windows.load(Ordering::Relaxed) as u64;
         stats.damage = self.shared.damage.list();

@@ -238,6 +238,8 @@ pub struct Stats {
     pub resident_windows: u64,
     /// Agents known, over all organisations.
     pub agents: u64,
+    /// Agents whose erasure isn't done yet.
+    pub erasures: u64,
     /// Events stored.
     pub events: u64,
     /// The earliest recorded time of an event.

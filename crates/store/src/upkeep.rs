@@ -2,11 +2,16 @@
 //! pace, so that neither the log nor queries wait for it.
 
 use crate::Error;
+use crate::erasure;
 use crate::owner::Message;
 use crate::retention::Retention;
 use crate::shared::Shared;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How often to look while somebody waits.
+const SHORT: Duration = Duration::from_millis(5);
 
 /// What the thread is asked.
 pub(crate) enum Job {
@@ -43,13 +48,19 @@ impl Upkeep {
     /// Runs until it's told to end.
     pub(crate) fn run(mut self, shared: &Shared, jobs: &Receiver<Job>, closing: &AtomicBool) {
         loop {
-            match jobs.recv_timeout(shared.options.upkeep_every) {
+            let somebody_waits = !shared.waiting.lock().is_empty();
+            let pause = if somebody_waits {
+                SHORT
+            } else {
+                shared.options.upkeep_every
+            };
+            match jobs.recv_timeout(pause) {
                 Err(RecvTimeoutError::Timeout) => self.work(shared, closing),
                 Ok(Job::Settle(done)) => {
                     self.work(shared, closing);
                     drop(done);
                 }
-                Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => return erasure::stop(shared),
             }
         }
     }
@@ -57,11 +68,21 @@ impl Upkeep {
     /// Does what there is to do.
     fn work(&mut self, shared: &Shared, closing: &AtomicBool) {
         while !closing.load(Ordering::Acquire) {
-            match shared.damage.note(self.retention.step(shared)) {
+            match shared.damage.note(self.step(shared)) {
                 Ok(Step::More) => self.trouble = None,
                 Ok(Step::Idle) => return,
-                Err(error) => return self.complain(&error),
+                Err(error) => {
+                    erasure::put_off(shared, &error);
+                    return self.complain(&error);
+                }
             }
+        }
+    }
+
+    fn step(&mut self, shared: &Shared) -> Result<Step, Error> {
+        match erasure::step(shared)? {
+            Step::More => Ok(Step::More),
+            Step::Idle => self.retention.step(shared),
         }
     }
 

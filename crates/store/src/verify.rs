@@ -277,14 +277,18 @@ impl Dictionary {
         for word in crate::codec::read_words(body) {
             match word? {
                 crate::codec::Word::Agent(org, agent_id) => self.agents.push((org, agent_id.into())),
-                crate::codec::Word::Text(_) => self.texts += 1,
+                crate::codec::Word::AgentGone => self.agents.push((OrgId(0), "".into())),
+                crate::codec::Word::Text(_) | crate::codec::Word::TextGone => self.texts += 1,
             }
         }
         Ok(())
     }
 
     pub(crate) fn agent(&self, word: crate::codec::AgentWord) -> Option<AgentName<'_>> {
-        let (org, agent_id) = self.agents.get(word.0 as usize)?;
+        let (org, agent_id) = self
+            .agents
+            .get(word.0 as usize)
+            .filter(|(_, agent_id)| !agent_id.is_empty())?;
         Some(AgentName { org: *org, agent_id })
     }
 }

@@ -4,11 +4,16 @@ use super::{Kind, Limit, OrgChanges, Request};
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
 use server::accounts::{Accounts, Actor, KeyInfo, NewKey, Org, OrgSettings};
-use store::KeyId;
+use std::sync::{Arc, mpsc};
+use store::{KeyId, OrgId, Store};
 use wire::{KeyKind, Scopes, timestamp};
 
-/// Does it.
-pub(super) fn execute(accounts: &Accounts, request: &Request) -> Result<Value> {
+/// Does it. `store` gives the events, which hardly anything needs.
+pub(super) fn execute(
+    accounts: &Accounts,
+    store: &dyn Fn() -> Result<Arc<Store>>,
+    request: &Request,
+) -> Result<Value> {
     let now = (store::system_clock())();
     match request {
         Request::CreateOrg { name, changes } => {
@@ -25,6 +30,10 @@ pub(super) fn execute(accounts: &Accounts, request: &Request) -> Result<Value> {
             }
             let settings = changed(&found.settings, changes);
             Ok(org(&accounts.set_org(found.id, settings, Actor::Operator)?))
+        }
+        Request::EraseAgent { org, agent_id } => {
+            erase(&*store()?, find(accounts, org)?.id, agent_id)?;
+            Ok(json!({ "org": org, "agent_id": agent_id, "erased": true }))
         }
         Request::CreateKey {
             org,
@@ -82,6 +91,23 @@ pub(super) fn execute(accounts: &Accounts, request: &Request) -> Result<Value> {
             accounts.revoke_key(org.id, KeyId(*id), now, Actor::Operator)?;
             Ok(json!({ "id": id.to_string(), "revoked": true }))
         }
+    }
+}
+
+/// Waits until the agent is gone for good.
+fn erase(store: &Store, org: OrgId, agent_id: &str) -> Result<()> {
+    let (answer, outcome) = mpsc::channel();
+    store.erase(
+        org,
+        None,
+        agent_id,
+        Box::new(move |outcome| drop(answer.send(outcome))),
+    );
+    match outcome.recv() {
+        Ok(outcome) => outcome.map_err(|refused| {
+            anyhow!("{refused}; what was begun goes on by itself, ask again to see its end")
+        }),
+        Err(_) => bail!("the store gave no answer"),
     }
 }
 

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+use store::Store;
 
 /// The longest request.
 const MAX_REQUEST_BYTES: u64 = 64 << 10;
@@ -22,6 +23,8 @@ const MAX_REQUEST_BYTES: u64 = 64 << 10;
 const MAX_ANSWER_BYTES: u64 = 256 << 20;
 /// How long either side waits for the other.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait for what takes long.
+const LONG_TIMEOUT: Duration = Duration::from_secs(6 * 3_600);
 /// How long to wait after `accept` failed, for want of file descriptors usually.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
@@ -42,7 +45,7 @@ impl Drop for Socket {
 }
 
 /// Takes requests from now on, one at a time.
-pub(crate) fn listen(dir: &Path, accounts: Arc<Accounts>) -> Result<Socket> {
+pub(crate) fn listen(dir: &Path, accounts: Arc<Accounts>, store: Arc<Store>) -> Result<Socket> {
     let path = DataDir::admin_socket(dir);
     let listener =
         bind_privately(dir, &path).with_context(|| format!("cannot listen on {}", path.display()))?;
@@ -50,7 +53,7 @@ pub(crate) fn listen(dir: &Path, accounts: Arc<Accounts>) -> Result<Socket> {
         for stream in listener.incoming() {
             match stream {
                 Ok(stream) => {
-                    if let Err(error) = serve_one(&stream, &accounts) {
+                    if let Err(error) = serve_one(stream, &accounts, &store) {
                         tracing::debug!(%error, "administration");
                     }
                 }
@@ -86,17 +89,35 @@ fn bind_privately(dir: &Path, path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn serve_one(stream: &UnixStream, accounts: &Accounts) -> Result<()> {
-    let answer = match receive::<Request>(stream, MAX_REQUEST_BYTES) {
-        Ok(request) => match execute(accounts, &request) {
-            Ok(done) => Answer::Done(done),
-            Err(error) => Answer::Refused(format!("{error:#}")),
-        },
+fn serve_one(stream: UnixStream, accounts: &Arc<Accounts>, store: &Arc<Store>) -> Result<()> {
+    let answer = match receive::<Request>(&stream, MAX_REQUEST_BYTES, TIMEOUT) {
+        Ok(request) if takes_long(&request) => {
+            let (accounts, store) = (Arc::clone(accounts), Arc::clone(store));
+            let answer = move || send(&stream, &done(&accounts, &store, &request));
+            // Others, who may have a key to revoke, don't wait for it.
+            thread::Builder::new()
+                .name("repute-admin-long".to_owned())
+                .spawn(answer)?;
+            return Ok(());
+        }
+        Ok(request) => done(accounts, store, &request),
         Err(error) => Answer::Refused(format!(
             "the server does not understand this command; is it of another version? ({error:#})"
         )),
     };
-    send(stream, &answer)
+    send(&stream, &answer)
+}
+
+fn done(accounts: &Accounts, store: &Arc<Store>, request: &Request) -> Answer {
+    match execute(accounts, &|| Ok(Arc::clone(store)), request) {
+        Ok(done) => Answer::Done(done),
+        Err(error) => Answer::Refused(format!("{error:#}")),
+    }
+}
+
+/// Whether it may take as long as reading and writing all that is stored.
+fn takes_long(request: &Request) -> bool {
+    matches!(request, Request::EraseAgent { .. })
 }
 
 /// Finds the running server that has this directory.
@@ -114,7 +135,12 @@ pub(super) fn connect(dir: &Path) -> Result<UnixStream> {
 /// Asks a running server.
 pub(super) fn ask(stream: &UnixStream, request: &Request) -> Result<Value> {
     send(stream, request)?;
-    match receive(stream, MAX_ANSWER_BYTES).context("the server did not answer as expected")? {
+    let patience = if takes_long(request) {
+        LONG_TIMEOUT
+    } else {
+        TIMEOUT
+    };
+    match receive(stream, MAX_ANSWER_BYTES, patience).context("the server did not answer as expected")? {
         Answer::Done(value) => Ok(value),
         Answer::Refused(why) => bail!(why),
     }
@@ -127,8 +153,8 @@ fn send(mut stream: &UnixStream, value: &impl Serialize) -> Result<()> {
     Ok(stream.write_all(&line)?)
 }
 
-fn receive<T: for<'a> Deserialize<'a>>(stream: &UnixStream, max_bytes: u64) -> Result<T> {
-    stream.set_read_timeout(Some(TIMEOUT))?;
+fn receive<T: for<'a> Deserialize<'a>>(stream: &UnixStream, max_bytes: u64, patience: Duration) -> Result<T> {
+    stream.set_read_timeout(Some(patience))?;
     let mut line = String::new();
     BufReader::new(stream.take(max_bytes)).read_line(&mut line)?;
     if !line.ends_with('\n') {

@@ -186,3 +186,44 @@ fn a_process_that_does_not_listen_is_waited_for_but_not_for_ever() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(said(&refused).starts_with(&sentence), "{}", said(&refused));
 }
+
+#[test]
+fn an_agent_is_erased_on_a_running_and_on_a_stopped_server() {
+    let mut server = Server::start(&[]);
+    let dir = server.path().to_str().unwrap().to_owned();
+    let erase = |agent: &str| {
+        run(&[
+            "org",
+            "erase-agent",
+            "default",
+            agent,
+            "--data-dir",
+            &dir,
+            "--json",
+        ])
+    };
+    let event =
+        |agent: &str| format!(r#"{{"agent_id":"{agent}","passed":true,"gates":[],"total_latency_ms":1}}"#);
+    let body = format!(
+        r#"{{"events":[{},{},{}]}}"#,
+        event("one"),
+        event("two"),
+        event("three")
+    );
+    let mut client = server.client();
+    assert_eq!(client.post("/v1/ingest", body.as_bytes()).unwrap().0, 202);
+    drop(client);
+    let agents = |server: &Server| server.get("/v1/agents").1["agents"].as_array().unwrap().len();
+    assert_eq!(agents(&server), 3);
+    assert_eq!(json(&erase("one"))["erased"], true);
+    assert_eq!(agents(&server), 2);
+    assert_eq!(server.get("/v1/events").1["events"].as_array().unwrap().len(), 2);
+    assert_eq!(server.stop(), Some(0));
+    assert_eq!(json(&erase("two"))["erased"], true);
+    assert_eq!(json(&erase("nobody"))["erased"], true);
+    assert!(
+        said(&run(&["org", "erase-agent", "nobody", "two", "--data-dir", &dir])).contains("no organisation")
+    );
+    server.start_again(&[]);
+    assert_eq!(agents(&server), 1);
+}

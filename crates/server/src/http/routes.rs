@@ -75,6 +75,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             )),
         )
         .route(
+            "/v1/agents/{agent_id}",
+            on(MethodFilter::DELETE, admin, agents::erase),
+        )
+        .route(
             "/v1/keys",
             on(MethodFilter::GET, admin, keys::list).merge(on(MethodFilter::POST, admin, keys::create)),
         )
@@ -106,7 +110,8 @@ where
 
 /// No route. Says how to write an id with a slash, since that is how most get here.
 async fn not_found(State(_app): State<Arc<App>>, request: Request) -> Response<Body> {
-    let sentence = if request.uri().path().starts_with("/v1/reputation/") {
+    let path = request.uri().path();
+    let sentence = if path.starts_with("/v1/reputation/") || path.starts_with("/v1/agents/") {
         "no such route: an agent_id is one path segment; write a slash in it as %2F"
     } else {
         "no such route"

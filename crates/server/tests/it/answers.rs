@@ -441,3 +441,25 @@ fn health_metrics_and_the_description_need_no_key_and_name_nobody() {
         assert!(!metrics.contains(secret), "{secret} stands in {metrics}");
     }
 }
+
+#[test]
+fn an_agent_is_erased_by_an_admin_alone_and_may_begin_anew() {
+    let lab = Lab::new();
+    let two = format!(r#"{{"events":[{},{}]}}"#, event("a/b", ""), event("other", ""));
+    assert_eq!(lab.ingest(&two).status, 202);
+    let erase = |key: &str| lab.send("DELETE", "/v1/agents/a%2Fb", key, &[], b"");
+    assert_eq!(erase(&lab.pk).error().1, "scope_missing");
+    let done = erase(&lab.sk);
+    assert_eq!((done.status, done.body.len()), (204, 0));
+    assert_eq!(ids(&lab.get("/v1/events").json()), ["2"]);
+    assert_eq!(lab.get("/v1/events/1").status, 404);
+    let agents = lab.get("/v1/agents").json();
+    assert_eq!(agents["agents"].as_array().unwrap().len(), 1);
+    assert_eq!(lab.get("/v1/reputation/a%2Fb").json()["evaluations"], 0);
+    assert_eq!(erase(&lab.sk).status, 204, "gone is gone");
+    assert_eq!(lab.ingest(&two).status, 202);
+    assert_eq!(lab.get("/v1/reputation/a%2Fb").json()["evaluations"], 1);
+    assert_eq!(ids(&lab.get("/v1/events").json()).len(), 3);
+    let slash = lab.send("DELETE", "/v1/agents/a/b", &lab.sk, &[], b"").error();
+    assert!(slash.2.contains("write a slash in it as %2F"), "{slash:?}");
+}

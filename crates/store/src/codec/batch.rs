@@ -135,7 +135,13 @@ impl<'a> BatchReader<'a> {
         read_row(bytes?, self.header.received_at)
     }
 
-    fn raw_rows(&self) -> impl Iterator<Item = Result<&'a [u8], Malformed>> {
+    /// What comes before the rows of this body.
+    pub(super) fn header_bytes<'b>(&self, body: &'b [u8]) -> &'b [u8] {
+        &body[..body.len() - self.rows.bytes.len()]
+    }
+
+    /// The bytes of each row.
+    pub(super) fn raw_rows(&self) -> impl Iterator<Item = Result<&'a [u8], Malformed>> {
         let mut reader = self.rows;
         std::iter::from_fn(move || {
             if reader.is_empty() {
@@ -299,6 +305,7 @@ mod tests {
             match word? {
                 Word::Agent(org, agent) => agents.push((org, agent.to_owned())),
                 Word::Text(text) => texts.push(text.to_owned()),
+                Word::AgentGone | Word::TextGone => return Err(Malformed("no word was erased")),
             }
         }
         let resolve = |text: TextRef<'_>| match text {

@@ -23,9 +23,9 @@ pub(crate) fn encode_registration(record: &RegistrationRecord<'_>) -> Vec<u8> {
     out
 }
 
-/// The most that a registration takes of a frame, in bytes, its record's header included.
+/// The most that a registration takes of a frame, in bytes, its record's header and its agent's word included.
 pub(crate) fn max_registration_bytes(agent_id: &str) -> usize {
-    64 + agent_id.len()
+    128 + 2 * agent_id.len()
 }
 
 impl<'a> RegistrationRecord<'a> {

@@ -16,6 +16,8 @@ const MAX_TEXT_BYTES: usize = 4 << 20;
 const MAX_SEEN_ONCE: usize = 65_536;
 const AGENT: u8 = 0;
 const TEXT: u8 = 1;
+const AGENT_GONE: u8 = 2;
+const TEXT_GONE: u8 = 3;
 
 /// The number of an agent in a segment's dictionary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +45,10 @@ pub(crate) enum Word<'a> {
     Agent(OrgId, &'a str),
     /// The next text.
     Text(&'a str),
+    /// The next agent, which was erased.
+    AgentGone,
+    /// The next text, which only erased rows had.
+    TextGone,
 }
 
 impl Words {
@@ -59,9 +65,7 @@ impl Words {
         let word = AgentWord(self.agent_count);
         self.agent_count += 1;
         agents.insert(agent_id.into(), word);
-        self.new.push(AGENT);
-        put_varint(&mut self.new, u64::from(org.0));
-        put_text(&mut self.new, agent_id);
+        put_word(&mut self.new, Word::Agent(org, agent_id));
         word
     }
 
@@ -77,8 +81,7 @@ impl Words {
         let word = TextWord(self.texts.len() as u32);
         self.texts.insert(text.into(), word);
         self.text_bytes += text.len();
-        self.new.push(TEXT);
-        put_text(&mut self.new, text);
+        put_word(&mut self.new, Word::Text(text));
         Some(word)
     }
 
@@ -123,10 +126,47 @@ pub(crate) fn read_words(body: &[u8]) -> impl Iterator<Item = Result<Word<'_>, M
     })
 }
 
+/// The same words, but for those that do not stay, which leave their numbers.
+pub(crate) fn thin_words(
+    body: &[u8],
+    mut stays: impl FnMut(&Word<'_>) -> bool,
+) -> Result<Vec<u8>, Malformed> {
+    let mut out = Vec::with_capacity(body.len());
+    for word in read_words(body) {
+        let word = word?;
+        let left = match (stays(&word), word) {
+            (true, word) => word,
+            (false, Word::Agent(..) | Word::AgentGone) => Word::AgentGone,
+            (false, Word::Text(_) | Word::TextGone) => Word::TextGone,
+        };
+        put_word(&mut out, left);
+    }
+    Ok(out)
+}
+
+/// Appends a word to the body of a `WORDS` record.
+pub(crate) fn put_word(out: &mut Vec<u8>, word: Word<'_>) {
+    match word {
+        Word::Agent(org, agent_id) => {
+            out.push(AGENT);
+            put_varint(out, u64::from(org.0));
+            put_text(out, agent_id);
+        }
+        Word::Text(text) => {
+            out.push(TEXT);
+            put_text(out, text);
+        }
+        Word::AgentGone => out.push(AGENT_GONE),
+        Word::TextGone => out.push(TEXT_GONE),
+    }
+}
+
 fn read_word<'a>(reader: &mut Reader<'a>) -> Result<Word<'a>, Malformed> {
     match reader.byte()? {
         AGENT => Ok(Word::Agent(OrgId(reader.varint32()?), reader.text()?)),
         TEXT => Ok(Word::Text(reader.text()?)),
+        AGENT_GONE => Ok(Word::AgentGone),
+        TEXT_GONE => Ok(Word::TextGone),
         _ => Err(Malformed("a word is neither an agent nor a text")),
     }
 }
@@ -164,5 +204,22 @@ mod tests {
         let large = "x".repeat(MAX_TEXT_BYTES);
         assert!(words.text(&large).is_some());
         assert_eq!(words.text("one more"), None);
+    }
+
+    #[test]
+    fn a_word_that_goes_leaves_its_number_and_nothing_else() {
+        let mut words = Words::new();
+        words.agent(OrgId(1), "stays");
+        words.agent(OrgId(1), "doomed");
+        words.text("why");
+        let body = words.take_new().unwrap();
+        let thin = thin_words(&body, |word| *word == Word::Agent(OrgId(1), "stays")).unwrap();
+        let left = [Word::Agent(OrgId(1), "stays"), Word::AgentGone, Word::TextGone];
+        assert!(read_words(&thin).map(Result::unwrap).eq(left));
+        assert_eq!(
+            thin_words(&thin, |_| true),
+            Ok(thin.clone()),
+            "doing it again changes nothing"
+        );
     }
 }

@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// Distinct sets of failed gates that a segment numbers at most; rows with others must be asked.
 const MAX_SETS: usize = 4_096;
 
+/// Stands for the id of an agent that was erased: no agent has it.
+pub(super) const GONE: &str = "";
+
 /// What the index keeps of one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NewRow {
@@ -151,7 +154,8 @@ pub(crate) struct OpenIndex {
 #[derive(Default)]
 pub(crate) struct Inner {
     pub(super) agents: Vec<AgentRows>,
-    pub(super) texts: Vec<Arc<str>>,
+    /// `None` for a text that was erased.
+    pub(super) texts: Vec<Option<Arc<str>>>,
     pub(super) orgs: BTreeMap<OrgId, OrgRows>,
     pub(super) batches: Vec<BatchPlace>,
     pub(super) tools: Column,
@@ -159,6 +163,8 @@ pub(crate) struct Inner {
     pub(super) sets: Vec<Vec<TextWord>>,
     set_numbers: HashMap<Vec<TextWord>, u16>,
     pub(super) rows: u32,
+    /// Those of them that were erased.
+    pub(super) erased: u32,
     /// Some row's tool or failed gates stand in the row alone.
     pub(super) asks_rows: bool,
     /// The latest time of receipt of anything in the segment.
@@ -176,6 +182,18 @@ pub(super) struct AgentRows {
     pub(super) carry: Option<CarryPlace>,
 }
 
+impl AgentRows {
+    fn new(org: OrgId, agent_id: Arc<str>) -> Self {
+        Self {
+            org,
+            agent_id,
+            rows: RowList::default(),
+            clamped: Vec::new(),
+            carry: None,
+        }
+    }
+}
+
 /// The rows of one organisation in the segment.
 pub(super) struct OrgRows {
     pub(super) rows: RowList,
@@ -191,7 +209,9 @@ impl OpenIndex {
         let mut inner = self.inner.write();
         for word in read_words(body) {
             match word? {
-                Word::Text(text) => inner.texts.push(text.into()),
+                Word::Text(text) => inner.texts.push(Some(text.into())),
+                Word::TextGone => inner.texts.push(None),
+                Word::AgentGone => inner.agents.push(AgentRows::new(OrgId(0), GONE.into())),
                 Word::Agent(org, agent_id) => inner.add_agent(org, agent_id.into()),
             }
         }
@@ -244,13 +264,7 @@ impl Inner {
     fn add_agent(&mut self, org: OrgId, agent_id: Arc<str>) {
         let word = AgentWord(self.agents.len() as u32);
         self.org_mut(org).agents.insert(Arc::clone(&agent_id), word);
-        self.agents.push(AgentRows {
-            org,
-            agent_id,
-            rows: RowList::default(),
-            clamped: Vec::new(),
-            carry: None,
-        });
+        self.agents.push(AgentRows::new(org, agent_id));
     }
 
     fn received(&mut self, at: Micros) {
@@ -284,6 +298,7 @@ impl Inner {
         });
         for row in &batch.rows {
             let Some(row) = row else {
+                self.erased += 1;
                 self.tools.push(NO_TEXT);
                 self.failed.push(NO_TEXT);
                 continue;
@@ -349,8 +364,9 @@ impl Inner {
         self.asks_rows
     }
 
-    pub(crate) fn rows(&self) -> u32 {
-        self.rows
+    /// The rows that are there.
+    pub(crate) fn events(&self) -> u32 {
+        self.rows - self.erased
     }
 
     /// The list of an organisation's rows, or of one of its agents'.
@@ -400,7 +416,8 @@ impl Inner {
 
     /// The agents of the dictionary, with the latest recorded time of their rows.
     pub(crate) fn agents(&self) -> impl Iterator<Item = AgentIn> {
-        self.agents.iter().map(|agent| AgentIn {
+        let there = self.agents.iter().filter(|agent| *agent.agent_id != *GONE);
+        there.map(|agent| AgentIn {
             org: agent.org,
             agent_id: Arc::clone(&agent.agent_id),
             latest: agent.rows.last().map(|key| key.recorded_at),
@@ -442,14 +459,14 @@ impl Inner {
     }
 
     pub(crate) fn text(&self, word: TextWord) -> Option<Arc<str>> {
-        self.texts.get(word.0 as usize).cloned()
+        self.texts.get(word.0 as usize).cloned().flatten()
     }
 
     /// The number of a text, if the segment's dictionary has it.
     pub(crate) fn word_of(&self, text: &str) -> Option<TextWord> {
         self.texts
             .iter()
-            .position(|word| **word == *text)
+            .position(|word| word.as_deref() == Some(text))
             .map(|at| TextWord(at as u32))
     }
 

@@ -2,9 +2,10 @@
 
 use super::blocks::{BlockCache, BlockFile};
 use super::list::RowKey;
+use super::open::GONE;
 use super::write::{
     AGENT_BYTES, BATCH_BYTES, CLAMPED_BYTES, HEADER_BYTES, MAGIC, NO_RECEIPT, ORG_BYTES, PASSED_BIT,
-    SAMPLE_EVERY, SECTIONS, Section, SegmentExtent, agent_hash,
+    SAMPLE_EVERY, SECTIONS, Section, SegmentExtent, TEXT_GONE, agent_hash,
 };
 use super::{AgentIn, BatchPlace, CarryPlace, OrgTotals, TimeSpan};
 use crate::codec::{AgentWord, TextWord};
@@ -22,7 +23,9 @@ const READ_COLUMN_FROM_SHARE: u32 = 16;
 pub(crate) struct SealedIndex {
     blocks: BlockFile,
     sections: [(u64, u64); SECTIONS],
-    pub(crate) rows: u32,
+    rows: u32,
+    /// The rows that are there.
+    pub(crate) events: u32,
     batches: u32,
     orgs: u32,
     agents: u32,
@@ -38,14 +41,16 @@ pub(crate) struct SealedIndex {
 
 /// The texts and the failed sets of a segment.
 pub(crate) struct SealedWords {
-    texts: Vec<Arc<str>>,
+    /// `None` for a text that was erased.
+    texts: Vec<Option<Arc<str>>>,
     sets: Vec<Vec<TextWord>>,
 }
 
 /// A segment's dictionary: agents and texts, each by its number.
 pub(crate) struct Vocabulary {
     pub(crate) agents: Vec<(OrgId, Arc<str>)>,
-    pub(crate) texts: Vec<Arc<str>>,
+    /// `None` for a text that was erased.
+    pub(crate) texts: Vec<Option<Arc<str>>>,
 }
 
 /// A list in the file.
@@ -124,6 +129,7 @@ impl SealedIndex {
             blocks: BlockFile::new(file, path, data_bytes, checksums, cache),
             sections,
             rows,
+            events: rows - u32_at(&header, 88 + 16 * SECTIONS).min(rows),
             batches: u32_at(&header, 48),
             orgs: u32_at(&header, 52),
             agents: u32_at(&header, 56),
@@ -228,7 +234,9 @@ impl SealedIndex {
 
     /// The agents of the dictionary, with the latest recorded time of their rows; in no order.
     pub(crate) fn agents(&self) -> impl Iterator<Item = Result<AgentIn, Error>> {
-        (0..self.agents).map(|at| {
+        let is_there =
+            |agent: &Result<AgentIn, Error>| agent.as_ref().map_or(true, |agent| *agent.agent_id != *GONE);
+        let agents = (0..self.agents).map(|at| {
             let entry: [u8; AGENT_BYTES as usize] =
                 self.read(Section::Agents, u64::from(at) * AGENT_BYTES)?;
             Ok(AgentIn {
@@ -236,7 +244,8 @@ impl SealedIndex {
                 agent_id: self.agent_id(AgentWord(u32_at(&entry, 12)))?,
                 latest: (u32_at(&entry, 20) > 0).then(|| Micros(i64_at(&entry, 32))),
             })
-        })
+        });
+        agents.filter(is_there)
     }
 
     /// The list of an organisation's rows, or of one of its agents'.
@@ -520,9 +529,13 @@ impl SealedWords {
         };
         let mut texts = Vec::new();
         for _ in 0..number(&mut bytes)? {
-            let len = number(&mut bytes)? as usize;
-            let (text, rest) = bytes.split_at_checked(len)?;
-            texts.push(std::str::from_utf8(text).ok()?.into());
+            let len = number(&mut bytes)?;
+            if len == TEXT_GONE {
+                texts.push(None);
+                continue;
+            }
+            let (text, rest) = bytes.split_at_checked(len as usize)?;
+            texts.push(Some(std::str::from_utf8(text).ok()?.into()));
             bytes = rest;
         }
         let mut sets = Vec::new();
@@ -538,14 +551,14 @@ impl SealedWords {
     }
 
     pub(crate) fn text(&self, word: TextWord) -> Option<Arc<str>> {
-        self.texts.get(word.0 as usize).cloned()
+        self.texts.get(word.0 as usize).cloned().flatten()
     }
 
     /// The number of a text, if the segment's dictionary has it.
     pub(crate) fn word_of(&self, text: &str) -> Option<TextWord> {
         self.texts
             .iter()
-            .position(|word| **word == *text)
+            .position(|word| word.as_deref() == Some(text))
             .map(|at| TextWord(at as u32))
     }
 

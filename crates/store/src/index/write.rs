@@ -12,10 +12,12 @@ use std::hash::Hasher as _;
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"RPTINDX2");
 pub(super) const SECTIONS: usize = 14;
 /// Magic, segment (number, generation, end, first and last frame), rows, batches, orgs, agents, times,
-/// newest receipt, sections (start, length), whether rows must be asked for labels, block count, checksum of the
+/// newest receipt, sections (start, length), whether rows must be asked for labels, erased rows, block count, checksum of the
 /// block checksums, checksum of the header.
 pub(super) const HEADER_BYTES: usize =
-    8 + 8 + 4 + 8 + 8 + 8 + 4 * 4 + 8 + 8 + 8 + SECTIONS * 16 + 4 + 4 + 4 + 4;
+    8 + 8 + 4 + 8 + 8 + 8 + 4 * 4 + 8 + 8 + 8 + SECTIONS * 16 + 4 + 4 + 4 + 4 + 4;
+/// In the place of a text's length: it was erased.
+pub(super) const TEXT_GONE: u32 = u32::MAX;
 /// In the header, of a segment that received nothing.
 pub(super) const NO_RECEIPT: i64 = i64::MIN;
 /// In a list: the row passed.
@@ -197,6 +199,10 @@ fn agents(inner: &Inner, sections: &mut [Vec<u8>; SECTIONS], lists: &mut Lists) 
 fn words(inner: &Inner, out: &mut Vec<u8>) {
     out.extend_from_slice(&(inner.texts.len() as u32).to_le_bytes());
     for text in &inner.texts {
+        let Some(text) = text else {
+            out.extend_from_slice(&TEXT_GONE.to_le_bytes());
+            continue;
+        };
         out.extend_from_slice(&(text.len() as u32).to_le_bytes());
         out.extend_from_slice(text.as_bytes());
     }
@@ -271,6 +277,7 @@ fn assemble(extent: &SegmentExtent, inner: &Inner, sections: &[Vec<u8>; SECTIONS
     out.extend_from_slice(&inner.newest_receipt.map_or(NO_RECEIPT, |at| at.0).to_le_bytes());
     out.extend_from_slice(&places);
     out.extend_from_slice(&u32::from(inner.asks_rows).to_le_bytes());
+    out.extend_from_slice(&inner.erased.to_le_bytes());
     out.extend_from_slice(&blocks.to_le_bytes());
     out.extend_from_slice(&crc32c::crc32c(&checksums).to_le_bytes());
     let checksum = crc32c::crc32c(&out[header..]);

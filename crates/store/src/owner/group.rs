@@ -4,7 +4,10 @@ use super::residents::Residents;
 use super::{CarryItem, CarryOrder, Form, Registration, Work};
 use crate::agent::{AgentNo, Arrival};
 use crate::batch::{Batch, BatchEvent, Verdict};
-use crate::codec::{self, BatchEncoder, BatchHeader, CarryRecord, RegistrationRecord, RowFields, Words};
+use crate::codec::{
+    self, BatchEncoder, BatchHeader, CarryRecord, EraseRecord, RegistrationRecord, RowFields, Words,
+};
+use crate::erasure;
 use crate::facts::{Facts, Recorded};
 use crate::identity::made_at;
 use crate::index::{CarryPlace, NewBatch, NewRow};
@@ -23,6 +26,8 @@ pub(crate) struct OpenSegment {
     segment: Segment,
     words: Words,
     since: Instant,
+    /// Whether some frame went to it.
+    used: bool,
 }
 
 impl OpenSegment {
@@ -31,7 +36,12 @@ impl OpenSegment {
             segment,
             words: Words::new(),
             since: Instant::now(),
+            used: false,
         }
+    }
+
+    pub(crate) fn is_used(&self) -> bool {
+        self.used
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -58,6 +68,7 @@ pub(crate) struct Group {
     batches: Vec<NewBatch>,
     booked: Vec<Booked>,
     carries: Vec<NewCarry>,
+    erased: Vec<(AgentNo, EraseRecord, Reply<()>)>,
     answers: Vec<Answer>,
 }
 
@@ -80,6 +91,7 @@ pub(crate) struct Publication {
     batches: Vec<NewBatch>,
     booked: Vec<Booked>,
     other: Other,
+    erased: Vec<(AgentNo, EraseRecord, Reply<()>)>,
     answers: Vec<Answer>,
     started: Instant,
 }
@@ -107,18 +119,31 @@ impl Group {
             batches: Vec::new(),
             booked: Vec::new(),
             carries: Vec::new(),
+            erased: Vec::new(),
             answers: Vec::new(),
         }
     }
 
     /// Whether nothing was taken.
     pub(crate) fn is_empty(&self) -> bool {
-        self.answers.is_empty()
+        self.answers.is_empty() && self.erased.is_empty()
     }
 
     /// The segment, unused.
     pub(crate) fn into_segment(self) -> OpenSegment {
         self.segment
+    }
+
+    /// The segment that it goes to.
+    pub(crate) fn segment_number(&self) -> u64 {
+        self.segment.number()
+    }
+
+    /// Records that an agent goes.
+    pub(crate) fn erase(&mut self, no: AgentNo, record: EraseRecord, reply: Reply<()>) {
+        self.frame
+            .record(codec::ERASE, true, &codec::encode_erase(&record));
+        self.erased.push((no, record, reply));
     }
 
     /// The time of receipt of all that the group takes.
@@ -150,6 +175,9 @@ impl Group {
             received_at: self.received_at,
             agent_id,
         };
+        // Its word lets the segment's index name the agent.
+        self.segment.words.agent(*org, agent_id);
+        self.put_words();
         let body = codec::encode_registration(&record);
         self.frame.record(codec::REGISTRATION, true, &body);
     }
@@ -364,12 +392,13 @@ impl Group {
     }
 
     /// The frame, what follows its sync, and the segment for the next group.
-    pub(crate) fn finish(self, residents: &Residents) -> (Frame, Publication, OpenSegment) {
+    pub(crate) fn finish(mut self, residents: &Residents) -> (Frame, Publication, OpenSegment) {
         let agents = self
             .touched
             .iter()
             .filter_map(|no| Some(AgentUpdate::of(*no, residents.get(*no)?)))
             .collect();
+        self.segment.used = true;
         let publication = Publication {
             number: self.number,
             segment: self.segment.segment.clone(),
@@ -382,6 +411,7 @@ impl Group {
                 received_at: self.received_at,
                 carries: self.carries,
             },
+            erased: self.erased,
             answers: self.answers,
             started: Instant::now(),
         };
@@ -401,6 +431,9 @@ impl Publication {
                 for answer in self.answers {
                     answer.refuse(&why);
                 }
+                for (_, _, reply) in self.erased {
+                    reply(Err(why.clone()));
+                }
             }
         }
     }
@@ -415,6 +448,7 @@ impl Publication {
             mut batches,
             booked,
             mut other,
+            erased,
             answers,
             started,
         } = self;
@@ -426,8 +460,14 @@ impl Publication {
         }
         let events = batches.iter().map(|batch| batch.rows.len()).sum();
         let bytes = batches.iter().map(|batch| batch.bytes as usize).sum();
+        let erased = erasure::expect(shared, segment.number, erased);
         let full = {
             let mut published = shared.published.write();
+            for (no, last_seq, erasure) in erased {
+                published.registry.erase(no);
+                published.registry.raise_last_seq(erasure.org, last_seq);
+                published.registry.erasures.push(erasure);
+            }
             for (no, org, agent_id) in added {
                 let place = published.registry.add(org, agent_id, Facts::new(Micros(0)));
                 debug_assert_eq!(

@@ -40,6 +40,11 @@ impl Residents {
         self.states.get_mut(&no).map(|resident| &mut resident.state)
     }
 
+    /// Lets go of a state for good.
+    pub(crate) fn remove(&mut self, no: AgentNo) {
+        self.states.remove(&no);
+    }
+
     /// Takes in a state that no group has counted yet.
     pub(crate) fn insert(&mut self, no: AgentNo, state: AgentState) {
         self.states.insert(no, Resident { state, last_group: 0 });

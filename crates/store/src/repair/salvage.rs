@@ -1,7 +1,7 @@
 //! What can be kept of a segment, and what is lost of it.
 
 use super::{LostEvents, LostFrames};
-use crate::codec::{self, BatchReader, CarryRecord, Malformed, RegistrationRecord, Words};
+use crate::codec::{self, BatchReader, CarryRecord, EraseRecord, Malformed, RegistrationRecord, Word};
 use crate::index::{BlockCache, SealedIndex, Vocabulary};
 use crate::registry::Registry;
 use crate::verify::{Dictionary, check_texts};
@@ -151,28 +151,21 @@ impl<'a> Salvage<'a> {
             .take()
             .filter(|all| all.agents.get(..known) == Some(&self.dictionary.agents[..]))
             .ok_or("words that its events need may have stood in a damaged frame, and no index tells them")?;
-        let mut words = Words::new();
-        for (at, (org, agent_id)) in vocabulary.agents.iter().enumerate() {
-            if at == known {
-                drop(words.take_new());
-            }
-            words.agent(*org, agent_id);
+        let mut new = Vec::new();
+        for (org, agent_id) in &vocabulary.agents[known..] {
+            let is_gone = agent_id.is_empty();
+            codec::put_word(
+                &mut new,
+                if is_gone {
+                    Word::AgentGone
+                } else {
+                    Word::Agent(*org, agent_id)
+                },
+            );
         }
-        if vocabulary.agents.len() == known {
-            drop(words.take_new());
+        for text in vocabulary.texts.iter().skip(self.dictionary.texts as usize) {
+            codec::put_word(&mut new, text.as_deref().map_or(Word::TextGone, Word::Text));
         }
-        let mut texts = Words::new();
-        for (at, text) in (0u32..).zip(&vocabulary.texts) {
-            if at == self.dictionary.texts {
-                drop(texts.take_new());
-            }
-            let _ = texts.text(text);
-        }
-        if vocabulary.texts.len() as u64 == u64::from(self.dictionary.texts) {
-            drop(texts.take_new());
-        }
-        let mut new = words.take_new().unwrap_or_default();
-        new.extend(texts.take_new().unwrap_or_default());
         self.dictionary.texts = u32::try_from(vocabulary.texts.len()).unwrap_or(u32::MAX);
         self.dictionary.agents = vocabulary.agents;
         self.words = Some(new).filter(|new| !new.is_empty());
@@ -189,6 +182,7 @@ impl<'a> Salvage<'a> {
                 codec::WORDS => self.dictionary.add(record.body)?,
                 codec::REGISTRATION => drop(RegistrationRecord::read(record.body)?),
                 codec::CARRY => drop(CarryRecord::read(record.body)?),
+                codec::ERASE => drop(EraseRecord::read(record.body)?),
                 codec::BATCH => {
                     let reader = BatchReader::new(record.body)?;
                     let org = reader.header.org;

@@ -102,6 +102,17 @@ impl<'a> FactsRecount<'a> {
         Ok(())
     }
 
+    /// An agent goes from the segments before. Until that is done, what they have of it is not the beginning of
+    /// what comes later under the same name.
+    pub(super) fn erase(&mut self, frame_seq: u64) {
+        let is_done = |(registry, covered): (&Registry, Covered)| {
+            covered.frame_seq >= frame_seq && registry.erasures.is_empty()
+        };
+        if !self.checkpoint.is_some_and(is_done) {
+            self.lose_frames();
+        }
+    }
+
     pub(super) fn count(
         &mut self,
         name: AgentName<'_>,

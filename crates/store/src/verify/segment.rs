@@ -1,7 +1,9 @@
 //! One segment: its frames, its records down to the last field, and its index.
 
 use super::{Dictionary, Report};
-use crate::codec::{self, BatchReader, CarryRecord, Malformed, RegistrationRecord, Row, TextRef};
+use crate::codec::{
+    self, BatchReader, CarryRecord, EraseRecord, Malformed, RegistrationRecord, Row, TextRef,
+};
 use crate::index::{self, OpenIndex, SegmentExtent};
 use crate::verify::facts::FactsRecount;
 use crate::{Error, recover, segments};
@@ -72,6 +74,7 @@ fn records(
                 RegistrationRecord::read(record.body).map(|record| facts.register(&record))
             }
             codec::CARRY => carry(record.body, dictionary, frame.seq, facts),
+            codec::ERASE => EraseRecord::read(record.body).map(|_| facts.erase(frame.seq)),
             // What must be understood and is not ends the look, where the index is built.
             _ => Ok(()),
         };

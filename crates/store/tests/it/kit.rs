@@ -144,6 +144,20 @@ impl Lab {
         answers.recv().unwrap()
     }
 
+    /// Erases an agent; returns when it is gone.
+    pub(crate) fn erase(&self, org: OrgId, agent_id: &str) {
+        let (answer, answers) = mpsc::channel();
+        let reply = Box::new(move |outcome| drop(answer.send(outcome)));
+        self.store().erase(org, Some(KEY), agent_id, reply);
+        let outcome = loop {
+            self.store().settle();
+            if let Ok(outcome) = answers.recv_timeout(std::time::Duration::from_millis(2)) {
+                break outcome;
+            }
+        };
+        outcome.unwrap();
+    }
+
     /// All events of the organisation, newest first, page by page.
     pub(crate) fn all(&self, org: OrgId) -> Vec<StoredEvent> {
         let mut all = Vec::new();

@@ -5,6 +5,7 @@
 mod backup;
 mod books;
 mod crash;
+mod erase;
 mod forgetting;
 mod kit;
 mod model;

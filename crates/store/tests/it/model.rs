@@ -2,7 +2,7 @@
 
 use crate::kit::{KEY, Lab, NOW, ORG, SECOND, everything};
 use reputation::{Evaluation, GateResult, Micros, Slot, Summary, WINDOW, Window};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use store::{AgentOrder, EventQuery, Options, OrgId, Source, Start, StoredEvent, Submission};
 
 /// 1999-06-15T00:00:00Z.
@@ -48,6 +48,8 @@ struct Kept {
     source: Source,
     /// Retention let it go.
     gone: bool,
+    /// Its agent was erased: as if it had never been, but for its number.
+    erased: bool,
 }
 
 /// Whether an event is a repeat.
@@ -79,7 +81,7 @@ impl Model {
         let own: Vec<&Kept> = self
             .of(org)
             .iter()
-            .filter(|kept| kept.evaluation.agent_id == one.agent_id)
+            .filter(|kept| kept.evaluation.agent_id == one.agent_id && !kept.erased)
             .collect();
         let newest = own.len().saturating_sub(WINDOW);
         let window = self.window(org, &one.agent_id);
@@ -109,11 +111,23 @@ impl Model {
 
     /// Retention left so many events of all, the newest to arrive.
     fn keep(&mut self, newest: u64) {
-        let doomed = self.order.len() - newest as usize;
-        for (org, place) in &self.order[..doomed] {
-            if let Some(kept) = self.events.get_mut(org).and_then(|events| events.get_mut(*place)) {
+        let mut left = newest;
+        for (org, place) in self.order.iter().rev() {
+            let events = self.events.get_mut(org);
+            let Some(kept) = events.and_then(|events| events.get_mut(*place)) else {
+                continue;
+            };
+            if left == 0 {
                 kept.gone = true;
+            } else if !kept.erased {
+                left -= 1;
             }
+        }
+    }
+
+    fn erase(&mut self, org: OrgId, agent: &str) {
+        for kept in self.events.entry(org.0).or_default() {
+            kept.erased |= kept.evaluation.agent_id == agent;
         }
     }
 
@@ -121,7 +135,7 @@ impl Model {
         let own = self
             .of(org)
             .iter()
-            .filter(|kept| kept.evaluation.agent_id == agent);
+            .filter(|kept| kept.evaluation.agent_id == agent && !kept.erased);
         let slot = |(arrival, kept): (u64, &Kept)| Slot {
             recorded_at: Micros(kept.recorded_at),
             arrival,
@@ -158,6 +172,7 @@ impl Model {
             score: 0,
             source,
             gone: false,
+            erased: false,
         };
         let events = self.events.entry(org.0).or_default();
         self.order.push((org.0, events.len()));
@@ -174,7 +189,7 @@ impl Model {
         let mut found: Vec<(u64, &Kept)> = (1u64..)
             .zip(self.of(org))
             .filter(|(_, kept)| {
-                if kept.gone {
+                if kept.gone || kept.erased {
                     return false;
                 }
                 let e = &kept.evaluation;
@@ -335,11 +350,15 @@ fn check(lab: &Lab, model: &Model, random: &mut Random) {
             let query = random_query(random, model, org);
             compare(lab, model, org, &query);
         }
-        for agent in lab.store().agents(org, &AgentOrder::AgentId(None), 500).unwrap() {
+        let agents = lab.store().agents(org, &AgentOrder::AgentId(None), 500).unwrap();
+        let known = model.of(org).iter().filter(|kept| !kept.erased);
+        let known: BTreeSet<&str> = known.map(|kept| &*kept.evaluation.agent_id).collect();
+        assert!(agents.iter().map(|agent| &*agent.agent_id).eq(known));
+        for agent in agents {
             let own: Vec<&Kept> = model
                 .of(org)
                 .iter()
-                .filter(|k| k.evaluation.agent_id == agent.agent_id)
+                .filter(|k| k.evaluation.agent_id == agent.agent_id && !k.erased)
                 .collect();
             let times = own.iter().map(|kept| kept.recorded_at);
             assert_eq!(agent.eval_count, own.len() as u64);
@@ -357,18 +376,18 @@ fn check(lab: &Lab, model: &Model, random: &mut Random) {
         let seq = 1 + random.next(model.of(org).len().max(1) as u64);
         let stored = lab.store().event(org, seq).unwrap();
         match model.of(org).get(seq as usize - 1) {
-            Some(kept) if !kept.gone => same(&stored.unwrap(), seq, kept),
+            Some(kept) if !kept.gone && !kept.erased => same(&stored.unwrap(), seq, kept),
             _ => assert_eq!(stored, None),
         }
     }
 }
 
 fn run(times: Times, seed: u64) {
-    run_with(times, seed, None);
+    run_with(times, seed, None, false);
 }
 
-/// The same with retention; says how many events it let go.
-fn run_with(times: Times, seed: u64, retention_bytes: Option<u64>) -> usize {
+/// The same with retention and erasures; says how many events retention let go.
+fn run_with(times: Times, seed: u64, retention_bytes: Option<u64>, erases: bool) -> usize {
     let mut random = Random(seed);
     let mut lab = Lab::with(|options: &mut Options| {
         options.journal.first_segment_bytes = 24 << 10;
@@ -456,6 +475,14 @@ fn run_with(times: Times, seed: u64, retention_bytes: Option<u64>) -> usize {
             lab.store().settle();
             model.keep(lab.store().stats().events);
         }
+        if erases && random.one_in(8) {
+            let org = if random.one_in(3) { OrgId(2) } else { ORG };
+            let agent = AGENTS[random.next(4) as usize];
+            lab.erase(org, agent);
+            model.erase(org, agent);
+            // What was rewritten may have let more go.
+            model.keep(lab.store().stats().events);
+        }
         if random.one_in(15) {
             lab.restart();
         }
@@ -504,7 +531,24 @@ fn retention_agrees_with_the_model() {
         Times::AnyIn30Years,
     ];
     for (times, seed) in all.into_iter().zip(50..) {
-        let gone = run_with(times, seed, Some(90 << 10));
+        let gone = run_with(times, seed, Some(90 << 10), false);
         assert!(gone > 500, "{times:?}: only {gone} events went");
+    }
+}
+
+#[test]
+fn erasing_agrees_with_the_model() {
+    for (times, seed) in [Times::InOrder, Times::Spread, Times::AllEqual]
+        .into_iter()
+        .zip(60..)
+    {
+        run_with(times, seed, None, true);
+    }
+}
+
+#[test]
+fn erasing_while_retention_lets_events_go_agrees_with_the_model() {
+    for (times, seed) in [Times::InOrder, Times::AnyIn30Years].into_iter().zip(70..) {
+        run_with(times, seed, Some(90 << 10), true);
     }
 }

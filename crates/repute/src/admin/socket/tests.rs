@@ -23,6 +23,12 @@ fn accounts(dir: &Path, keys: usize) -> Arc<Accounts> {
     Arc::new(accounts)
 }
 
+fn store(dir: &Path) -> Arc<Store> {
+    let disk = Arc::new(journal::OsDisk);
+    let store = Store::open(disk, dir, store::Options::default(), Arc::new(store::Unobserved));
+    Arc::new(store.unwrap())
+}
+
 fn ask_again(dir: &Path, request: &Request) -> Result<Value> {
     ask(&connect(dir).unwrap(), request)
 }
@@ -30,7 +36,7 @@ fn ask_again(dir: &Path, request: &Request) -> Result<Value> {
 #[test]
 fn a_list_longer_than_a_mebibyte_arrives_whole() {
     let dir = tempfile::tempdir().unwrap();
-    let socket = listen(dir.path(), accounts(dir.path(), 4_000)).unwrap();
+    let socket = listen(dir.path(), accounts(dir.path(), 4_000), store(dir.path())).unwrap();
     let org = "acme".to_owned();
     let answer = ask_again(dir.path(), &Request::ListKeys { org }).unwrap();
     assert_eq!(answer["keys"].as_array().unwrap().len(), 4_000);
@@ -41,10 +47,10 @@ fn a_list_longer_than_a_mebibyte_arrives_whole() {
 #[test]
 fn what_is_no_request_is_told_so_and_the_next_one_is_served() {
     let dir = tempfile::tempdir().unwrap();
-    let socket = listen(dir.path(), accounts(dir.path(), 0)).unwrap();
+    let socket = listen(dir.path(), accounts(dir.path(), 0), store(dir.path())).unwrap();
     let stream = connect(dir.path()).unwrap();
     send(&stream, &json!({ "Paint": "it black" })).unwrap();
-    let Answer::Refused(why) = receive(&stream, MAX_ANSWER_BYTES).unwrap() else {
+    let Answer::Refused(why) = receive(&stream, MAX_ANSWER_BYTES, TIMEOUT).unwrap() else {
         panic!("not refused");
     };
     assert!(
@@ -57,7 +63,7 @@ fn what_is_no_request_is_told_so_and_the_next_one_is_served() {
     (&stream)
         .write_all(&vec![b' '; MAX_REQUEST_BYTES as usize])
         .unwrap();
-    let Answer::Refused(why) = receive(&stream, MAX_ANSWER_BYTES).unwrap() else {
+    let Answer::Refused(why) = receive(&stream, MAX_ANSWER_BYTES, TIMEOUT).unwrap() else {
         panic!("not refused");
     };
     assert!(why.contains("longer than 65536 bytes"), "{why}");
@@ -75,7 +81,7 @@ fn a_socket_that_a_crash_left_is_replaced_by_one_for_its_owner_alone() {
     drop(UnixListener::bind(&path).unwrap());
     fs::create_dir(dir.path().join("admin.new")).unwrap();
     drop(UnixListener::bind(dir.path().join("admin.new/s")).unwrap());
-    let socket = listen(dir.path(), accounts(dir.path(), 0)).unwrap();
+    let socket = listen(dir.path(), accounts(dir.path(), 0), store(dir.path())).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!dir.path().join("admin.new").exists());
     ask_again(dir.path(), &Request::ListOrgs).unwrap();

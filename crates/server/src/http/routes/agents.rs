@@ -1,4 +1,4 @@
-//! `GET /v1/agents` and `POST /v1/agents`.
+//! `GET /v1/agents`, `POST /v1/agents` and `DELETE /v1/agents/{agent_id}`.
 
 use super::ingest::refusal;
 use crate::http::body;
@@ -10,7 +10,7 @@ use store::AgentOrder;
 use tokio::sync::oneshot;
 use wire::AgentPlace;
 use wire::answers::{AgentEntry, AgentsPage, Registration};
-use wire::query::{AgentsOrder, AgentsParams, no_parameters};
+use wire::query::{AgentsOrder, AgentsParams, agent_id_of_segment, no_parameters};
 
 /// A page of the organisation's agents.
 pub(crate) async fn list(call: Call) -> Result<Response<Body>, Refusal> {
@@ -84,6 +84,32 @@ pub(crate) async fn register(call: Call) -> Result<Response<Body>, Refusal> {
     );
     match outcome.await {
         Ok(Ok(())) => Ok(json(StatusCode::CREATED, &Registration::new(agent_id))),
+        Ok(Err(refused)) => Err(refusal(refused, &[])),
+        Err(_) => Err(Refusal::Internal("the store gave no answer".to_owned())),
+    }
+}
+
+/// Erases an agent for good; one that isn't known is gone already.
+pub(crate) async fn erase(call: Call) -> Result<Response<Body>, Refusal> {
+    let Call { app, caller, request } = call;
+    no_parameters(request.uri().query())?;
+    app.writable()?;
+    // The path is taken as it came, since a slash in an id comes as %2F.
+    let segment = request
+        .uri()
+        .path()
+        .strip_prefix("/v1/agents/")
+        .unwrap_or_default();
+    let agent_id = agent_id_of_segment(segment)?;
+    let (answer, outcome) = oneshot::channel();
+    let reply = Box::new(move |outcome| drop(answer.send(outcome)));
+    app.store.erase(caller.org, Some(caller.key), &agent_id, reply);
+    match outcome.await {
+        Ok(Ok(())) => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            Ok(response)
+        }
         Ok(Err(refused)) => Err(refusal(refused, &[])),
         Err(_) => Err(Refusal::Internal("the store gave no answer".to_owned())),
     }
