@@ -148,6 +148,7 @@ fn open_store(settings: &ServeSettings, dir: &DataDir, observer: Arc<dyn store::
         cache_bytes: settings.cache_bytes,
         retention: settings.retention,
         retention_bytes: settings.retention_bytes,
+        scrub_bytes_per_second: settings.scrub_rate,
         ..store::Options::default()
     };
     options.journal.sync = !settings.no_sync;
@@ -196,6 +197,7 @@ fn log_settings(settings: &ServeSettings, secrets: &Secrets) {
         bytes_in_flight = settings.bytes_in_flight,
         retention_s = settings.retention.map(|age| age.as_secs()),
         retention_bytes = settings.retention_bytes,
+        scrub_rate_bytes = settings.scrub_rate,
         max_connections = settings.max_connections,
         drain_timeout_s = settings.drain_timeout.as_secs(),
         log_format = ?settings.log_format,

@@ -97,6 +97,9 @@ pub(crate) struct ServeSettings {
     /// Bytes of stored events and indexes beyond which the oldest events go; without, no limit.
     #[arg(long, env = "REPUTE_RETENTION_BYTES", value_parser = units::bytes, value_name = "SIZE")]
     pub(crate) retention_bytes: Option<u64>,
+    /// How fast stored events are read again to find damage, in bytes a second; 0 is not at all.
+    #[arg(long, env = "REPUTE_SCRUB_RATE", default_value = "4MiB", value_parser = units::bytes, value_name = "SIZE")]
+    pub(crate) scrub_rate: u64,
     /// Connections at once.
     #[arg(
         long,

@@ -77,6 +77,7 @@ pub struct Metrics {
     commit_seconds: Histogram,
     group_size: Histogram,
     group_bytes: Counter,
+    scrubbed: Counter,
     retention_segments: Counter,
     retention_events: Counter,
     retention_carried: Counter,
@@ -131,6 +132,7 @@ impl Default for Metrics {
             commit_seconds: seconds(),
             group_size: Histogram::new(GROUP_SIZES),
             group_bytes: Counter::default(),
+            scrubbed: Counter::default(),
             retention_segments: Counter::default(),
             retention_events: Counter::default(),
             retention_carried: Counter::default(),
@@ -220,6 +222,11 @@ impl Metrics {
             "log_written_bytes",
             "Bytes of batch records written to the log",
             self.group_bytes.clone(),
+        );
+        r.register(
+            "scrubbed_bytes",
+            "Bytes of stored frames read again to find damage",
+            self.scrubbed.clone(),
         );
         r.register(
             "retention_segments",
@@ -406,6 +413,11 @@ impl Metrics {
         #[expect(clippy::cast_precision_loss, reason = "a group has at most 1,024 submissions")]
         self.group_size.observe(submissions as f64);
         self.group_bytes.inc_by(bytes as u64);
+    }
+
+    /// So many bytes were read again to find damage.
+    pub(crate) fn scrubbed(&self, bytes: u64) {
+        self.scrubbed.inc_by(bytes);
     }
 
     /// Retention wrote so many bytes of carry records.

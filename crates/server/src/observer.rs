@@ -30,6 +30,10 @@ impl Observer for Hearers {
         self.metrics.carried(bytes);
     }
 
+    fn scrubbed(&self, bytes: u64) {
+        self.metrics.scrubbed(bytes);
+    }
+
     fn let_go(&self, events: u64) {
         self.metrics.let_go(events);
     }

@@ -41,7 +41,14 @@ pub(crate) fn step(shared: &Shared) -> Result<Step, Error> {
     };
     for (segment, index) in segments.into_iter().filter(|(segment, _)| segment.number < last) {
         if matches!(index, SegmentIndex::Open(_)) {
-            return Ok(Step::Idle); // its index is being written
+            // Its index is being written, unless that fails.
+            return match shared.sealing.failure() {
+                None => Ok(Step::Idle),
+                Some(why) => Err(Error::System {
+                    what: "an index",
+                    why,
+                }),
+            };
         }
         let is_gone = |org: OrgId, agent_id: &str| {
             let mut of_org = erasures

@@ -35,6 +35,7 @@ mod registry;
 mod repair;
 mod retention;
 mod rewrite;
+mod scrub;
 mod sealing;
 mod segments;
 mod shared;

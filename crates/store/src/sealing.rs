@@ -40,6 +40,8 @@ type Copy = (AgentNo, AgentState);
 #[derive(Default)]
 struct Backlog {
     unsealed: usize,
+    /// Jobs that were handed in and are not done.
+    jobs: usize,
     trouble: Option<String>,
     closing: bool,
 }
@@ -57,8 +59,25 @@ impl Sealing {
     /// Tells that this segment takes no more frames and is published whole.
     pub(crate) fn seal(&self, number: u64) {
         self.backlog.lock().unsealed += 1;
-        // Fails only once the background has ended; then the next start seals it.
-        let _ = self.jobs.0.send(Job::Seal(number));
+        self.hand_in(Job::Seal(number));
+    }
+
+    fn hand_in(&self, job: Job) {
+        self.backlog.lock().jobs += 1;
+        // Fails only once the background has ended; then the next start does it.
+        let _ = self.jobs.0.send(job);
+    }
+
+    /// Waits until what was handed in is done, or can't be done now.
+    pub(crate) fn wait_until_idle(&self) {
+        let mut backlog = self.backlog.lock();
+        let is_busy = |b: &mut Backlog| b.jobs > 0 && b.trouble.is_none() && !b.closing;
+        self.changed.wait_while(&mut backlog, is_busy);
+    }
+
+    fn done(&self) {
+        self.backlog.lock().jobs -= 1;
+        self.changed.notify_all();
     }
 
     /// Puts an evicted window aside when there is time.
@@ -76,7 +95,7 @@ impl Sealing {
     /// Has the checkpoint and the copies of windows written anew, without agents that were erased.
     pub(crate) fn renew(&self) -> Result<(), Error> {
         let (answer, answers) = bounded(1);
-        let _ = self.jobs.0.send(Job::Renew(answer));
+        self.hand_in(Job::Renew(answer));
         let closing = |_| Error::System {
             what: "a checkpoint",
             why: "the store is closing".to_owned(),
@@ -103,6 +122,11 @@ impl Sealing {
             Some(trouble) if backlog.unsealed >= MAX_UNSEALED => Err(trouble.clone()),
             _ => Ok(()),
         }
+    }
+
+    /// What keeps a segment from being indexed.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.backlog.lock().trouble.clone()
     }
 
     /// What keeps segments from being indexed, once writers have to wait for it.
@@ -153,8 +177,14 @@ impl Background {
         loop {
             crossbeam_channel::select_biased! {
                 recv(shared.sealing.jobs.1) -> job => match job {
-                    Ok(Job::Seal(number)) => self.seal(shared, number),
-                    Ok(Job::Renew(answer)) => drop(answer.send(self.renew(shared))),
+                    Ok(Job::Seal(number)) => {
+                        self.seal(shared, number);
+                        shared.sealing.done();
+                    }
+                    Ok(Job::Renew(answer)) => {
+                        drop(answer.send(self.renew(shared)));
+                        shared.sealing.done();
+                    }
                     Ok(Job::Close) | Err(_) => return self,
                 },
                 recv(shared.sealing.copies.1) -> copy => {

@@ -168,6 +168,12 @@ impl Segments {
         }
     }
 
+    /// Whether this very generation is shown.
+    pub(crate) fn has(&self, segment: &Segment) -> bool {
+        self.find(segment.number)
+            .is_some_and(|entry| entry.segment.generation == segment.generation)
+    }
+
     /// All segments with their indexes, oldest first.
     pub(crate) fn handles(&self) -> Vec<(Segment, SegmentIndex)> {
         let handle = |entry: &Entry| (entry.segment.clone(), entry.index.clone());

@@ -49,6 +49,8 @@ pub struct Options {
     pub retention: Option<Duration>,
     /// Bytes of segments and indexes beyond which the oldest go; `None` for no limit.
     pub retention_bytes: Option<u64>,
+    /// How fast stored segments are read again to find damage, in bytes a second; 0 for not at all.
+    pub scrub_bytes_per_second: u64,
     /// How often it's looked whether something is to be done about stored segments.
     pub upkeep_every: Duration,
     /// The time of receipt.
@@ -66,6 +68,7 @@ impl Default for Options {
             segment_age: Duration::from_secs(86_400),
             retention: None,
             retention_bytes: None,
+            scrub_bytes_per_second: 4 << 20,
             upkeep_every: Duration::from_secs(1),
             clock: system_clock(),
         }
@@ -81,6 +84,8 @@ pub trait Observer: Send + Sync {
     fn booked(&self, _frame_seq: u64, _batches: &[Booked]) {}
     /// Retention wrote so many bytes of carry records.
     fn carried(&self, _bytes: u64) {}
+    /// So many bytes of stored frames were read again to find damage.
+    fn scrubbed(&self, _bytes: u64) {}
     /// Retention let a segment with so many events go.
     fn let_go(&self, _events: u64) {}
 }
@@ -385,12 +390,14 @@ impl Store {
         stats
     }
 
-    /// Waits until retention has done what it can do now.
+    /// Waits until full segments have their indexes, and erasures, retention and the search for damage have done what they can do now.
     pub fn settle(&self) {
+        self.shared.sealing.wait_until_idle();
         let (done, settled) = bounded(0);
         if self.upkeep.send(upkeep::Job::Settle(done)).is_ok() {
             let _ = settled.recv(); // ends when the sender is dropped
         }
+        self.shared.sealing.wait_until_idle();
     }
 
     /// The key under which cursors are authenticated.

@@ -5,6 +5,7 @@ use crate::Error;
 use crate::erasure;
 use crate::owner::Message;
 use crate::retention::Retention;
+use crate::scrub::Scrub;
 use crate::shared::Shared;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +34,7 @@ pub(crate) enum Step {
 /// The thread's state.
 pub(crate) struct Upkeep {
     retention: Retention,
+    scrub: Scrub,
     /// What the last failed step said, so that it's logged once.
     trouble: Option<String>,
 }
@@ -41,6 +43,7 @@ impl Upkeep {
     pub(crate) fn new(owner: Sender<Message>) -> Self {
         Self {
             retention: Retention::new(owner),
+            scrub: Scrub::new(),
             trouble: None,
         }
     }
@@ -65,24 +68,37 @@ impl Upkeep {
         }
     }
 
-    /// Does what there is to do.
+    /// Does what there is to do: of several things the first. One that fails waits for the next time, and does not
+    /// keep the others from being done.
     fn work(&mut self, shared: &Shared, closing: &AtomicBool) {
+        let mut failed = [false; 3];
         while !closing.load(Ordering::Acquire) {
-            match shared.damage.note(self.step(shared)) {
-                Ok(Step::More) => self.trouble = None,
-                Ok(Step::Idle) => return,
-                Err(error) => {
-                    erasure::put_off(shared, &error);
-                    return self.complain(&error);
+            // Full segments get their indexes first, since writers wait for those.
+            shared.sealing.wait_until_idle();
+            let mut is_idle = true;
+            for (task, failed) in failed.iter_mut().enumerate().filter(|(_, failed)| !**failed) {
+                let stepped = match task {
+                    0 => erasure::step(shared),
+                    1 => self.retention.step(shared),
+                    _ => self.scrub.step(shared),
+                };
+                match shared.damage.note(stepped) {
+                    Ok(Step::Idle) => continue,
+                    Ok(Step::More) => self.trouble = None,
+                    Err(error) => {
+                        if task == 0 {
+                            erasure::put_off(shared, &error);
+                        }
+                        self.complain(&error);
+                        *failed = true;
+                    }
                 }
+                is_idle = false;
+                break;
             }
-        }
-    }
-
-    fn step(&mut self, shared: &Shared) -> Result<Step, Error> {
-        match erasure::step(shared)? {
-            Step::More => Ok(Step::More),
-            Step::Idle => self.retention.step(shared),
+            if is_idle {
+                return;
+            }
         }
     }
 

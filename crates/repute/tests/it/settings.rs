@@ -83,6 +83,11 @@ const WRONG: &[(&str, &str, &str)] = &[
         "`1GB` is not a size like 16MiB, 512KiB or 1048576",
     ),
     ("--retention-bytes", "1023KiB", "must be at least 1MiB"),
+    (
+        "--scrub-rate",
+        "fast",
+        "`fast` is not a size like 16MiB, 512KiB or 1048576",
+    ),
     ("--max-connections", "0", "must be 1 to 1000000"),
     ("--max-connections", "1000001", "must be 1 to 1000000"),
     (

@@ -337,6 +337,54 @@ fn damage_fails_what_needs_it_by_name_and_nothing_else() {
 }
 
 #[test]
+fn damage_is_found_before_anybody_asks_for_what_is_lost() {
+    let disk = SimDisk::new(11);
+    let options = Options {
+        scrub_bytes_per_second: 1 << 40,
+        ..options()
+    };
+    let store = open_with(&disk, options.clone()).unwrap();
+    for batch in 0..BATCHES {
+        send(&store, batch).unwrap();
+    }
+    store.close();
+    drop(store);
+    let store = open_with(&disk, options).unwrap();
+    store.settle();
+    assert_eq!(store.stats().damage, [""; 0]);
+    drop(store);
+    let log = Path::new(DIR).join("log/0");
+    let mut segments: Vec<String> = disk.list(&log).unwrap();
+    segments.retain(|name| name.ends_with(".seg"));
+    segments.sort();
+    let second = log.join(&segments[1]);
+    disk.damage(&second, 700, &[0xff; 64]).unwrap();
+    let store = open_with(
+        &disk,
+        Options {
+            scrub_bytes_per_second: 1 << 40,
+            ..self::options()
+        },
+    )
+    .unwrap();
+    store.settle();
+    let found = store.stats().damage;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with(&format!("{}: damaged at byte 512: ", second.display())),
+        "{found:?}"
+    );
+    drop(store);
+    let off = Options {
+        scrub_bytes_per_second: 0,
+        ..self::options()
+    };
+    let store = open_with(&disk, off).unwrap();
+    store.settle();
+    assert_eq!(store.stats().damage, [""; 0], "it may be turned off");
+}
+
+#[test]
 fn an_old_segment_on_a_full_disk_goes_on_with_its_own_dictionary() {
     let disk = SimDisk::new(10);
     let mut options = options();

@@ -13,5 +13,6 @@ mod once;
 mod repair;
 mod restart;
 mod retention;
+mod simulation;
 mod varied;
 mod verify;

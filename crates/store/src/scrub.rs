@@ -1,0 +1,99 @@
+//! Reads all sealed segments again and again, slowly, so that damage is found while a backup still has what is
+//! lost, and not only when somebody asks for it.
+
+use crate::Error;
+use crate::segments::SegmentIndex;
+use crate::shared::Shared;
+use crate::upkeep::Step;
+use journal::{Frames, Segment};
+use std::time::{Duration, Instant};
+
+/// How long after the beginning of one pass the next begins, if that one is done.
+const PASS_EVERY: Duration = Duration::from_secs(86_400);
+/// Bytes read in one step, about: a stop waits for no more.
+const STEP_BYTES: u64 = 1 << 20;
+
+/// How far the reading has come.
+pub(crate) struct Scrub {
+    reading: Option<(Segment, Frames)>,
+    /// The pass goes on with the first sealed segment from this number on.
+    next: u64,
+    began: Instant,
+    /// Bytes that may be read now; below 0 after a frame that took more.
+    saved: i64,
+    looked_at: Instant,
+}
+
+impl Scrub {
+    pub(crate) fn new() -> Self {
+        Self {
+            reading: None,
+            next: 0,
+            began: Instant::now(),
+            saved: 0,
+            looked_at: Instant::now(),
+        }
+    }
+
+    /// Reads a little, if the pace allows it. Damage that it finds is noted and no error: it goes on behind it.
+    pub(crate) fn step(&mut self, shared: &Shared) -> Result<Step, Error> {
+        if !self.may_read(shared.options.scrub_bytes_per_second) {
+            return Ok(Step::Idle);
+        }
+        if self.reading.is_none() {
+            self.reading = self.next_segment(shared);
+        }
+        let Some((segment, frames)) = &mut self.reading else {
+            if self.began.elapsed() >= PASS_EVERY {
+                (self.next, self.began) = (0, Instant::now());
+            }
+            return Ok(Step::Idle);
+        };
+        let mut bytes = 0;
+        while bytes < STEP_BYTES {
+            match frames.next() {
+                Some(Ok(frame)) => bytes += frame.payload.len() as u64,
+                Some(Err(damage)) => {
+                    // One that was replaced or removed meanwhile matters to nobody.
+                    if shared.published.read().segments.has(segment) {
+                        let _ = shared.damage.note::<()>(Err(Error::from_damage(damage)));
+                    }
+                    bytes += STEP_BYTES;
+                }
+                None => {
+                    self.next = segment.number + 1;
+                    self.reading = None;
+                    break;
+                }
+            }
+        }
+        self.saved -= bytes.cast_signed();
+        shared.observer.scrubbed(bytes);
+        Ok(Step::More)
+    }
+
+    fn next_segment(&self, shared: &Shared) -> Option<(Segment, Frames)> {
+        let handles = shared.published.read().segments.handles();
+        let is_sealed = |index: &SegmentIndex| matches!(index, SegmentIndex::Sealed(_));
+        let mut left = handles
+            .into_iter()
+            .filter(|(segment, _)| segment.number >= self.next);
+        let (segment, _) = left.find(|(_, index)| is_sealed(index))?;
+        let frames = segment.frames();
+        Some((segment, frames))
+    }
+
+    fn may_read(&mut self, bytes_per_second: u64) -> bool {
+        let elapsed = self.looked_at.elapsed();
+        self.looked_at += elapsed;
+        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        let earned = u128::from(bytes_per_second) * u128::from(micros) / 1_000_000;
+        // No more than a second's worth is saved up.
+        let most = i64::try_from(bytes_per_second).unwrap_or(i64::MAX);
+        self.saved = self
+            .saved
+            .saturating_add(i64::try_from(earned).unwrap_or(i64::MAX))
+            .min(most);
+        self.saved > 0
+    }
+}
