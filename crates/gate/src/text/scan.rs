@@ -13,35 +13,62 @@ const STRIDE_BYTES: usize = 16 << 10;
 /// What a string costs beside its bytes.
 const STRING_BYTES: usize = 32;
 
-/// The detectors that start from single bytes, and the bytes.
-pub(super) const STARTS: [(Detector, &[u8]); 10] = [
-    (Detector::RecursiveRemove, b"r"),
-    (Detector::Traversal, b"."),
-    (Detector::SensitivePath, b"/~"),
-    (Detector::Email, b"@"),
-    (Detector::Ssn, b"012345678"),
-    (Detector::Phone, b"23456789"),
-    (Detector::Card, b"23456"),
-    (Detector::Iban, b"0123456789"),
-    (Detector::Ip, b"0123456789:"),
-    (Detector::Refusal, b"aAiI"),
+/// The detectors that start from a byte, those bytes, and the bytes that may follow it.
+pub(super) const STARTS: [(Detector, &[u8], &[u8]); 10] = [
+    (Detector::RecursiveRemove, b"r", b"m"),
+    (Detector::Traversal, b".", b"."),
+    (Detector::SensitivePath, b"/~", b"euvh/"),
+    (
+        Detector::Email,
+        b"@",
+        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-",
+    ),
+    (Detector::Ssn, b"012345678", DIGITS),
+    (Detector::Phone, b"23456789", DIGITS),
+    (Detector::Card, b"23456", DIGITS),
+    (Detector::Iban, DIGITS, DIGITS),
+    (Detector::Ip, b"0123456789:", b"0123456789abcdefABCDEF.:"),
+    // `as`, or `i` before an apostrophe or a blank: the first bytes of all that are not ASCII are among these.
+    (
+        Detector::Refusal,
+        b"aAiI",
+        b"sS'\t\n\x0b\x0c\r \xc2\xca\xe1\xe2\xe3\xef",
+    ),
 ];
+
+const DIGITS: &[u8] = b"0123456789";
 
 /// For each byte the detectors, as bits, that start from it.
 const STARTED: [u16; 256] = {
-    let mut started = [0; 256];
+    let mut table = [0; 256];
     let mut index = 0;
     while index < STARTS.len() {
-        let (detector, bytes) = STARTS[index];
-        let mut at = 0;
-        while at < bytes.len() {
-            started[bytes[at] as usize] |= 1 << detector as u16;
-            at += 1;
-        }
+        let (detector, bytes, _) = STARTS[index];
+        set(&mut table, detector, bytes);
         index += 1;
     }
-    started
+    table
 };
+
+/// For each byte the detectors, as bits, that may have started from the byte before.
+const FOLLOWED: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut index = 0;
+    while index < STARTS.len() {
+        let (detector, _, bytes) = STARTS[index];
+        set(&mut table, detector, bytes);
+        index += 1;
+    }
+    table
+};
+
+const fn set(table: &mut [u16; 256], detector: Detector, bytes: &[u8]) {
+    let mut at = 0;
+    while at < bytes.len() {
+        table[bytes[at] as usize] |= 1 << detector as u16;
+        at += 1;
+    }
+}
 
 /// Looks through all strings of a document for the wanted.
 pub(crate) fn scan<'d>(
@@ -105,8 +132,10 @@ impl<'d> Scan<'_, 'd> {
         let mut start = 0;
         while start < bytes.len() {
             let end = bytes.len().min(start + STRIDE_BYTES);
-            for at in start..end {
-                let mut started = u32::from(STARTED[usize::from(bytes[at])]) & wanted.0;
+            // Nothing that is looked for is one byte long, so the last byte starts nothing.
+            for (at, pair) in (start..).zip(bytes[start..bytes.len().min(end + 1)].windows(2)) {
+                let may_start = STARTED[usize::from(pair[0])] & FOLLOWED[usize::from(pair[1])];
+                let mut started = u32::from(may_start) & wanted.0;
                 while started != 0 {
                     let index = started.trailing_zeros() as usize;
                     started &= started - 1;
