@@ -13,6 +13,7 @@ use crate::{Error, OrgId};
 use journal::Disk;
 use parking_lot::RwLockReadGuard;
 use reputation::Summary;
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -110,12 +111,21 @@ fn put_erasures(out: &mut Vec<u8>, registry: &Registry) {
 /// Reads the newest whole checkpoint, as a registry without order; an empty one that covers nothing where
 /// there is none.
 pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> (Registry, Covered) {
-    let found = [read_one(disk, dir, 0), read_one(disk, dir, 1)];
-    found
+    // A million agents take a while to read: the older file is read only where the newer is not whole.
+    let mut turns = [0, 1];
+    turns.sort_by_key(|turn| Reverse(announced_turn(disk, dir, *turn)));
+    turns
         .into_iter()
-        .flatten()
-        .max_by_key(|(_, covered)| covered.turn)
+        .find_map(|turn| read_one(disk, dir, turn))
         .unwrap_or_default()
+}
+
+/// The turn that a file says it's of, whether or not it is whole.
+fn announced_turn(disk: &dyn Disk, dir: &Path, turn: u64) -> Option<u64> {
+    let mut begin = [0; HEADER_BYTES + 8];
+    let file = disk.open(&path_of(dir, turn)).ok()?;
+    file.read_exact_at(&mut begin, 0).ok()?;
+    Fields(&begin[HEADER_BYTES..]).u64()
 }
 
 /// The newest whole checkpoint as it lies in its file, and what it covers.
