@@ -9,6 +9,7 @@ mod first_start;
 mod housekeeping;
 mod import;
 mod logging;
+mod open_files;
 mod place;
 mod repair;
 mod serve;

@@ -5,18 +5,23 @@ use crate::data_dir::DataDir;
 use crate::first_start;
 use crate::housekeeping;
 use crate::logging;
+use crate::open_files;
 use crate::settings::{Secrets, ServeSettings};
 use crate::usage::WrongSetting;
 use anyhow::{Context as _, Result};
 use journal::{Disk, LimitedDisk, OsDisk};
 use server::accounts::Accounts;
 use server::{Config, Gates, Ledger, Metrics, Server};
-use std::io::{Write as _, stdout};
+use std::io::{self, Write as _, stdout};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Connections that wait to be accepted; the system may allow fewer.
+const BACKLOG: u32 = 4_096;
 
 /// What a server is made of, all of it open.
 struct Parts {
@@ -28,12 +33,28 @@ struct Parts {
 }
 
 /// Runs the server until it's told to stop.
-pub(crate) fn serve(settings: &ServeSettings) -> Result<()> {
-    settings.check()?;
-    let gates = gates(settings)?;
+pub(crate) fn serve(given: &ServeSettings) -> Result<()> {
+    given.check()?;
+    let gates = gates(given)?;
     let secrets = Secrets::from_environment()?;
-    logging::start(settings.log_format, settings.log_level);
-    log_settings(settings, &secrets);
+    logging::start(given.log_format, given.log_level);
+    let max_open_files = open_files::raise();
+    let max_connections = given
+        .max_connections
+        .min(open_files::for_connections(max_open_files));
+    let settings = &ServeSettings {
+        max_connections,
+        ..given.clone()
+    };
+    log_settings(settings, &secrets, max_open_files);
+    if max_connections < given.max_connections {
+        tracing::warn!(
+            max_connections,
+            max_open_files,
+            "fewer connections than --max-connections (REPUTE_MAX_CONNECTIONS): the system allows too few open files \
+             (ulimit -n)"
+        );
+    }
     let dir = DataDir::take(&settings.data_dir)?;
     if let Some(backup) = store::adopt_backup(&OsDisk, dir.path())? {
         tracing::warn!(
@@ -72,8 +93,7 @@ async fn run(settings: &ServeSettings, secrets: &Secrets, dir: &DataDir, parts: 
         ledger,
         gates,
     } = parts;
-    let listener = TcpListener::bind(settings.listen)
-        .await
+    let listener = listen(settings.listen)
         .with_context(|| format!("--listen (REPUTE_LISTEN): cannot listen on {}", settings.listen))?;
     let address = listener.local_addr()?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -129,6 +149,17 @@ async fn reload(mut hangup: Signal, gates: Arc<Gates>, metrics: Arc<Metrics>) {
     }
 }
 
+/// Listens, with room for a crowd: all clients of a site may come back at once.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?; // as for any server: the port of one that was killed can be taken at once
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Events matter more than administration: where there can be no socket (a path that is too long for one, a
 /// file system without them), the server runs without.
 fn admin_socket(dir: &DataDir, accounts: &Arc<Accounts>, store: &Arc<Store>) -> Option<admin::Socket> {
@@ -178,7 +209,7 @@ fn config(settings: &ServeSettings) -> Config {
 }
 
 /// One line with everything that is in force; of secrets only whether they are set.
-fn log_settings(settings: &ServeSettings, secrets: &Secrets) {
+fn log_settings(settings: &ServeSettings, secrets: &Secrets, max_open_files: usize) {
     let is_set = |set: bool| if set { "set" } else { "not set" };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -199,10 +230,12 @@ fn log_settings(settings: &ServeSettings, secrets: &Secrets) {
         retention_bytes = settings.retention_bytes,
         scrub_rate_bytes = settings.scrub_rate,
         max_connections = settings.max_connections,
+        max_open_files,
         drain_timeout_s = settings.drain_timeout.as_secs(),
         log_format = ?settings.log_format,
         log_level = %settings.log_level,
         sync = !settings.no_sync,
+        max_segment_bytes = settings.max_segment,
         master_key = is_set(secrets.master_key.is_some()),
         bootstrap_publishable_key = is_set(secrets.bootstrap_publishable.is_some()),
         bootstrap_secret_key = is_set(secrets.bootstrap_secret.is_some()),

@@ -115,6 +115,26 @@ impl Server {
 
     /// The same with standard error somewhere else.
     fn start_saying_to(&mut self, command: &mut Command, stderr: Stdio) {
+        self.spawn(self.serve(command), stderr);
+    }
+
+    /// A start with at most that many open files.
+    pub(crate) fn start_with_open_files(limit: usize, arguments: &[&str]) -> Self {
+        let mut server = Self::stopped_on(tempfile::tempdir().unwrap());
+        let serve = server.serve(&program(arguments));
+        let mut limited = Command::new("sh");
+        limited
+            .env_clear()
+            .args(["-c", r#"ulimit -n "$0" && exec "$@""#, &limit.to_string(), BINARY]);
+        let log = std::fs::File::create(server.log()).unwrap();
+        limited.args(serve.get_args());
+        server.spawn(limited, log.into());
+        server.read_keys();
+        server
+    }
+
+    /// `serve` on this directory and a free port, with what a prepared command has.
+    fn serve(&self, command: &Command) -> Command {
         let mut serve = program(&["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
         serve.arg(self.path()).args(command.get_args());
         serve.envs(
@@ -122,6 +142,10 @@ impl Server {
                 .get_envs()
                 .filter_map(|(name, value)| Some((name, value?))),
         );
+        serve
+    }
+
+    fn spawn(&mut self, mut serve: Command, stderr: Stdio) {
         let mut child = serve.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
@@ -141,6 +165,16 @@ impl Server {
     /// All that it logged so far.
     pub(crate) fn logged(&self) -> String {
         std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// A figure of `/proc/<pid>/status`, such as `VmHWM` in KiB.
+    pub(crate) fn status(&self, name: &str) -> u64 {
+        let pid = self.child.as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap().split_whitespace().next().unwrap().parse().unwrap()
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -8,6 +8,7 @@ mod command_line;
 mod export;
 mod first_start;
 mod gates;
+mod hostile;
 mod import;
 mod kit;
 mod repair;

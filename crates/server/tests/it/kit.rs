@@ -191,9 +191,14 @@ impl Lab {
         self.raw(&[head.as_bytes(), body].concat(), method == "HEAD")
     }
 
+    /// A connection on which nothing was sent yet.
+    pub(crate) fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).unwrap()
+    }
+
     /// Sends these bytes and reads one answer.
     pub(crate) fn raw(&self, request: &[u8], is_head: bool) -> Answer {
-        let mut stream = TcpStream::connect(self.address).unwrap();
+        let mut stream = self.connect();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         // A server that answers before it has read everything may close the connection under the writer.
         let _ = stream.write_all(request);

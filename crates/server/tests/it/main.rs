@@ -6,4 +6,5 @@ mod bad_days;
 mod books;
 mod errors;
 mod evaluate;
+mod hostile;
 mod kit;

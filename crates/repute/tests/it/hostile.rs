@@ -1,0 +1,67 @@
+//! Crowds of clients that only take up room.
+
+use crate::kit::Server;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io::Write as _;
+use std::net::TcpStream;
+
+const EVENT: &[u8] = br#"{"events":[{"agent_id":"a","passed":true,"gates":[],"total_latency_ms":4}]}"#;
+
+/// Raises the limit on open files; gives what it is then.
+fn open_files() -> u64 {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, wanted).unwrap();
+    maximum.unwrap_or(u64::MAX)
+}
+
+fn connect_and_stall(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost:").unwrap();
+    stream
+}
+
+#[test]
+fn ten_thousand_idle_connections_cost_memory_but_no_threads_and_no_service() {
+    // The server lets connections have half of its open files.
+    let crowd = (open_files() / 2).saturating_sub(100).min(9_900);
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    assert_eq!(client.post("/v1/ingest", EVENT).unwrap().0, 202);
+    let before = (server.status("Threads"), server.status("VmRSS"));
+    let _crowd: Vec<TcpStream> = (0..crowd).map(|_| connect_and_stall(&server)).collect();
+    // On a busy machine the first are cut off before the last connect.
+    let open = server.metric("repute_connections").unwrap();
+    assert!(open > crowd / 10, "{open} of {crowd}");
+    assert_eq!(client.post("/v1/ingest", EVENT).unwrap().0, 202);
+    assert_eq!(
+        server.client().get("/v1/whoami").unwrap().0,
+        200,
+        "there is room for more"
+    );
+    let after = (server.status("Threads"), server.status("VmRSS"));
+    assert!(after.0 <= before.0 + 4, "{before:?} {after:?}");
+    let kib_each = after.1.saturating_sub(before.1) / open;
+    assert!(kib_each < 32, "{kib_each} KiB a connection");
+}
+
+#[test]
+fn connections_leave_open_files_to_the_store() {
+    let server = Server::start_with_open_files(100, &["--max-segment", "64KiB", "--log-level", "error"]);
+    let mut client = server.client();
+    assert_eq!(client.post("/v1/ingest", EVENT).unwrap().0, 202);
+    let _crowd: Vec<TcpStream> = (0..150).map(|_| connect_and_stall(&server)).collect();
+    let batch = format!(
+        r#"{{"events":[{}]}}"#,
+        vec![r#"{"agent_id":"a","passed":true,"gates":[],"total_latency_ms":4,"evaluation_id":"0123456789abcdef0123456789abcdef"}"#; 100].join(",")
+    )
+    .replace("0123456789abcdef", &"x".repeat(16));
+    for _ in 0..60 {
+        let (status, answer) = client.post("/v1/ingest", batch.as_bytes()).unwrap();
+        assert_eq!(status, 202, "{answer}: {}", server.logged());
+    }
+    assert_eq!(server.logged(), "", "no complaint");
+}
