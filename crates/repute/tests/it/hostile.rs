@@ -50,18 +50,30 @@ fn ten_thousand_idle_connections_cost_memory_but_no_threads_and_no_service() {
 
 #[test]
 fn connections_leave_open_files_to_the_store() {
-    let server = Server::start_with_open_files(100, &["--max-segment", "64KiB", "--log-level", "error"]);
+    let server = Server::start_with_open_files(200, &["--max-segment", "64KiB", "--log-level", "warn"]);
     let mut client = server.client();
     assert_eq!(client.post("/v1/ingest", EVENT).unwrap().0, 202);
-    let _crowd: Vec<TcpStream> = (0..150).map(|_| connect_and_stall(&server)).collect();
-    let batch = format!(
-        r#"{{"events":[{}]}}"#,
-        vec![r#"{"agent_id":"a","passed":true,"gates":[],"total_latency_ms":4,"evaluation_id":"0123456789abcdef0123456789abcdef"}"#; 100].join(",")
-    )
-    .replace("0123456789abcdef", &"x".repeat(16));
-    for _ in 0..60 {
-        let (status, answer) = client.post("/v1/ingest", batch.as_bytes()).unwrap();
+    let _crowd: Vec<TcpStream> = (0..250).map(|_| connect_and_stall(&server)).collect();
+    let event = format!(
+        r#"{{"agent_id":"a","passed":false,"gates":[{{"name":"g","passed":false,"latency_ms":1,"reason":"{}"}}],"total_latency_ms":4}}"#,
+        "r".repeat(400)
+    );
+    for batch in 0..12 {
+        let events = vec![event.replace("rrrr", &format!("r{batch}r")); 100].join(",");
+        let (status, answer) = client
+            .post("/v1/ingest", format!(r#"{{"events":[{events}]}}"#).as_bytes())
+            .unwrap();
         assert_eq!(status, 202, "{answer}: {}", server.logged());
     }
-    assert_eq!(server.logged(), "", "no complaint");
+    assert!(
+        server.metric("repute_segments").is_none(),
+        "all places are taken: {}",
+        server.logged()
+    );
+    let log = server.logged();
+    assert_eq!(
+        log.lines().count(),
+        1,
+        "nothing is complained of but too few open files: {log}"
+    );
 }
