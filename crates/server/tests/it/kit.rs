@@ -25,6 +25,12 @@ pub(crate) struct Lab {
     pub(crate) dir: tempfile::TempDir,
 }
 
+/// The text of a publishable and of a secret key of an organisation.
+pub(crate) struct Tenant {
+    pub(crate) pk: String,
+    pub(crate) sk: String,
+}
+
 /// An answer as it came.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -158,6 +164,34 @@ impl Lab {
         self.accounts
             .create_key(self.org, new, self.now(), Actor::Operator)
             .unwrap()
+    }
+
+    /// An organisation beside the first, with the keys that a first start makes.
+    pub(crate) fn tenant(&self, name: &str) -> Tenant {
+        let key = |kind| NewKey {
+            kind,
+            name: None,
+            scopes: Scopes::default_of(kind),
+            expires_at: None,
+            text: None,
+        };
+        let keys = vec![key(KeyKind::Publishable), key(KeyKind::Secret)];
+        let made = self.accounts.create_org_with_keys(
+            name,
+            OrgSettings::default(),
+            keys,
+            self.now(),
+            Actor::Operator,
+        );
+        let mut texts = made
+            .unwrap()
+            .1
+            .into_iter()
+            .map(|made| made.key.as_str().to_owned());
+        Tenant {
+            pk: texts.next().unwrap(),
+            sk: texts.next().unwrap(),
+        }
     }
 
     pub(crate) fn set(&self, settings: OrgSettings) {

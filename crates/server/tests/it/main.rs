@@ -7,4 +7,5 @@ mod books;
 mod errors;
 mod evaluate;
 mod hostile;
+mod isolation;
 mod kit;
