@@ -12,8 +12,10 @@ use std::path::Path;
 use store::{KeyId, OrgId};
 use wire::{KeyKind, Scopes};
 
-const SCHEMA_VERSION: u32 = 1;
-const SCHEMA: &str = "
+const SCHEMA_VERSION: u32 = 2;
+/// What brings the tables to each version from the one before.
+const STEPS: [&str; SCHEMA_VERSION as usize] = [VERSION_1, KEYS_NUMBERED_BY_ORGANISATION];
+pub(super) const VERSION_1: &str = "
 CREATE TABLE org (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
@@ -45,6 +47,29 @@ CREATE TABLE audit (
     key INTEGER,
     detail TEXT
 ) STRICT;
+";
+/// Clients see the number of a key, and one counted over all organisations told each of them how many keys
+/// the others make. Keys that are there keep their numbers, which old events name and their seals are bound to.
+const KEYS_NUMBERED_BY_ORGANISATION: &str = "
+CREATE TABLE numbered_key (
+    org INTEGER NOT NULL REFERENCES org (id),
+    id INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT,
+    scopes TEXT NOT NULL,
+    last4 TEXT NOT NULL,
+    digest BLOB NOT NULL UNIQUE,
+    sealed BLOB,
+    created_at INTEGER NOT NULL,
+    last_used_at INTEGER,
+    expires_at INTEGER,
+    revoked_at INTEGER,
+    PRIMARY KEY (org, id)
+) STRICT;
+INSERT INTO numbered_key SELECT org, id, kind, name, scopes, last4, digest, sealed, created_at, last_used_at,
+    expires_at, revoked_at FROM key;
+DROP TABLE key;
+ALTER TABLE numbered_key RENAME TO key;
 ";
 
 /// The open database.
@@ -78,9 +103,11 @@ impl Database {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        if found == 0 {
+        if found < SCHEMA_VERSION {
             let transaction = connection.transaction()?;
-            transaction.execute_batch(SCHEMA)?;
+            for step in &STEPS[found as usize..] {
+                transaction.execute_batch(step)?;
+            }
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             transaction.commit()?;
         }
@@ -109,7 +136,7 @@ impl Database {
     pub(super) fn keys(&self) -> Result<Vec<StoredKey>, Error> {
         let mut query = self.connection.prepare(
             "SELECT id, org, kind, name, scopes, last4, digest, sealed, created_at, last_used_at, expires_at, revoked_at
-             FROM key ORDER BY id",
+             FROM key ORDER BY org, id",
         )?;
         let rows = query.query_map([], |row| Ok(stored_key(row)))?;
         let mut keys = Vec::new();
@@ -137,10 +164,10 @@ impl Database {
             return Ok(());
         }
         let transaction = self.connection.transaction()?;
-        for (_, id, at) in uses {
+        for (org, id, at) in uses {
             transaction.execute(
-                "UPDATE key SET last_used_at = ? WHERE id = ?",
-                params![at.0, id.0],
+                "UPDATE key SET last_used_at = ? WHERE org = ? AND id = ?",
+                params![at.0, org.0, id.0],
             )?;
         }
         Ok(transaction.commit()?)

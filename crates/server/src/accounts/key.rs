@@ -16,7 +16,7 @@ pub fn generate_key(kind: KeyKind) -> Result<Key, Error> {
 /// A key, without its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyInfo {
-    /// Its number, unique over all organisations.
+    /// Its number, its organisation's own.
     pub id: KeyId,
     /// Publishable or secret.
     pub kind: KeyKind,

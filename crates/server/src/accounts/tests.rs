@@ -246,13 +246,53 @@ fn a_database_of_a_newer_version_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
     let connection = rusqlite::Connection::open(dir.path().join("repute.db")).unwrap();
-    connection.pragma_update(None, "user_version", 2).unwrap();
+    connection.pragma_update(None, "user_version", 3).unwrap();
     drop(connection);
     let sentence = Accounts::open(dir.path(), master(1)).err().unwrap().to_string();
     assert_eq!(
         sentence,
-        "repute.db has schema version 2, and this version reads up to 1; use a newer version of repute"
+        "repute.db has schema version 3, and this version reads up to 2; use a newer version of repute"
     );
+}
+
+#[test]
+fn keys_are_numbered_by_organisation_and_older_ones_keep_their_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let connection = rusqlite::Connection::open(dir.path().join(DATABASE)).unwrap();
+    connection.execute_batch(database::VERSION_1).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    let old = generate_key(KeyKind::Secret).unwrap();
+    let sealed = master(1).seal(OrgId(2), KeyId(7), old.as_str()).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO org VALUES (1, 'one', NULL, NULL, NULL, 0), (2, 'two', NULL, NULL, NULL, 1)",
+        )
+        .unwrap();
+    connection
+        .execute(
+            "INSERT INTO key VALUES (7, 2, 'secret', 'old', 'read admin', '0000', ?, ?, 5, NULL, NULL, NULL)",
+            rusqlite::params![old.digest(), sealed],
+        )
+        .unwrap();
+    drop(connection);
+    let accounts = open(dir.path());
+    let (one, two) = (OrgId(1), OrgId(2));
+    assert_eq!(accounts.authenticate(&old, NOW).unwrap().key, KeyId(7));
+    assert_eq!(accounts.signing_keys(two, NOW).len(), 1, "its seal still opens");
+    let next = |org| make(&accounts, org, KeyKind::Secret).info.id;
+    assert_eq!([next(one), next(one), next(two)], [KeyId(1), KeyId(2), KeyId(8)]);
+    accounts.revoke_key(one, KeyId(1), NOW, Actor::Operator).unwrap();
+    accounts.revoke_key(two, KeyId(7), NOW, Actor::Operator).unwrap();
+    drop(accounts);
+    let accounts = open(dir.path());
+    let revoked = |org| {
+        let keys = accounts.keys(org).into_iter();
+        keys.map(|key| (key.id.0, key.revoked_at.is_some()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(revoked(one), [(1, true), (2, false)]);
+    assert_eq!(revoked(two), [(7, true), (8, false)]);
+    assert_eq!(accounts.unreadable_secrets(), 0);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use axum::middleware::Next;
 use std::any::Any;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -162,10 +163,16 @@ fn request_id(headers: &HeaderMap) -> String {
     given.filter(is_id).map_or_else(new_request_id, str::to_owned)
 }
 
+/// A new id. It is a keyed hash of a count: the count itself would tell each client how busy the others are.
 fn new_request_id() -> String {
-    static PREFIX: LazyLock<u64> = LazyLock::new(|| getrandom::u64().unwrap_or_default());
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    format!("{:016x}-{:x}", *PREFIX, NEXT.fetch_add(1, Ordering::Relaxed))
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let count = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!(
+        "{:016x}{:016x}",
+        KEY.hash_one((count, 0)),
+        KEY.hash_one((count, 1))
+    )
 }
 
 fn headers_too_large(headers: &HeaderMap) -> bool {
@@ -216,6 +223,17 @@ fn allow_origin(app: &App, origin: Option<&HeaderValue>, headers: &mut HeaderMap
 mod tests {
     use super::*;
     use http_body_util::BodyExt as _;
+    use std::collections::HashSet;
+
+    #[test]
+    fn a_new_request_id_tells_nothing_of_how_many_there_were() {
+        let ids: Vec<u128> = (0..1_000)
+            .map(|_| u128::from_str_radix(&new_request_id(), 16).unwrap())
+            .collect();
+        let steps: HashSet<u128> = ids.windows(2).map(|two| two[1].wrapping_sub(two[0])).collect();
+        assert_eq!(steps.len(), 999);
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 1_000);
+    }
 
     #[tokio::test]
     async fn what_a_panic_said_is_for_the_log_alone() {

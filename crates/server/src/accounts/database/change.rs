@@ -66,25 +66,33 @@ impl<'a> Change<'a> {
         master: &MasterKey,
     ) -> Result<CreatedKey, Error> {
         let CreatedKey { info, key } = made;
+        // No key is ever removed, so the next number was never given.
+        let last: i64 = self.transaction.query_row(
+            "SELECT coalesce(max(id), 0) FROM key WHERE org = ?",
+            [org.0],
+            |row| row.get(0),
+        )?;
+        let id = KeyId(number(last + 1)?);
+        let sealed = match info.kind {
+            KeyKind::Secret => Some(master.seal(org, id, key.as_str())?),
+            KeyKind::Publishable => None,
+        };
         self.transaction.execute(
-            "INSERT INTO key (org, kind, name, scopes, last4, digest, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO key (org, id, kind, name, scopes, last4, digest, sealed, created_at, expires_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 org.0,
+                id.0,
                 info.kind.as_str(),
                 info.name,
                 info.scopes.to_string(),
                 info.last4,
                 key.digest(),
+                sealed,
                 info.created_at.0,
                 info.expires_at.map(|at| at.0)
             ],
         )?;
-        let id = KeyId(number(self.transaction.last_insert_rowid())?);
-        if info.kind == KeyKind::Secret {
-            let sealed = master.seal(org, id, key.as_str())?;
-            self.transaction
-                .execute("UPDATE key SET sealed = ? WHERE id = ?", params![sealed, id.0])?;
-        }
         let detail = json!({
             "kind": info.kind.as_str(),
             "scopes": info.scopes.to_string(),
@@ -99,8 +107,8 @@ impl<'a> Change<'a> {
 
     pub(in crate::accounts) fn revoke_key(&self, org: OrgId, id: KeyId) -> Result<(), Error> {
         self.transaction.execute(
-            "UPDATE key SET revoked_at = ? WHERE id = ?",
-            params![self.now.0, id.0],
+            "UPDATE key SET revoked_at = ? WHERE org = ? AND id = ?",
+            params![self.now.0, org.0, id.0],
         )?;
         self.audit(org, "key.revoke", Some(id), &Value::Null)
     }
