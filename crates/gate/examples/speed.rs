@@ -50,7 +50,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 const SETS: &str = r#"
+[set.default]
+budget_ms = 60_000 # a busy machine may take its time
+gates = ["filesystem", "pii", "content"]
 [set.rtb]
+budget_ms = 60_000
 gates = ["rtb.tmax-guard", "rtb.impid-match", "rtb.adomain-verify", "rtb.bid-sanity", "rtb.audience-safety",
          "rtb.bcat-compliance"]
 "#;

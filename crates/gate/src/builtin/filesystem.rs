@@ -18,7 +18,7 @@ impl Filesystem {
         Detector::SensitivePath,
     ];
 
-    /// Looks for these, all of [`Detector::OF_COMMAND_LINES`] or [`Detector::Argv`].
+    /// Looks for these: any that are about commands and paths, and [`Detector::Argv`].
     #[must_use]
     pub fn new(detectors: Detectors) -> Self {
         text::prepare_commands(); // so that the first output does not wait for that
