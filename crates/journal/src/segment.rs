@@ -12,6 +12,7 @@ use crate::disk::{Disk, File, parent};
 use crate::error::{Damage, Error};
 use crate::frame::FrameRef;
 use crate::header::{HEADER_BYTES, Header};
+use crate::name;
 use crate::record::{self, RECORD_HEADER_BYTES};
 use crate::rewrite::Rewrite;
 use crate::scan::Reader;
@@ -199,12 +200,36 @@ impl Segment {
                 file: self.path.to_path_buf(),
             });
         }
+        // One that a rewrite could not remove would be taken for the segment once this one is gone.
+        self.remove_older()?;
         self.inner
             .disk
             .remove(&self.path)
             .map_err(Error::io("remove", &self.path))?;
         let dir = parent(&self.path);
         self.inner.disk.sync_dir(dir).map_err(Error::io("sync", dir))
+    }
+
+    /// Removes what is left of older generations, durably: nothing, unless a rewrite could not remove the one that
+    /// it replaced.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn remove_older(&self) -> Result<(), Error> {
+        let (disk, dir) = (&self.inner.disk, parent(&self.path));
+        let names = disk.list(dir).map_err(Error::io("list", dir))?;
+        let is_older = |name: &&String| {
+            name::parse(name)
+                .is_some_and(|(number, generation)| number == self.number && generation < self.generation)
+        };
+        let older: Vec<_> = names.iter().filter(is_older).map(|name| dir.join(name)).collect();
+        if older.is_empty() {
+            return Ok(());
+        }
+        for path in &older {
+            disk.remove(path).map_err(Error::io("remove", path))?;
+        }
+        disk.sync_dir(dir).map_err(Error::io("sync", dir))
     }
 
     pub(crate) fn disk(&self) -> &Arc<dyn Disk> {

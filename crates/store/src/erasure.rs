@@ -72,7 +72,31 @@ pub(crate) fn step(shared: &Shared) -> Result<Step, Error> {
             return Ok(Step::More);
         }
     }
+    remove_leftovers(shared, last)?;
     finish(shared, &erasures)
+}
+
+/// Removes what failed attempts and replaced generations of the segments before this one left behind.
+fn remove_leftovers(shared: &Shared, before: u64) -> Result<(), Error> {
+    let (handles, indexes) = {
+        let published = shared.published.read();
+        (published.segments.handles(), published.segments.index_names())
+    };
+    for (segment, _) in handles.iter().filter(|(segment, _)| segment.number < before) {
+        segment.remove_older()?;
+    }
+    let io = |source| Error::Io {
+        path: shared.dir.clone(),
+        source,
+    };
+    let number = |name: &str| name.split_once('-').and_then(|(number, _)| number.parse().ok());
+    for name in shared.disk.list(&shared.dir).map_err(io)? {
+        let is_stale = name.ends_with(".tmp") || (name.ends_with(".idx") && !indexes.contains(&name));
+        if is_stale && number(&name).is_some_and(|number: u64| number < before) {
+            shared.disk.remove(&shared.dir.join(&name)).map_err(io)?;
+        }
+    }
+    shared.disk.sync_dir(&shared.dir).map_err(io)
 }
 
 /// All segments are rid of these agents: so are the derived files, then nothing is pending any more.

@@ -389,6 +389,25 @@ fn a_crash_at_every_operation_of_an_erasure_leaves_it_to_be_finished_or_never_as
     }
 }
 
+#[test]
+fn an_erasure_is_not_answered_while_a_failing_disk_keeps_some_of_it() {
+    let disk = SimDisk::new(0);
+    work(&disk);
+    let operations = disk.operations();
+    for at in 1..=operations {
+        let disk = SimDisk::new(at);
+        disk.fail_nth(at, Fault::Error);
+        let (_, erased) = work(&disk);
+        if erased == Some(Ok(())) {
+            for batch in 0..4 {
+                let id = format!("doomed-id-{batch}-1");
+                let left = files_with(&disk, Path::new("/data"), id.as_bytes());
+                assert_eq!(left, [""; 0], "an error of operation {at} of {operations}");
+            }
+        }
+    }
+}
+
 fn ids_of_doomed(batches: std::ops::Range<usize>) -> impl Iterator<Item = String> {
     let ids = batches.flat_map(ids);
     ids.filter(|id| id.starts_with("doomed"))

@@ -396,7 +396,8 @@ fn nothing_is_lost_doubled_or_changed_whatever_happens_to_the_disk() {
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    for seed in [3, 4, 5, 6] {
+    // 5058: an old generation that could not be removed outlived the new one.
+    for seed in [3, 4, 5, 5_058] {
         assert_eq!(Run::new(seed).run(), Run::new(seed).run(), "seed {seed}");
     }
 }
