@@ -81,14 +81,13 @@ mod tests {
 
     #[test]
     fn this_process_is_known_to_the_kernel() {
-        let started = std::time::Instant::now();
-        let mut sum = 0u64;
-        while started.elapsed() < Duration::from_millis(60) {
-            sum = sum.wrapping_mul(3).wrapping_add(1);
+        let this = std::process::id();
+        let (before, started) = (used(this).unwrap(), std::time::Instant::now());
+        // A busy machine gives little time at once, but some in the end.
+        while used(this).unwrap() < before + Duration::from_millis(20) {
+            assert!(started.elapsed() < Duration::from_secs(30));
         }
-        assert!(std::hint::black_box(sum) > 0);
-        assert!(used(std::process::id()).unwrap() >= Duration::from_millis(20));
-        assert!(anonymous_bytes(std::process::id()).unwrap() > 100_000);
+        assert!(anonymous_bytes(this).unwrap() > 100_000);
         let cores = allowed().unwrap();
         assert_eq!(cores.to_string().parse::<Cores>().unwrap(), cores);
     }
