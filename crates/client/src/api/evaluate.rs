@@ -115,9 +115,12 @@ pub struct GateOutcome {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Whether it was not run.
+    /// Whether it does not count: it had nothing to judge, was not run, or only watches.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
+    /// Whether it only watches.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
     /// More, as the gate tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,

@@ -1,7 +1,9 @@
 //! The Rust client against the real program: every typed call, and what it says when one fails.
 
 use crate::kit::Server;
-use repute_client::{AgentsOrder, ApiError, Client, Event, EventFilter, Gate, State, Status, Telemetry};
+use repute_client::{
+    AgentsOrder, ApiError, Client, Evaluate, Event, EventFilter, Gate, State, Status, Telemetry,
+};
 use rustix::process::Signal;
 use std::time::Duration;
 
@@ -216,5 +218,38 @@ fn agents_beyond_the_limit_are_refused_and_the_others_arrive() {
         (books.delivered, &books.refused["agent_limit"]),
         (2, &1),
         "{books:?}"
+    );
+}
+
+#[test]
+fn an_output_is_judged_recorded_and_counted_once() {
+    let server = Server::start(&[]);
+    let client = client(&server);
+    let letter = Evaluate::new("support-1", "write to jane@corp.example")
+        .tool("send_mail")
+        .latency(Duration::from_millis(420));
+    let verdict = client.evaluate(&letter).unwrap();
+    let failed: Vec<_> = verdict.gates.iter().filter(|gate| !gate.passed).collect();
+    assert_eq!(
+        failed
+            .iter()
+            .map(|gate| (gate.name.as_str(), gate.reason.as_deref()))
+            .collect::<Vec<_>>(),
+        [("pii", Some("email address detected in output"))]
+    );
+    assert_eq!((verdict.passed, verdict.duplicate), (false, false));
+    assert_eq!(verdict.reputation.eval_count, 1);
+    let again = client
+        .evaluate(&letter.evaluation_id(verdict.evaluation_id.as_str()))
+        .unwrap();
+    assert_eq!((again.duplicate, again.reputation.eval_count), (true, 1));
+    let events: Vec<_> = client
+        .events(EventFilter::of_agent("support-1"))
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(events.len(), 1);
+    assert_eq!(
+        events[0].evaluation_id.as_deref(),
+        Some(verdict.evaluation_id.as_str())
     );
 }

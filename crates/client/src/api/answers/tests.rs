@@ -29,9 +29,10 @@ fn example(description: &Value, schema: &Value, whole: bool) -> Value {
         Some(&"boolean") => json!(true),
         Some(&"array") => json!([example(description, &schema["items"], whole)]),
         Some(&"object") => {
-            let required = schema["required"].as_array().unwrap();
-            let fields = schema["properties"].as_object().unwrap().iter();
-            let wanted = fields.filter(|(name, _)| whole || required.contains(&json!(name)));
+            let required = schema["required"].as_array().into_iter().flatten();
+            let required: Vec<_> = required.filter_map(Value::as_str).collect();
+            let fields = schema["properties"].as_object().into_iter().flatten();
+            let wanted = fields.filter(|(name, _)| whole || required.contains(&name.as_str()));
             let examples = wanted.map(|(name, schema)| (name.clone(), example(description, schema, whole)));
             Value::Object(examples.collect::<Map<_, _>>())
         }
@@ -64,6 +65,7 @@ fn every_answer_is_read_as_the_server_describes_it() {
     check::<AgentsPage>("AgentsPage", &[]);
     check::<Registration>("Registration", &[]);
     check::<Whoami>("Whoami", &[]);
+    check::<crate::Evaluation>("EvaluateAnswer", &[]);
     check::<Detail>("Invalid", &[]);
     check::<crate::Gate>("IngestGate", &[]);
     check::<crate::Event>("IngestEvent", &[]);
