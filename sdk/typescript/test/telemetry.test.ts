@@ -126,6 +126,19 @@ test("a flush does not wait for what is tracked after it", async (t) => {
   assert.equal(telemetry.books().requests, 1);
 });
 
+test("what is dropped after a flush began is not the flush's", async (t) => {
+  const settings = { maxBuffer: 2, whenFull: "drop_oldest", requestTimeoutMs: 300, retryBaseMs: 0 } as const;
+  const [telemetry] = await against(t, ["silence", { status: 202 }], { ...settings, flushIntervalMs: 3_600_000 });
+  telemetry.track(verdict());
+  const flushed = telemetry.flush();
+  await until(() => telemetry.books().requests === 1, () => telemetry.books());
+  telemetry.track(verdict());
+  telemetry.track(verdict());
+  assert.deepEqual(telemetry.books().dropped, { full: 1 });
+  assert.equal(await flushed, true);
+  assert.equal(telemetry.books().delivered, 1);
+});
+
 test("a paused client ends a flush at once", async (t) => {
   const [telemetry] = await against(t, [{ status: 401 }]);
   const startedMs = performance.now();
