@@ -172,6 +172,20 @@ test("what does not fit at all is dropped", async (t) => {
   assert.deepEqual(place.names(), []);
 });
 
+test("no file goes for what would not fit even then", async (t) => {
+  const place = new Place(t);
+  const server = await place.server(down);
+  const telemetry = place.client(server.url, { maxSpoolBytes: 1_000, maxAgeMs: 50, flushAt: 1 });
+  telemetry.track(verdict({ tool: "kept" }));
+  await until(() => place.files().length === 1, () => telemetry.books());
+  for (let at = 0; at < 10; at += 1) {
+    telemetry.track(verdict());
+  }
+  await until(() => telemetry.books().dropped.spool_full === 10, () => telemetry.books());
+  assert.equal(telemetry.books().waiting, 1);
+  assert.match(place.lines()[0] ?? "", /"tool":"kept"/);
+});
+
 test("the files of a process that lives are left alone", async (t) => {
   const place = new Place(t);
   const server = await place.server(down);
@@ -194,12 +208,14 @@ test("the files of a dead process are taken over, by one of those who try", asyn
   writeFileSync(join(place.dir, `${name.split("-")[1]}.lock`), JSON.stringify({ pid: dead, started: "1" }));
   writeFileSync(join(place.dir, name.replace(/-\d+\.jsonl$/, "-7.jsonl.tmp")), "half of a line");
   const server = await place.server(taken);
-  const clients = [1, 2, 3].map(() => place.client(server.url));
+  const warnings: string[] = [];
+  const clients = [1, 2, 3].map(() => place.client(server.url, { onWarning: (text) => warnings.push(text) }));
   const books = (): ReturnType<ReputeTelemetry["books"]>[] => clients.map((client) => client.books());
   await until(() => books().reduce((total, { delivered }) => total + delivered, 0) === 300, books);
   await sleep(50);
   assert.equal(books().reduce((total, { recovered }) => total + recovered, 0), 300);
   assert.ok(books().every(balance));
+  assert.deepEqual(warnings, []);
   await until(() => place.names().length === 3, () => place.names());
   assert.ok(place.names().every((left) => left.endsWith(".lock")), "the locks of the three are all that is left");
 });
