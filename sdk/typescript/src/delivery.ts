@@ -385,7 +385,8 @@ export class Delivery {
       this.#drop(held, reason);
     } else {
       this.#settle(held, false);
-      void this.#spool.put(held.map(({ event }) => event)).catch(() => {});
+      // What is on disk may come back at once, if the server answers.
+      void this.#spool.put(held.map(({ event }) => event)).then(() => this.nudge(), () => {});
     }
   }
 

@@ -72,14 +72,14 @@ test("a program that goes on after all begins anew", async (t) => {
   const server = await Scripted.start(["silence", { status: 202 }]);
   t.after(() => server.stop());
   const { said } = await run(server.url, `
-    const telemetry = new ReputeTelemetry({ shutdownTimeoutMs: 100 });
+    const telemetry = new ReputeTelemetry({ shutdownTimeoutMs: 1_500 });
     telemetry.track(verdict);
     process.once("beforeExit", () => setTimeout(async () => {
       telemetry.track(verdict);
       const delivered = await telemetry.flush();
       const { requests, retries, dropped } = telemetry.books();
       console.log(JSON.stringify({ delivered, requests, retries, dropped }));
-    }, 300));
+    }, 2_500));
   `);
   assert.deepEqual(JSON.parse(said), { delivered: true, requests: 2, retries: 0, dropped: { shutdown: 1 } });
 });
