@@ -53,8 +53,8 @@ impl Client {
         let mark = self.mark;
         format!(
             r#"{{"agent_id":"{mark}-{a}","tool":"{mark}-tool-{b}","passed":{},"gates":[{{"name":"{mark}-gate","passed":{},"latency_ms":1,"reason":"{mark}-reason"}}],"total_latency_ms":{b},"timestamp":"2020-01-01T00:00:{a}{b}Z","evaluation_id":"{mark}-{b}"}}"#,
-            b % 2 == 0,
-            b % 2 == 0
+            b.is_multiple_of(2),
+            b.is_multiple_of(2)
         )
     }
 
