@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// One request: which, and two numbers that it is made of.
 type Ask = (u8, u8, u8);
 /// How many kinds of requests [`Client::ask`] knows.
-const KINDS: u8 = 27;
+const KINDS: u8 = 28;
 /// What only other organisations send in the comparison, since its latency is the machine's.
 const EVALUATE: u8 = KINDS;
 
@@ -23,6 +23,7 @@ const ROUTES: &[&str] = &[
     "/v1/evaluate",
     "/v1/events",
     "/v1/events/{id}",
+    "/v1/gates",
     "/v1/ingest",
     "/v1/keys",
     "/v1/keys/{id}",
@@ -118,6 +119,7 @@ impl Client {
             24 => get(format!("/v1/{mark}")),
             25 => self.go_on("/v1/events?limit=2"),
             26 => self.go_on("/v1/agents?order=agent_id&include=reputation&limit=2"),
+            27 => get("/v1/gates".to_owned()),
             _ => post(
                 "/v1/evaluate",
                 format!(r#"{{"agent_id":"{mark}-{a}","output":"{mark}","evaluation_id":"{mark}-{b}"}}"#),
