@@ -1,6 +1,7 @@
 //! All scenarios on one page.
 
 mod disk;
+mod evaluate;
 mod half;
 mod ingest;
 mod memory;
@@ -42,6 +43,11 @@ const SCENARIOS: &[Scenario] = &[
         "half",
         "latency at half of the full load against the disk's own",
         half::run,
+    ),
+    scenario(
+        "evaluate",
+        "gates run by the server, against an ingest of one event",
+        evaluate::run,
     ),
     scenario("late", "times spread over 5 s", unusual::late),
     scenario("repeat", "every batch twice", unusual::repeat),

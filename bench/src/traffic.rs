@@ -1,5 +1,6 @@
 //! What is sent and how an answer is checked, apart from how it is sent.
 
+pub(crate) mod evaluate;
 pub(crate) mod ingest;
 pub(crate) mod nats;
 pub(crate) mod postgres;
