@@ -137,7 +137,7 @@ fn look_up(shared: &Shared, work: &mut Work, doubts: &[usize]) -> Result<(), Err
         };
         if let Some(sent) = question.sent_at {
             is_repeat |= holds(
-                &reader.at_time(sent)?,
+                &reader.at_time(sent, evaluation_id)?,
                 |row| row.evaluation.sent_at == Some(sent),
                 evaluation_id,
             );
@@ -145,7 +145,7 @@ fn look_up(shared: &Shared, work: &mut Work, doubts: &[usize]) -> Result<(), Err
         }
         if let Some(made) = made_at(evaluation_id) {
             let is_made = |row: &StoredEvent| row.source == Source::EvaluateMadeId;
-            is_repeat |= holds(&reader.at_time(made)?, is_made, evaluation_id);
+            is_repeat |= holds(&reader.at_time(made, evaluation_id)?, is_made, evaluation_id);
         }
         if !is_repeat && seen.facts.last_aside > 0 {
             if !arrivals.contains_key(&no) {

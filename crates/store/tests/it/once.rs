@@ -231,3 +231,22 @@ fn repeats_are_known_after_a_restart() {
         6
     );
 }
+
+#[test]
+fn repeats_are_told_from_thousands_of_events_of_one_time() {
+    let mut lab = Lab::new();
+    let ids: Vec<String> = (0..3_000).map(|i| format!("one-time-{i}")).collect();
+    let send = |lab: &Lab, ids: &[String]| {
+        let events: Vec<_> = ids.iter().map(|id| event("a", Some(id), Some(NOW))).collect();
+        lab.send(&events).duplicates
+    };
+    for chunk in ids.chunks(100) {
+        assert_eq!(send(&lab, chunk), 0);
+    }
+    assert_eq!(send(&lab, &ids[..100]), 100, "from the open segment");
+    lab.restart();
+    assert_eq!(send(&lab, &ids[1_500..1_600]), 100, "from a sealed one");
+    let new: Vec<String> = (0..100).map(|i| format!("another-{i}")).collect();
+    assert_eq!(send(&lab, &new), 0);
+    assert_eq!(lab.all(ORG).len(), 3_100);
+}
