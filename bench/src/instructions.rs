@@ -4,14 +4,19 @@
 use crate::body::{Age, Body, Fresh, Shape};
 use crate::random::Random;
 use crate::report::{Cell, Table};
+use crate::traffic::evaluate;
 use anyhow::{Context as _, Result, bail};
+use gate::Context;
+use gate::config::Config;
 use journal::OsDisk;
+use json::Document;
 use reputation::Micros;
 use serde_json::{Map, Value, json};
 use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, mpsc};
+use std::time::Instant;
 use store::{EventQuery, KeyId, Options, OrgId, Source, Start, Store, Submission, Unobserved};
 
 /// The argument that makes this program the case that is counted.
@@ -23,19 +28,23 @@ const BEGIN: Micros = Micros(1_767_225_600_000_000);
 /// A count that differs less says nothing: hash seeds and waiting threads differ from run to run.
 const NOISE_PERCENT: f64 = 3.0;
 
-const STEPS: [(&str, &str); 4] = [
+const STEPS: [(&str, &str); 5] = [
     ("refresh", "make a body fresh (the bench's own)"),
     ("parse", "read a body of 100 events"),
     ("take", "copy, count, encode, publish it"),
     ("query", "the newest 50 events of an agent"),
+    (
+        "judge",
+        "read an output of 2 KB and run the default gates over it",
+    ),
 ];
 
 /// The counts, against those that are checked in; `record` takes them over.
 pub(crate) fn report(record: bool) -> Result<Table> {
-    let [refresh, parse, take, query] = STEPS.map(|(step, _)| count(step));
+    let [refresh, parse, take, query, judge] = STEPS.map(|(step, _)| count(step));
     let (refresh, parse, take) = (refresh?, parse?, take?);
     // Each of these runs includes the one before.
-    let counts = [refresh, parse - refresh, take - parse, query?];
+    let counts = [refresh, parse - refresh, take - parse, query?, judge?];
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("instructions.json");
     let known: Map<String, Value> = match std::fs::read(&file) {
         Ok(bytes) => serde_json::from_slice(&bytes)?,
@@ -93,6 +102,9 @@ fn count(step: &str) -> Result<f64> {
 /// What is counted.
 pub(crate) fn case(step: &str, rounds: u64) -> Result<()> {
     let mut random = Random::new(7);
+    if step == "judge" {
+        return judge(&mut random, rounds);
+    }
     let mut bodies: Vec<Body> = (0..POOL).map(|_| Body::new(Shape::USUAL, &mut random)).collect();
     let mut fresh = Fresh::new(random);
     let dir = std::env::temp_dir().join(format!("bench-case-{}", std::process::id()));
@@ -146,6 +158,28 @@ fn take(store: &Store, evaluations: &[reputation::Evaluation<'_>]) -> Result<()>
         .recv()?
         .map(drop)
         .map_err(|refused| anyhow::anyhow!("{refused:?}"))
+}
+
+fn judge(random: &mut Random, rounds: u64) -> Result<()> {
+    let config = Config::compatible();
+    let outputs: Vec<String> = (0..POOL)
+        .map(|_| format!("\"{}\"", evaluate::output(random)))
+        .collect();
+    for round in 0..rounds as usize {
+        let output = Document::parse(outputs[round % POOL].as_bytes())
+            .map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let engine = &config.set_for("default", "agent").engine;
+        black_box(engine.run(&Context {
+            agent_id: "agent",
+            tool: None,
+            input: None,
+            output: &output,
+            latency_ms: None,
+            tmax_ms: None,
+            started_at: Instant::now(),
+        }));
+    }
+    Ok(())
 }
 
 fn query(store: &Store, rounds: u64) -> Result<()> {

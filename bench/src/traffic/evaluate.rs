@@ -49,12 +49,7 @@ impl Evaluate {
     pub(crate) fn new(keys: &Keys) -> Self {
         let mut random = Random::fresh();
         let mut request = || {
-            let mut output = String::with_capacity(OUTPUT_BYTES + 16);
-            while output.len() < OUTPUT_BYTES {
-                let word: &&str = random.pick(WORDS);
-                output.push_str(word);
-                output.push(' ');
-            }
+            let output = output(&mut random);
             let agent = random.below(AGENTS);
             let body = format!(
                 r#"{{"agent_id":"agent-{agent}","tool":"reply","output":"{output}","latency_ms":420}}"#
@@ -71,6 +66,17 @@ impl Evaluate {
             next: 0,
         }
     }
+}
+
+/// Prose that passes the default gates and needs no escape in JSON.
+pub(crate) fn output(random: &mut Random) -> String {
+    let mut output = String::with_capacity(OUTPUT_BYTES + 16);
+    while output.len() < OUTPUT_BYTES {
+        let word: &&str = random.pick(WORDS);
+        output.push_str(word);
+        output.push(' ');
+    }
+    output
 }
 
 impl Traffic for Evaluate {
