@@ -51,7 +51,8 @@ pub struct Options {
     pub retention_bytes: Option<u64>,
     /// How fast stored segments are read again to find damage, in bytes a second; 0 for not at all.
     pub scrub_bytes_per_second: u64,
-    /// How often it's looked whether something is to be done about stored segments.
+    /// How often it's looked whether something is to be done about stored segments; [`Duration::MAX`] for only when
+    /// [`Store::settle`] asks, as tests do that must not depend on time.
     pub upkeep_every: Duration,
     /// The time of receipt.
     pub clock: Clock,

@@ -51,12 +51,9 @@ impl Upkeep {
     /// Runs until it's told to end.
     pub(crate) fn run(mut self, shared: &Shared, jobs: &Receiver<Job>, closing: &AtomicBool) {
         loop {
-            let somebody_waits = !shared.waiting.lock().is_empty();
-            let pause = if somebody_waits {
-                SHORT
-            } else {
-                shared.options.upkeep_every
-            };
+            let every = shared.options.upkeep_every;
+            let somebody_waits = every < Duration::MAX && !shared.waiting.lock().is_empty();
+            let pause = if somebody_waits { SHORT } else { every };
             match jobs.recv_timeout(pause) {
                 Err(RecvTimeoutError::Timeout) => self.work(shared, closing),
                 Ok(Job::Settle(done)) => {
