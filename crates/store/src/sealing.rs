@@ -17,8 +17,6 @@ const MAX_UNSEALED: usize = 3;
 const MAX_WAITING_COPIES: usize = 4_096;
 /// Log bytes after which a small registry gets a new checkpoint.
 const CHECKPOINT_EVERY_BYTES: u64 = 48 << 20;
-/// How long to wait before a failed attempt is repeated.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// The background's inbox, and what writers must know of its backlog.
 pub(crate) struct Sealing {
@@ -104,10 +102,10 @@ impl Sealing {
     }
 
     /// Waits before another attempt; true if there should be none, since the store is closing.
-    fn wait_to_retry(&self) -> bool {
+    fn wait_to_retry(&self, pause: Duration) -> bool {
         let mut backlog = self.backlog.lock();
         if !backlog.closing {
-            self.changed.wait_for(&mut backlog, RETRY);
+            self.changed.wait_for(&mut backlog, pause);
         }
         backlog.closing
     }
@@ -232,7 +230,7 @@ impl Background {
                 }
                 Err(error) => shared.sealing.fail(&error),
             }
-            if shared.sealing.wait_to_retry() {
+            if shared.sealing.wait_to_retry(shared.options.journal.retry) {
                 return; // closing: the next start indexes it
             }
         }
