@@ -168,6 +168,6 @@ test("a hostile output costs a bounded time", async () => {
     }
     // Linear work takes some tens of milliseconds, quadratic work a minute.
     const { user, system } = process.cpuUsage(before);
-    assert.ok(user + system < 5_000_000, JSON.stringify(output).slice(0, 30));
+    assert.ok(user + system < 5_000_000, typeof output === "string" ? output.slice(0, 20) : "a deep array");
   }
 });
