@@ -51,6 +51,13 @@ fn nothing_acknowledged_is_lost_and_nothing_counts_twice_over_20_kills() {
         "{report}"
     );
     assert_eq!(left, 0, "a lab that went well leaves nothing");
+    let rounds = report["rounds"].as_array().unwrap().iter();
+    let mut restarts_ms: Vec<u64> = rounds
+        .map(|round| round["restart_ms"].as_u64().unwrap())
+        .collect();
+    restarts_ms.sort_unstable();
+    // Half of them, so that one moment of a busy machine fails nothing.
+    assert!(restarts_ms[10] < 2_000, "ready too late: {restarts_ms:?}");
 }
 
 #[test]
