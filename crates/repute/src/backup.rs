@@ -38,7 +38,7 @@ pub(crate) fn backup(arguments: &BackupArguments) -> Result<()> {
     arguments.place.check()?;
     let disk: Arc<dyn Disk> = Arc::new(OsDisk);
     // Before the log is looked at, so that what is acknowledged until now is in it.
-    let taken_at = (store::system_clock())();
+    let taken_at = store::now();
     let target = &arguments.target;
     disk.create_dir_all(target)
         .with_context(|| format!("cannot make {}", target.display()))?;

@@ -33,7 +33,7 @@ pub(crate) fn greet(accounts: &Accounts, secrets: &Secrets, dir: &Path, address:
         journal::write_atomically(&OsDisk, &path, text.as_bytes())
             .with_context(|| format!("cannot write the first keys to {}", path.display()))?;
     }
-    let now = (store::system_clock())();
+    let now = store::now();
     let keys = vec![publishable, secret];
     accounts.create_org_with_keys(ORGANISATION, OrgSettings::default(), keys, now, Actor::Operator)?;
     if shown.is_empty() {
@@ -63,7 +63,7 @@ fn given_or_made(given: &Option<Key>, kind: KeyKind) -> Result<(NewKey, Option<K
 }
 
 fn warn_of_useless(accounts: &Accounts, secrets: &Secrets) {
-    let now = (store::system_clock())();
+    let now = store::now();
     let given = [
         ("REPUTE_BOOTSTRAP_PUBLISHABLE_KEY", &secrets.bootstrap_publishable),
         ("REPUTE_BOOTSTRAP_SECRET_KEY", &secrets.bootstrap_secret),

@@ -65,7 +65,7 @@ async fn prune_ledger(ledger: Arc<Ledger>, store: Arc<Store>) {
         sleep(PRUNE_EVERY).await;
         let (ledger, store) = (Arc::clone(&ledger), Arc::clone(&store));
         let pruned = spawn_blocking(move || {
-            let now = (store::system_clock())();
+            let now = store::now();
             ledger.prune(now, store.oldest_receipt())
         });
         if let Ok(Err(error)) = pruned.await {

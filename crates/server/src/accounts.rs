@@ -118,7 +118,7 @@ impl Accounts {
     /// # Errors
     /// Where the name is taken or no name, or signatures are required, which no key could make yet.
     pub fn create_org(&self, name: &str, settings: OrgSettings, actor: Actor) -> Result<Org, Error> {
-        let now = (store::system_clock())();
+        let now = store::now();
         let (org, _) = self.create_org_with_keys(name, settings, Vec::new(), now, actor)?;
         Ok(org)
     }
@@ -181,7 +181,7 @@ impl Accounts {
     pub fn set_org(&self, id: OrgId, settings: OrgSettings, actor: Actor) -> Result<Org, Error> {
         let mut database = self.database.lock();
         let org = self.directory.read().org(id).cloned().ok_or(Error::UnknownOrg)?;
-        let now = (store::system_clock())();
+        let now = store::now();
         if settings.require_signature && !self.has_live_secret_key(id, now) {
             return Err(Error::NoSecretKey);
         }

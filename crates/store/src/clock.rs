@@ -7,13 +7,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Tells the time of day. Passed in, so that tests own it.
 pub type Clock = Arc<dyn Fn() -> Micros + Send + Sync>;
 
-/// The system's clock; a time before 1970 reads as 1970.
+/// The time of day by the system's clock; a time before 1970 reads as 1970.
+#[must_use]
+pub fn now() -> Micros {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)).min(Micros::MAX)
+}
+
+/// The system's clock.
 #[must_use]
 pub fn system_clock() -> Clock {
-    Arc::new(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)).min(Micros::MAX)
-    })
+    Arc::new(now)
 }
 
 /// A clock that small steps back do not turn back: receipts stay in order while an operator's clock is

@@ -46,7 +46,7 @@ mod upkeep;
 mod verify;
 
 pub use backup::{Backup, BackupFigures, adopt_backup, refuse_unfinished_backup};
-pub use clock::{Clock, system_clock};
+pub use clock::{Clock, now, system_clock};
 
 pub use error::{Error, NotKept, Refused};
 pub use export::export;

@@ -14,7 +14,7 @@ pub(super) fn execute(
     store: &dyn Fn() -> Result<Arc<Store>>,
     request: &Request,
 ) -> Result<Value> {
-    let now = (store::system_clock())();
+    let now = store::now();
     match request {
         Request::CreateOrg { name, changes } => {
             let settings = changed(&OrgSettings::default(), changes);

@@ -27,7 +27,7 @@ pub(super) struct Batch {
 impl Batch {
     /// The batch of this number, made now.
     fn new(number: u64) -> Self {
-        let now = (store::system_clock())();
+        let now = store::now();
         let mut body = String::from(r#"{"events":["#);
         for event in 0..EVENTS {
             let id = number * EVENTS + event;

@@ -60,7 +60,7 @@ impl Books {
     }
 
     fn count(&self, item: Item, count: u64) {
-        let now = (store::system_clock())();
+        let now = store::now();
         self.ledger.count(self.org, self.key, now, item, count);
     }
 }

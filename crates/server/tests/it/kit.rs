@@ -150,7 +150,7 @@ impl Lab {
     }
 
     pub(crate) fn now(&self) -> Micros {
-        (store::system_clock())()
+        store::now()
     }
 
     pub(crate) fn key(&self, kind: KeyKind, scopes: Scopes, expires_at: Option<Micros>) -> CreatedKey {

@@ -15,7 +15,7 @@ fn accounts(dir: &Path, keys: usize) -> Arc<Accounts> {
         expires_at: None,
         text: None,
     };
-    let now = (store::system_clock())();
+    let now = store::now();
     let keys = vec![new; keys];
     accounts
         .create_org_with_keys("acme", OrgSettings::default(), keys, now, Actor::Operator)
