@@ -7,6 +7,7 @@ mod budget;
 mod connection;
 mod error;
 mod guard;
+mod handover;
 mod observe;
 pub(crate) mod routes;
 mod signature;

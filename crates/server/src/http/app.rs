@@ -31,7 +31,7 @@ pub(crate) struct App {
     pub(crate) limits: RateLimits,
     pub(crate) budget: Budget,
     pub(crate) cursors: CursorKey,
-    pub(crate) large_bodies: Semaphore,
+    large_bodies: Semaphore,
     reads: Semaphore,
     draining: AtomicBool,
     started: Instant,
@@ -75,7 +75,7 @@ impl App {
 
     /// The time of day.
     pub(crate) fn now(&self) -> Micros {
-        (store::system_clock())()
+        store::now()
     }
 
     /// From now on the server only finishes what it has.
@@ -103,6 +103,21 @@ impl App {
             }
             Health::Poisoned(_) => Err(Refusal::OutcomeUnknown),
         }
+    }
+
+    /// Does what a large body asks for off the threads that serve connections.
+    pub(crate) async fn off_thread<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let _turn = self
+            .large_bodies
+            .acquire()
+            .await
+            .map_err(|_| Refusal::Overloaded)?;
+        let app = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || work(&app)).await;
+        done.map_err(|panic| Refusal::Internal(panic.to_string()))?
     }
 
     /// Reads the store on a thread that may wait for the disk.

@@ -3,6 +3,8 @@
 use super::app::App;
 use super::budget::Share;
 use super::error::Refusal;
+use super::signature;
+use crate::accounts::Principal;
 use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
@@ -24,19 +26,40 @@ pub(crate) struct Received {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Encoding {
+enum Encoding {
     Identity,
     Gzip,
     Zstd,
 }
 
-/// Reads the body as sent, of at most so many bytes.
-pub(crate) async fn receive(
-    app: &App,
+/// Reads a body of so many bytes at most, on the wire and decompressed.
+pub(crate) async fn read(
+    app: &Arc<App>,
     headers: &HeaderMap,
-    mut body: Body,
+    body: Body,
     limit: usize,
 ) -> Result<Received, Refusal> {
+    let received = receive(app, headers, body, limit).await?;
+    decode(app, encoding(headers)?, received, limit).await
+}
+
+/// The same, and whether a good signature came with it. It's checked over the bytes as sent, before anything is
+/// made of them.
+pub(crate) async fn read_signed(
+    app: &Arc<App>,
+    caller: &Principal,
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<(Received, bool), Refusal> {
+    let received = receive(app, headers, body, limit).await?;
+    let signed = signature::check(app, caller, headers, &received.bytes)?;
+    let received = decode(app, encoding(headers)?, received, limit).await?;
+    Ok((received, signed))
+}
+
+/// Reads the body as sent, of at most so many bytes.
+async fn receive(app: &App, headers: &HeaderMap, mut body: Body, limit: usize) -> Result<Received, Refusal> {
     let mut share = app.budget.share();
     let announced = headers
         .get(CONTENT_LENGTH)
@@ -82,7 +105,7 @@ pub(crate) async fn receive(
 }
 
 /// The body's encoding.
-pub(crate) fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
+fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     let mut values = headers.get_all(CONTENT_ENCODING).iter();
     let (first, second) = (values.next(), values.next());
     let Some(value) = first else {
@@ -98,7 +121,7 @@ pub(crate) fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
 }
 
 /// The body as meant. Decompresses on a thread of its own, since a small body may become a large one.
-pub(crate) async fn decode(
+async fn decode(
     app: &Arc<App>,
     encoding: Encoding,
     received: Received,

@@ -1,13 +1,12 @@
 //! `GET /v1/agents`, `POST /v1/agents` and `DELETE /v1/agents/{agent_id}`.
 
-use super::ingest::refusal;
 use crate::http::body;
 use crate::http::error::{Refusal, json};
 use crate::http::guard::Call;
+use crate::http::handover::hand_over;
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use store::AgentOrder;
-use tokio::sync::oneshot;
 use wire::AgentPlace;
 use wire::answers::{AgentEntry, AgentsPage, Registration};
 use wire::query::{AgentsOrder, AgentsParams, agent_id_of_segment, no_parameters};
@@ -69,24 +68,14 @@ pub(crate) async fn register(call: Call) -> Result<Response<Body>, Refusal> {
     app.writable()?;
     let (parts, body) = request.into_parts();
     no_parameters(parts.uri.query())?;
-    let received = body::receive(&app, &parts.headers, body, app.config.max_body_bytes).await?;
-    let encoding = body::encoding(&parts.headers)?;
-    let received = body::decode(&app, encoding, received, app.config.max_body_bytes).await?;
+    let received = body::read(&app, &parts.headers, body, app.config.max_body_bytes).await?;
     let agent_id = wire::registration(&received.bytes)?.into_owned();
-    let (answer, outcome) = oneshot::channel();
-    let reply = Box::new(move |outcome| drop(answer.send(outcome)));
-    app.store.register(
-        caller.org,
-        caller.key,
-        &agent_id,
-        app.max_agents(&caller.settings),
-        reply,
-    );
-    match outcome.await {
-        Ok(Ok(())) => Ok(json(StatusCode::CREATED, &Registration::new(agent_id))),
-        Ok(Err(refused)) => Err(refusal(refused, &[])),
-        Err(_) => Err(Refusal::Internal("the store gave no answer".to_owned())),
-    }
+    let (reply, registered) = hand_over();
+    let max_agents = app.max_agents(&caller.settings);
+    app.store
+        .register(caller.org, caller.key, &agent_id, max_agents, Box::new(reply));
+    registered.outcome(&[]).await?;
+    Ok(json(StatusCode::CREATED, &Registration::new(agent_id)))
 }
 
 /// Erases an agent for good; one that isn't known is gone already.
@@ -101,16 +90,11 @@ pub(crate) async fn erase(call: Call) -> Result<Response<Body>, Refusal> {
         .strip_prefix("/v1/agents/")
         .unwrap_or_default();
     let agent_id = agent_id_of_segment(segment)?;
-    let (answer, outcome) = oneshot::channel();
-    let reply = Box::new(move |outcome| drop(answer.send(outcome)));
-    app.store.erase(caller.org, Some(caller.key), &agent_id, reply);
-    match outcome.await {
-        Ok(Ok(())) => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            Ok(response)
-        }
-        Ok(Err(refused)) => Err(refusal(refused, &[])),
-        Err(_) => Err(Refusal::Internal("the store gave no answer".to_owned())),
-    }
+    let (reply, erased) = hand_over();
+    app.store
+        .erase(caller.org, Some(caller.key), &agent_id, Box::new(reply));
+    erased.outcome(&[]).await?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
 }

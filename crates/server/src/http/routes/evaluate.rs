@@ -1,13 +1,12 @@
 //! `POST /v1/evaluate`: runs the gates, records what they say, and answers it.
 
-use super::ingest::refusal;
 use crate::accounts::Principal;
 use crate::http::app::App;
 use crate::http::body::{self, Received};
 use crate::http::error::{Refusal, json};
 use crate::http::guard::Call;
+use crate::http::handover::{HandedOver, hand_over};
 use crate::http::observe::Began;
-use crate::http::signature;
 use crate::ledger::Fate;
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
@@ -17,8 +16,7 @@ use json::Document;
 use reputation::{Evaluation, GateResult, Micros};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use store::{Receipt, Refused, Source, Submission};
-use tokio::sync::oneshot;
+use store::{Receipt, Source, Submission};
 use wire::answers::{EvaluateAnswer, EvaluatedGate, EvaluatedReputation};
 use wire::query::no_parameters;
 use wire::{MAX_TOTAL_LATENCY_US, evaluate, evaluation_id};
@@ -30,7 +28,7 @@ const LARGE_BODY_BYTES: usize = 16 << 10;
 
 /// An evaluation handed to the store, and what the answer needs beside its receipt.
 struct Submitted {
-    receipt: oneshot::Receiver<Result<Receipt, Refused>>,
+    receipt: HandedOver<Receipt>,
     evaluation_id: String,
     passed: bool,
     gates: Vec<EvaluatedGate>,
@@ -48,14 +46,8 @@ pub(crate) async fn evaluate(call: Call) -> Result<Response<Body>, Refusal> {
         other => other,
     };
     let most = limit.saturating_add(ENVELOPE_BYTES);
-    let received = body::receive(&app, &parts.headers, body, most)
-        .await
-        .map_err(too_large)?;
-    let signed = signature::check(&app, &caller, &parts.headers, &received.bytes)?;
-    let encoding = body::encoding(&parts.headers)?;
-    let received = body::decode(&app, encoding, received, most)
-        .await
-        .map_err(too_large)?;
+    let read = body::read_signed(&app, &caller, &parts.headers, body, most).await;
+    let (received, signed) = read.map_err(too_large)?;
     let began = parts
         .extensions
         .get::<Began>()
@@ -70,12 +62,9 @@ pub(crate) async fn evaluate(call: Call) -> Result<Response<Body>, Refusal> {
     let submitted = if is_quick {
         job.run(&app, &received)?
     } else {
-        off_thread(&app, job, received).await?
+        app.off_thread(move |app| job.run(app, &received)).await?
     };
-    // From here on the store answers whether or not the client still listens.
-    let outcome = submitted.receipt.await;
-    let receipt = outcome.map_err(|_| Refusal::Internal("the store gave no answer".to_owned()))?;
-    let receipt = receipt.map_err(|refused| refusal(refused, &[0]))?;
+    let receipt = submitted.receipt.outcome(&[0]).await?;
     let summary = receipt.updates.first().map(|update| update.summary);
     let body = EvaluateAnswer {
         evaluation_id: submitted.evaluation_id,
@@ -86,19 +75,6 @@ pub(crate) async fn evaluate(call: Call) -> Result<Response<Body>, Refusal> {
         duplicate: receipt.duplicates > 0,
     };
     Ok(json(StatusCode::OK, &body))
-}
-
-async fn off_thread(app: &Arc<App>, job: Job, received: Received) -> Result<Submitted, Refusal> {
-    let _turn = app
-        .large_bodies
-        .acquire()
-        .await
-        .map_err(|_| Refusal::Overloaded)?;
-    let app = Arc::clone(app);
-    let submitted = tokio::task::spawn_blocking(move || job.run(&app, &received));
-    submitted
-        .await
-        .map_err(|panic| Refusal::Internal(panic.to_string()))?
 }
 
 /// What is known before the body is read.
@@ -160,7 +136,7 @@ impl Job {
             evaluation_id: Some(id.as_str().into()),
             agent_latency_us: request.latency.map(|latency| latency.us),
         };
-        let (answer, receipt) = oneshot::channel();
+        let (answer, receipt) = hand_over();
         let submission = Submission {
             org: self.caller.org,
             key: self.caller.key,
@@ -172,7 +148,7 @@ impl Job {
         };
         let reply = move |outcome| {
             books.settled(&outcome, 1, 0); // also where the client has gone
-            drop(answer.send(outcome));
+            answer(outcome);
         };
         app.store.submit(&submission, Box::new(reply));
         Ok(Submitted {

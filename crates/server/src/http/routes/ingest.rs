@@ -5,13 +5,11 @@ use crate::http::app::App;
 use crate::http::body::{self, Received};
 use crate::http::error::{Refusal, json};
 use crate::http::guard::Call;
-use crate::http::signature;
+use crate::http::handover::{HandedOver, hand_over};
 use crate::ledger::Fate;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
-use std::sync::Arc;
-use store::{NotKept, Receipt, Refused, Source, Submission};
-use tokio::sync::oneshot;
+use store::{Receipt, Source, Submission};
 use wire::answers::{IngestAnswer, ReputationUpdate};
 use wire::query::no_parameters;
 use wire::{Invalid, ingest};
@@ -23,7 +21,7 @@ const PREFERENCE_APPLIED: &str = "preference-applied";
 
 /// A batch handed to the store, and what the answer needs beside its receipt.
 struct Submitted {
-    receipt: oneshot::Receiver<Result<Receipt, Refused>>,
+    receipt: HandedOver<Receipt>,
     /// The original index of each event that was handed over.
     positions: Vec<usize>,
     invalid: Vec<Invalid>,
@@ -37,19 +35,14 @@ pub(crate) async fn ingest(call: Call) -> Result<Response<Body>, Refusal> {
     no_parameters(parts.uri.query())?;
     let lenient = is_lenient(&parts.headers);
     let limit = app.config.max_body_bytes;
-    let received = body::receive(&app, &parts.headers, body, limit).await?;
-    let signed = signature::check(&app, &caller, &parts.headers, &received.bytes)?;
-    let encoding = body::encoding(&parts.headers)?;
-    let received = body::decode(&app, encoding, received, limit).await?;
+    let (received, signed) = body::read_signed(&app, &caller, &parts.headers, body, limit).await?;
     let submitted = if received.bytes.len() <= LARGE_BODY_BYTES {
         submit(&app, &caller, &received, signed, lenient)?
     } else {
-        submit_large(&app, caller, received, signed, lenient).await?
+        let submit = move |app: &App| submit(app, &caller, &received, signed, lenient);
+        app.off_thread(submit).await?
     };
-    // From here on the store answers whether or not the client still listens.
-    let outcome = submitted.receipt.await;
-    let receipt = outcome.map_err(|_| Refusal::Internal("the store gave no answer".to_owned()))?;
-    let receipt = receipt.map_err(|refused| refusal(refused, &submitted.positions))?;
+    let receipt = submitted.receipt.outcome(&submitted.positions).await?;
     Ok(answer(
         receipt,
         &submitted.positions,
@@ -88,7 +81,7 @@ fn submit(
         return Err(Refusal::Invalid(parsed.invalid));
     }
     let max_agents = app.max_agents(&caller.settings);
-    let (answer, receipt) = oneshot::channel();
+    let (answer, receipt) = hand_over();
     let submission = Submission {
         org: caller.org,
         key: caller.key,
@@ -101,7 +94,7 @@ fn submit(
     let (valid, invalid) = (parsed.evaluations.len(), parsed.invalid.len());
     let reply = move |outcome| {
         books.settled(&outcome, valid, invalid); // also where the client has gone
-        drop(answer.send(outcome));
+        answer(outcome);
     };
     app.store.submit(&submission, Box::new(reply));
     Ok(Submitted {
@@ -110,45 +103,6 @@ fn submit(
         invalid: parsed.invalid,
         max_agents,
     })
-}
-
-async fn submit_large(
-    app: &Arc<App>,
-    caller: Principal,
-    received: Received,
-    signed: bool,
-    lenient: bool,
-) -> Result<Submitted, Refusal> {
-    let _turn = app
-        .large_bodies
-        .acquire()
-        .await
-        .map_err(|_| Refusal::Overloaded)?;
-    let app = Arc::clone(app);
-    let submitted = tokio::task::spawn_blocking(move || submit(&app, &caller, &received, signed, lenient));
-    submitted
-        .await
-        .map_err(|panic| Refusal::Internal(panic.to_string()))?
-}
-
-/// What the store refuses, as the client is told.
-pub(crate) fn refusal(refused: Refused, positions: &[usize]) -> Refusal {
-    match refused {
-        Refused::AgentLimit { limit, events } => {
-            let original = |event: u32| positions.get(event as usize).copied().unwrap_or(event as usize);
-            Refusal::AgentLimit {
-                limit,
-                events: events.into_iter().map(original).collect(),
-            }
-        }
-        Refused::NotKept(NotKept::Overloaded) => Refusal::Overloaded,
-        Refused::NotKept(NotKept::Full(_)) => {
-            Refusal::NotKept("there is no room on the server's disk".to_owned())
-        }
-        Refused::NotKept(NotKept::Draining) => Refusal::NotKept("the server is stopping".to_owned()),
-        Refused::OutcomeUnknown(_) => Refusal::OutcomeUnknown,
-        Refused::Internal(cause) => Refusal::Internal(cause),
-    }
 }
 
 fn answer(

@@ -49,9 +49,7 @@ pub(crate) async fn create(call: Call) -> Result<Response<Body>, Refusal> {
     let Call { app, caller, request } = call;
     let (parts, body) = request.into_parts();
     no_parameters(parts.uri.query())?;
-    let received = body::receive(&app, &parts.headers, body, app.config.max_body_bytes).await?;
-    let encoding = body::encoding(&parts.headers)?;
-    let received = body::decode(&app, encoding, received, app.config.max_body_bytes).await?;
+    let received = body::read(&app, &parts.headers, body, app.config.max_body_bytes).await?;
     let KeyRequest {
         kind,
         name,
