@@ -1,7 +1,7 @@
 //! Crashes at every operation of a workload, failing and full disks, damage: what was acknowledged is there
 //! once, what was not is there whole or not at all, and the scores are those of a recount.
 
-use crate::kit::{KEY, NOW, ORG, event, everything};
+use crate::kit::{KEY, NOW, ORG, event, everything, ingest};
 use journal::sim::Fault;
 use journal::{Disk as _, SimDisk};
 use reputation::{Evaluation, Micros, Slot, Window};
@@ -69,20 +69,7 @@ fn events<'a>(batch: usize, ids: &'a [String], names: &'a [&'a str; 3]) -> Vec<E
 fn send(store: &Store, batch: usize) -> Result<Receipt, Refused> {
     let (ids, names) = (ids(batch), ["a", "b", "c"]);
     let events = events(batch, &ids, &names);
-    let (answer, answers) = mpsc::channel();
-    let submission = Submission {
-        org: ORG,
-        key: KEY,
-        signed: false,
-        source: Source::Ingest,
-        max_agents: 100,
-        lenient: false,
-        evaluations: &events,
-    };
-    store.submit(&submission, Box::new(move |outcome| drop(answer.send(outcome))));
-    answers
-        .recv()
-        .unwrap_or(Err(Refused::Internal("no answer".to_owned())))
+    ingest(store, &events)
 }
 
 fn all(store: &Store) -> Result<Vec<StoredEvent>, Error> {

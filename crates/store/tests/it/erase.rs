@@ -1,6 +1,6 @@
 //! An erased agent is gone for good, and nothing else changes.
 
-use crate::kit::{KEY, Lab, NOW, ORG, SECOND, event, everything};
+use crate::kit::{KEY, Lab, NOW, ORG, SECOND, event, everything, ingest};
 use journal::sim::Fault;
 use journal::{Disk, OsDisk, SimDisk};
 use reputation::{Evaluation, Micros};
@@ -254,20 +254,7 @@ fn open(disk: &SimDisk) -> Result<Store, Error> {
 fn send(store: &Store, batch: usize) -> Result<Receipt, Refused> {
     let ids = ids(batch);
     let events = events(batch, &ids);
-    let submission = Submission {
-        org: ORG,
-        key: KEY,
-        signed: false,
-        source: Source::Ingest,
-        max_agents: 100,
-        lenient: false,
-        evaluations: &events,
-    };
-    let (answer, answers) = mpsc::channel();
-    store.submit(&submission, Box::new(move |outcome| drop(answer.send(outcome))));
-    answers
-        .recv()
-        .unwrap_or(Err(Refused::Internal("no answer".to_owned())))
+    ingest(store, &events)
 }
 
 /// Six batches, an erasure in their middle, after a clean stop; those that were taken, and what became of the

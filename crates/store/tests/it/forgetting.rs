@@ -1,14 +1,14 @@
 //! Crashes at every operation while retention lets segments go: each agent's count and window stay those of
 //! all that was taken.
 
-use crate::kit::{KEY, NOW, ORG, event};
+use crate::kit::{NOW, ORG, event, ingest};
 use journal::SimDisk;
 use journal::sim::Fault;
 use reputation::{Micros, Slot, Summary, Window};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, mpsc};
-use store::{AgentOrder, Error, Options, Receipt, Refused, Source, Store, Submission, Unobserved};
+use std::sync::Arc;
+use store::{AgentOrder, Error, Options, Receipt, Refused, Store, Unobserved};
 
 const BATCHES: usize = 12;
 const EVENTS: usize = 12;
@@ -46,20 +46,7 @@ fn send(store: &Store, batch: usize) -> Result<Receipt, Refused> {
         one.passed = passed;
         events.push(one);
     }
-    let submission = Submission {
-        org: ORG,
-        key: KEY,
-        signed: false,
-        source: Source::Ingest,
-        max_agents: 100,
-        lenient: false,
-        evaluations: &events,
-    };
-    let (answer, answers) = mpsc::channel();
-    store.submit(&submission, Box::new(move |outcome| drop(answer.send(outcome))));
-    answers
-        .recv()
-        .unwrap_or(Err(Refused::Internal("no answer".to_owned())))
+    ingest(store, &events)
 }
 
 type Standing = BTreeMap<String, (u64, Summary)>;

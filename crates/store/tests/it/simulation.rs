@@ -5,7 +5,7 @@
 //! `REPUTE_SIMULATIONS=5000 cargo test --release -p store --test it simulation` runs more of them;
 //! `REPUTE_SIMULATION_SEED=17` begins with that seed.
 
-use crate::kit::{KEY, NOW, ORG, event, everything};
+use crate::kit::{KEY, NOW, ORG, event, everything, ingest};
 use journal::SimDisk;
 use journal::sim::Fault;
 use reputation::{Micros, Slot, Summary, Window};
@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
-use store::{AgentOrder, Options, Receipt, Refused, Source, Start, Store, Submission, Unobserved};
+use store::{AgentOrder, Options, Receipt, Refused, Start, Store, Unobserved};
 
 /// Runs where nothing else is said.
 const RUNS: u64 = 24;
@@ -370,20 +370,7 @@ fn submit(store: &Store, batch: usize) -> Result<Receipt, Refused> {
         (one.passed, one.total_latency_us) = (slot.passed, slot.latency_us);
         events.push(one);
     }
-    let submission = Submission {
-        org: ORG,
-        key: KEY,
-        signed: false,
-        source: Source::Ingest,
-        max_agents: 100,
-        lenient: false,
-        evaluations: &events,
-    };
-    let (answer, answers) = mpsc::channel();
-    store.submit(&submission, Box::new(move |outcome| drop(answer.send(outcome))));
-    answers
-        .recv()
-        .unwrap_or(Err(Refused::Internal("no answer".to_owned())))
+    ingest(store, &events)
 }
 
 fn setting(name: &str, default: u64) -> u64 {
