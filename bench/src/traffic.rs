@@ -1,10 +1,10 @@
 //! What is sent and how an answer is checked, apart from how it is sent.
 
 pub(crate) mod evaluate;
+pub(crate) mod in_turn;
 pub(crate) mod ingest;
 pub(crate) mod nats;
 pub(crate) mod postgres;
-pub(crate) mod queries;
 pub(crate) mod redis;
 pub(crate) mod wrapped;
 

@@ -6,7 +6,7 @@ use crate::fleet::{self, Pace, Squad};
 use crate::place::Place;
 use crate::report::{Cell, Table};
 use crate::traffic::Traffic;
-use crate::traffic::evaluate::Evaluate;
+use crate::traffic::evaluate;
 use crate::traffic::ingest::Ingest;
 use anyhow::{Context as _, Result};
 
@@ -17,7 +17,7 @@ pub(crate) fn run(place: &Place) -> Result<Vec<Table>> {
         &["what", "full load, requests/s", "p50 ms", "p99 ms", "p99.9 ms"],
     );
     let mut ingest = Ingest::new(Shape::ONE, Age::FRESH, &place.keys);
-    let mut evaluate = Evaluate::new(&place.keys);
+    let mut evaluate = evaluate::requests(&place.keys);
     let sides: [(&str, &mut dyn Traffic); 2] =
         [("ingest of one event", &mut ingest), ("evaluate", &mut evaluate)];
     let mut p99s = Vec::new();

@@ -7,8 +7,8 @@ use crate::place::Place;
 use crate::report::{Cell, Table};
 use crate::server::Server;
 use crate::traffic::Traffic;
+use crate::traffic::in_turn::InTurn;
 use crate::traffic::ingest::Ingest;
-use crate::traffic::queries::Queries;
 use anyhow::{Context as _, Result};
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(crate) fn run(place: &Place) -> Result<Vec<Table>> {
         let mut usual = Ingest::usual(&place.keys);
         let step = half_pace(&eager(place, &server, &mut usual, place.time / 5)?);
         for (name, paths) in questions() {
-            let mut queries = Queries::new(paths, &place.keys);
+            let mut queries = InTurn::queries(paths, &place.keys);
             let mut alone = ask(&server, &mut queries, None, place.time / 5)?;
             let mut beside = ask(
                 &server,
@@ -95,7 +95,7 @@ fn questions() -> Vec<(&'static str, Vec<String>)> {
 /// One connection that asks, beside an ingest at this pace.
 fn ask(
     server: &Server,
-    queries: &mut Queries,
+    queries: &mut InTurn,
     ingest: Option<(&mut Ingest, usize, Duration)>,
     time: Duration,
 ) -> Result<Seen> {
