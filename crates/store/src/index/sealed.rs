@@ -16,7 +16,7 @@ use reputation::Micros;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
-/// A list of at least this share of the segment's rows is searched with the whole column in memory.
+/// More rows than this share of the segment's are searched with the whole column in memory.
 const READ_COLUMN_FROM_SHARE: u32 = 16;
 
 /// An open index file.
@@ -344,8 +344,8 @@ impl SealedIndex {
             .collect())
     }
 
-    /// The keys of those rows of a list, between two places among those with this verdict, whose ids have
-    /// this fingerprint; oldest first. Reads the list, and of a long one the whole column, at once.
+    /// The rows at these places of a list, those of this verdict alone counted, whose ids have this fingerprint;
+    /// oldest first.
     pub(crate) fn with_fingerprint(
         &self,
         list: ListPlace,
@@ -353,23 +353,34 @@ impl SealedIndex {
         places: std::ops::Range<u32>,
         fingerprint: u16,
     ) -> Result<Vec<RowKey>, Error> {
-        let mut rows = vec![0; list.len as usize * 4];
-        self.read_slice(Section::Lists, u64::from(list.start) * 4, &mut rows)?;
-        let mut column = Vec::new();
-        if list.len > self.rows / READ_COLUMN_FROM_SHARE {
-            column.resize(self.rows as usize * 2, 0);
-            self.read_slice(Section::Fingerprints, 0, &mut column)?;
+        if places.len() as u32 > self.rows / READ_COLUMN_FROM_SHARE {
+            self.scan_fingerprints(list, passed, &places, fingerprint)
+        } else {
+            self.look_at_fingerprints(list, passed, &places, fingerprint)
         }
+    }
+
+    /// Row by row of the list.
+    fn look_at_fingerprints(
+        &self,
+        list: ListPlace,
+        passed: Option<bool>,
+        places: &std::ops::Range<u32>,
+        fingerprint: u16,
+    ) -> Result<Vec<RowKey>, Error> {
+        // Where verdicts matter, places say nothing of where a row stands in the list: all of it is read.
+        let (first, len, skipped) = match passed {
+            None => (list.start + places.start, places.len(), 0),
+            Some(_) => (list.start, list.len as usize, places.start),
+        };
+        let mut rows = vec![0; len * 4];
+        self.read_slice(Section::Lists, u64::from(first) * 4, &mut rows)?;
         let packed = rows.chunks_exact(4).map(|row| u32_at(row, 0));
         let wanted = packed.filter(|row| passed.is_none_or(|passed| passed == (row & PASSED_BIT != 0)));
         let mut keys = Vec::new();
-        for row in wanted.skip(places.start as usize).take(places.len()) {
+        for row in wanted.skip(skipped as usize).take(places.len()) {
             let ordinal = row & !PASSED_BIT;
-            let at = u64::from(ordinal) * 2;
-            let of_row = match column.get(at as usize..at as usize + 2) {
-                Some(bytes) => u16::from(bytes[0]) | u16::from(bytes[1]) << 8,
-                None => u16::from_le_bytes(self.read(Section::Fingerprints, at)?),
-            };
+            let of_row = u16::from_le_bytes(self.read(Section::Fingerprints, u64::from(ordinal) * 2)?);
             if of_row == fingerprint {
                 keys.push(RowKey {
                     recorded_at: self.time(ordinal)?,
@@ -377,6 +388,45 @@ impl SealedIndex {
                 });
             }
         }
+        Ok(keys)
+    }
+
+    /// Over the whole segment's column at once; the few rows that match are then looked for in the list.
+    fn scan_fingerprints(
+        &self,
+        list: ListPlace,
+        passed: Option<bool>,
+        places: &std::ops::Range<u32>,
+        fingerprint: u16,
+    ) -> Result<Vec<RowKey>, Error> {
+        let mut column = vec![0; self.rows as usize * 2];
+        self.read_slice(Section::Fingerprints, 0, &mut column)?;
+        let wanted = fingerprint.to_le_bytes();
+        let mut keys = Vec::new();
+        for (ordinal, _) in (0u32..)
+            .zip(column.chunks_exact(2))
+            .filter(|(_, of_row)| *of_row == wanted)
+        {
+            let key = RowKey {
+                recorded_at: self.time(ordinal)?,
+                ordinal,
+            };
+            let (rank, passed_before) = self.rank(list, key)?;
+            if rank == list.len {
+                continue;
+            }
+            let (found, has_passed) = self.get(list, rank)?;
+            let place = match passed {
+                None => rank,
+                Some(true) => passed_before,
+                Some(false) => rank - passed_before,
+            };
+            let is_wanted = passed.is_none_or(|passed| passed == has_passed);
+            if found == key && is_wanted && places.contains(&place) {
+                keys.push(key);
+            }
+        }
+        keys.sort_unstable();
         Ok(keys)
     }
 

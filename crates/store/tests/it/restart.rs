@@ -1,8 +1,8 @@
 //! What was taken is there after a restart, whatever is left of the derived files.
 
-use crate::kit::{KEY, Lab, NOW, ORG, SECOND, event};
+use crate::kit::{KEY, Lab, NOW, ORG, SECOND, event, everything};
 use reputation::{Micros, Status};
-use store::{Agent, AgentOrder, Options, OrgId, Refused, Source, Submission};
+use store::{Agent, AgentOrder, EventQuery, Options, OrgId, Refused, Source, StoredEvent, Submission};
 
 /// Segments so small that a few batches fill one.
 fn small_segments(options: &mut Options) {
@@ -218,4 +218,49 @@ fn organisations_share_nothing() {
             .unwrap(),
         []
     );
+}
+
+#[test]
+fn an_id_is_found_among_many_and_among_few_rows_by_verdict_and_time() {
+    let mut lab = Lab::new();
+    let ids: Vec<String> = (0..900).map(|i| format!("id-{}", i % 450)).collect();
+    for chunk in (0..900).collect::<Vec<usize>>().chunks(100) {
+        let events: Vec<_> = chunk
+            .iter()
+            .map(|&i| {
+                let agent = if i % 100 == 7 { "few" } else { "many" };
+                let mut one = event(agent, Some(&ids[i]), Some(NOW + (i as i64 * 7_919) % 1_000));
+                one.passed = i % 3 > 0;
+                one
+            })
+            .collect();
+        lab.send(&events);
+    }
+    lab.restart();
+    let all = lab.all(ORG);
+    let asked = ids.iter().step_by(13).flat_map(|id| [("many", id), ("few", id)]);
+    for (agent, id) in asked {
+        for passed in [None, Some(true), Some(false)] {
+            for (from, to) in [(None, None), (Some(NOW + 300), Some(NOW + 700))] {
+                let query = EventQuery {
+                    agent_id: Some(agent.to_owned()),
+                    evaluation_id: Some(id.clone()),
+                    passed,
+                    from: from.map(Micros),
+                    to: to.map(Micros),
+                    ..everything()
+                };
+                let is_asked_for = |one: &&StoredEvent| {
+                    one.evaluation.agent_id == agent
+                        && one.evaluation.evaluation_id.as_deref() == Some(id.as_str())
+                        && passed.is_none_or(|passed| passed == one.evaluation.passed)
+                        && from.is_none_or(|from| one.recorded_at.0 >= from)
+                        && to.is_none_or(|to| one.recorded_at.0 <= to)
+                };
+                let expected: Vec<_> = all.iter().filter(is_asked_for).cloned().collect();
+                let found = lab.store().events(ORG, &query).unwrap().events;
+                assert_eq!(found, expected, "{query:?}");
+            }
+        }
+    }
 }
