@@ -58,7 +58,8 @@ export interface EvaluateRequest {
 export interface EvaluateAnswer {
   evaluation_id: string;
   passed: boolean;
-  gates: (ApiGate & { details?: unknown })[];
+  /** `shadow`: it only watches, and is skipped. */
+  gates: (ApiGate & { details?: unknown; shadow?: boolean })[];
   total_latency_ms: number;
   reputation: { score: number; lifecycle: Status; eval_count: number };
   duplicate?: boolean;

@@ -98,6 +98,25 @@ test("an ingest tells what became of the batch", async () => {
   });
 });
 
+test("an output is judged by the server, recorded, and counted once", async () => {
+  const letter = { agent_id: "judged", output: { text: "write to jane@corp.example" }, tool: "send_mail", latency_ms: 420 };
+  const first = await client.evaluate(letter);
+  assert.equal(first.passed, false);
+  assert.deepEqual(
+    first.gates.filter((gate) => !gate.passed).map(({ name, reason }) => [name, reason]),
+    [["pii", "email address detected in output"]],
+  );
+  assert.equal(first.reputation.eval_count, 1);
+  const again = await client.evaluate({ ...letter, evaluation_id: first.evaluation_id });
+  assert.equal(again.duplicate, true);
+  assert.equal(again.reputation.eval_count, 1);
+  const listed = [];
+  for await (const event of client.events({ agent_id: "judged" })) {
+    listed.push([event.evaluation_id, event.source, event.agent_latency_ms]);
+  }
+  assert.deepEqual(listed, [[first.evaluation_id, "evaluate", 420]]);
+});
+
 test("a standing is read for one agent and for many, any name", async () => {
   const name = "a/b ü?&#%";
   await client.ingest([{ ...verdict(), agent_id: name, gates: [] }]);
