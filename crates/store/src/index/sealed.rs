@@ -401,12 +401,8 @@ impl SealedIndex {
     ) -> Result<Vec<RowKey>, Error> {
         let mut column = vec![0; self.rows as usize * 2];
         self.read_slice(Section::Fingerprints, 0, &mut column)?;
-        let wanted = fingerprint.to_le_bytes();
         let mut keys = Vec::new();
-        for (ordinal, _) in (0u32..)
-            .zip(column.chunks_exact(2))
-            .filter(|(_, of_row)| *of_row == wanted)
-        {
+        for ordinal in positions_of(fingerprint, &column) {
             let key = RowKey {
                 recorded_at: self.time(ordinal)?,
                 ordinal,
@@ -621,6 +617,23 @@ impl SealedWords {
     }
 }
 
+/// Where a column of 16-bit values has this one. Without a branch a value, a compiler looks at many at once.
+fn positions_of(value: u16, column: &[u8]) -> Vec<u32> {
+    const AT_ONCE: usize = 64;
+    let is_it = |bytes: &[u8]| u16::from_le_bytes([bytes[0], bytes[1]]) == value;
+    let mut found = Vec::new();
+    for (nth, piece) in column.chunks(2 * AT_ONCE).enumerate() {
+        if piece.chunks_exact(2).fold(false, |any, bytes| any | is_it(bytes)) {
+            let places = piece
+                .chunks_exact(2)
+                .enumerate()
+                .filter(|(_, bytes)| is_it(bytes));
+            found.extend(places.map(|(place, _)| (nth * AT_ONCE + place) as u32));
+        }
+    }
+    found
+}
+
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     let mut number = [0; 4];
     number.copy_from_slice(&bytes[at..at + 4]);
@@ -633,4 +646,19 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 
 fn i64_at(bytes: &[u8], at: usize) -> i64 {
     u64_at(bytes, at).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_value_is_found_wherever_it_stands(column in prop::collection::vec(0u16..4, 0..300)) {
+            let bytes: Vec<u8> = column.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let naive: Vec<u32> = (0..).zip(&column).filter(|(_, value)| **value == 3).map(|(at, _)| at).collect();
+            prop_assert_eq!(positions_of(3, &bytes), naive);
+        }
+    }
 }
