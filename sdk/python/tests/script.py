@@ -8,7 +8,7 @@ from typing import Any
 
 from real_server import REPOSITORY
 
-TIMEOUT_S = 60
+TIMEOUT_S = 180
 
 
 def environment(**more: str) -> "dict[str, str]":

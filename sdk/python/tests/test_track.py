@@ -381,7 +381,7 @@ def test_an_answer_that_trickles_in_is_no_answer() -> None:
                     connection.recv(65536)
                     for byte in b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}" * 1:
                         connection.sendall(bytes([byte]))
-                        if over.wait(0.1):
+                        if over.wait(0.5):
                             return
                 except OSError:
                     pass
@@ -392,7 +392,7 @@ def test_an_answer_that_trickles_in_is_no_answer() -> None:
     client.track("a", True)
     began = time.monotonic()
     until(lambda: client.books().state == "backoff", "the time to be over")
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20
     client.shutdown(0)
     over.set()
     listener.close()

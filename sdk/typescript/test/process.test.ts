@@ -30,6 +30,20 @@ function run(url: string, program: string): Promise<{ code: number | null; said:
   return new Promise((resolve) => child.once("close", (code) => resolve({ code, said, complained })));
 }
 
+/** How many events a new process with that spool directory delivers; it ends after 20 of them. */
+async function deliveredFrom(dir: string, url: string): Promise<number> {
+  const { said } = await run(url, `
+    let delivered = 0;
+    const patience = setTimeout(() => {}, 60_000);
+    new ReputeTelemetry({
+      spoolDir: ${JSON.stringify(dir)},
+      onDelivered: (count) => (delivered += count) >= 20 && clearTimeout(patience),
+    });
+    process.on("exit", () => console.log(delivered));
+  `);
+  return Number(said);
+}
+
 test("a program that just ends delivers what it tracked", async (t) => {
   const server = await Scripted.start(taken);
   t.after(() => server.stop());
@@ -46,12 +60,12 @@ test("a client that has nothing to do does not keep its process alive", async (t
   t.after(() => server.stop());
   const startedMs = performance.now();
   const { code } = await run(server.url, `
-    const telemetry = new ReputeTelemetry();
+    const telemetry = new ReputeTelemetry({ flushIntervalMs: 60_000 });
     telemetry.track(verdict);
     await telemetry.flush();
   `);
   assert.equal(code, 0);
-  assert.ok(performance.now() - startedMs < 4_500, "it waited for a timer");
+  assert.ok(performance.now() - startedMs < 55_000, "it waited for a timer");
   assert.equal(server.asked.length, 1);
 });
 
@@ -60,12 +74,12 @@ test("a program that ends while the server is down waits no longer than it may",
   t.after(() => server.stop());
   const startedMs = performance.now();
   const { code, said } = await run(server.url, `
-    const telemetry = new ReputeTelemetry({ shutdownTimeoutMs: 300, onDropped: (events, reason) => console.log(events.length, reason) });
+    const telemetry = new ReputeTelemetry({ shutdownTimeoutMs: 300, requestTimeoutMs: 30_000, onDropped: (events, reason) => console.log(events.length, reason) });
     telemetry.track(verdict);
   `);
   assert.equal(code, 0);
   assert.equal(said, "1 shutdown\n");
-  assert.ok(performance.now() - startedMs < 8_000);
+  assert.ok(performance.now() - startedMs < 25_000);
 });
 
 test("a program that goes on after all begins anew", async (t) => {
@@ -136,11 +150,7 @@ test("what another process spooled at its end is delivered by the next one", asy
   assert.equal(readdirSync(dir).length, 1);
   const up = await Scripted.start(taken);
   t.after(() => up.stop());
-  const { said } = await run(up.url, `
-    const telemetry = new ReputeTelemetry({ spoolDir: ${JSON.stringify(dir)}, onDelivered: (count) => console.log(count) });
-    setTimeout(() => {}, 1_000);
-  `);
-  assert.equal(said, "20\n");
+  assert.equal(await deliveredFrom(dir, up.url), 20);
   assert.deepEqual(readdirSync(dir), []);
 });
 
@@ -149,21 +159,20 @@ test("a killed process leaves its spool to the next one", async (t) => {
   t.after(() => rmSync(dir, { recursive: true, force: true }));
   const server = await Scripted.start(down);
   await run(server.url, `
-    import { readdirSync } from "node:fs";
-    const telemetry = new ReputeTelemetry({ spoolDir: ${JSON.stringify(dir)}, flushAt: 1, maxAgeMs: 50 });
+    import { readdirSync, readFileSync } from "node:fs";
+    const dir = ${JSON.stringify(dir)};
+    const linesOf = (name) => readFileSync(dir + "/" + name, "utf8").split("\\n").length - 1;
+    const telemetry = new ReputeTelemetry({ spoolDir: dir, flushAt: 1, maxAgeMs: 50 });
     for (let at = 0; at < 20; at += 1) telemetry.track(verdict);
     setInterval(() => {
-      if (readdirSync(${JSON.stringify(dir)}).some((name) => name.endsWith(".jsonl"))) process.kill(process.pid, "SIGKILL");
+      const files = readdirSync(dir).filter((name) => name.endsWith(".jsonl"));
+      if (files.reduce((sum, name) => sum + linesOf(name), 0) === 20) process.kill(process.pid, "SIGKILL");
     }, 10);
   `);
   await server.stop();
   assert.equal(readdirSync(dir).filter((name) => name.endsWith(".lock")).length, 1, "its lock is still there");
   const up = await Scripted.start(taken);
   t.after(() => up.stop());
-  const { said } = await run(up.url, `
-    const telemetry = new ReputeTelemetry({ spoolDir: ${JSON.stringify(dir)}, onDelivered: (count) => console.log(count) });
-    setTimeout(() => {}, 1_000);
-  `);
-  assert.equal(said, "20\n");
+  assert.equal(await deliveredFrom(dir, up.url), 20);
   assert.deepEqual(readdirSync(dir), []);
 });

@@ -40,13 +40,13 @@ test("track does not send within the caller's turn, and 100 events start a send 
 });
 
 test("the oldest event waits no longer than the flush interval", async (t) => {
-  const [telemetry] = await against(t, taken, { flushIntervalMs: 60 });
+  const [telemetry] = await against(t, taken, { flushIntervalMs: 1_000 });
   const startedMs = performance.now();
   telemetry.track(verdict());
   await sleep(30);
   telemetry.track(verdict());
   await until(() => telemetry.books().delivered === 2, () => telemetry.books());
-  assert.ok(performance.now() - startedMs >= 55);
+  assert.ok(performance.now() - startedMs >= 995);
   assert.equal(telemetry.books().requests, 1);
 });
 
@@ -87,7 +87,7 @@ test("an event that is sent again is the same to the byte", async (t) => {
 });
 
 test("only one batch is in flight", async (t) => {
-  const [telemetry, scripted] = await against(t, ["silence"], { requestTimeoutMs: 300, retryMaxMs: 0 });
+  const [telemetry, scripted] = await against(t, ["silence"], { requestTimeoutMs: 60_000, retryMaxMs: 0 });
   for (let at = 0; at < 1_000; at += 1) {
     telemetry.track(verdict());
   }
@@ -109,7 +109,7 @@ test("flush tells whether all was delivered", async (t) => {
   telemetry.track(verdict());
   const startedMs = performance.now();
   assert.equal(await telemetry.flush(100), false);
-  assert.ok(performance.now() - startedMs < 5_000);
+  assert.ok(performance.now() - startedMs < 30_000);
   assert.equal(telemetry.books().waiting, 1);
   assert.equal(scripted.unexpected, 0);
 });
@@ -127,7 +127,7 @@ test("a flush does not wait for what is tracked after it", async (t) => {
 });
 
 test("what is dropped after a flush began is not the flush's", async (t) => {
-  const settings = { maxBuffer: 2, whenFull: "drop_oldest", requestTimeoutMs: 300, retryBaseMs: 0 } as const;
+  const settings = { maxBuffer: 2, whenFull: "drop_oldest", requestTimeoutMs: 2_000, retryBaseMs: 0 } as const;
   const [telemetry] = await against(t, ["silence", { status: 202 }], { ...settings, flushIntervalMs: 3_600_000 });
   telemetry.track(verdict());
   const flushed = telemetry.flush();
@@ -189,14 +189,14 @@ test("a key that is no key is refused by setApiKey and the old one stays", async
 test("an event that is too old is dropped and does not block the rest", async (t) => {
   const dropped: unknown[] = [];
   const [telemetry, scripted] = await against(t, ["silence", { status: 202 }], {
-    requestTimeoutMs: 300,
+    requestTimeoutMs: 1_500,
     retryBaseMs: 0,
-    maxAgeMs: 200,
+    maxAgeMs: 1_200,
     flushAt: 1,
     onDropped: (events, reason) => dropped.push(...events, reason),
   });
   telemetry.track(verdict({ tool: "old" }));
-  await sleep(200);
+  await sleep(1_200);
   telemetry.track(verdict({ tool: "new" }));
   await until(() => telemetry.books().delivered === 1, () => telemetry.books());
   assert.deepEqual(telemetry.books().dropped, { too_old: 1 });
@@ -213,7 +213,7 @@ test("an event ages out while the server asks for patience", async (t) => {
 });
 
 test("a full buffer never drops what is in flight", async (t) => {
-  const [telemetry] = await against(t, ["silence"], { maxBuffer: 2, flushAt: 2, whenFull: "drop_oldest", requestTimeoutMs: 500 });
+  const [telemetry] = await against(t, ["silence"], { maxBuffer: 2, flushAt: 2, whenFull: "drop_oldest", requestTimeoutMs: 60_000 });
   telemetry.track(verdict());
   telemetry.track(verdict());
   await until(() => telemetry.books().requests === 1, () => telemetry.books());
@@ -238,19 +238,19 @@ test("shutdown ends within its time and tells what it could not deliver", async 
   telemetry.track(verdict());
   const startedMs = performance.now();
   const books = await telemetry.shutdown();
-  assert.ok(performance.now() - startedMs < 5_000);
+  assert.ok(performance.now() - startedMs < 30_000);
   assert.deepEqual(books.dropped, { shutdown: 1 });
   assert.ok(balance(books));
   assert.deepEqual(await telemetry.shutdown(), books);
 });
 
 test("shutdown does not wait for a try that would come later than it ends", async (t) => {
-  const [telemetry] = await against(t, down, { shutdownTimeoutMs: 10_000, flushAt: 1 });
+  const [telemetry] = await against(t, down, { shutdownTimeoutMs: 50_000, flushAt: 1 });
   telemetry.track(verdict());
   await until(() => telemetry.books().state === "backoff", () => telemetry.books());
   const startedMs = performance.now();
   assert.deepEqual((await telemetry.shutdown()).dropped, { shutdown: 1 });
-  assert.ok(performance.now() - startedMs < 5_000);
+  assert.ok(performance.now() - startedMs < 30_000);
 });
 
 test("shutdown drains all that is held", async (t) => {

@@ -27,7 +27,7 @@ const FAULTS = {
   "hang-ms": 1_200,
 };
 
-test("100,000 events through a bad network and two killed servers are delivered exactly once", { timeout: 120_000 }, async () => {
+test("100,000 events through a bad network and two killed servers are delivered exactly once", { timeout: 600_000 }, async () => {
   const server = await Repute.start();
   const proxy = await UnkindProxy.start(server.host, FAULTS);
   const telemetry = new ReputeTelemetry({

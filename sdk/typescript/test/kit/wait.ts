@@ -1,6 +1,6 @@
 /** Waiting for what happens in the background. */
 
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 60_000;
 
 /** Until it is true; fails with what it last was. */
 export async function until(isTrue: () => boolean, what: () => unknown): Promise<void> {
