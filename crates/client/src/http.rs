@@ -5,8 +5,8 @@ use crate::settings::Connection;
 use flate2::{Compression, write::GzEncoder};
 use std::io::Write as _;
 use std::sync::{PoisonError, RwLock};
-use std::time::Duration;
-use wire::SigningKey;
+use std::time::{Duration, SystemTime};
+use wire::{SignatureTime, SigningKey};
 
 /// The largest answer that is read. A page of events is far below it.
 const MAX_ANSWER_BYTES: u64 = 64 << 20;
@@ -17,6 +17,7 @@ pub(crate) struct Http {
     url: String,
     authorization: RwLock<String>,
     signing: Option<SigningKey>,
+    sign_time: bool,
     gzip_above: Option<usize>,
 }
 
@@ -45,6 +46,7 @@ impl Http {
             url: connection.url.clone(),
             authorization: RwLock::new(bearer(&connection.api_key)),
             signing: connection.secret_key.as_deref().map(SigningKey::new),
+            sign_time: connection.sign_time,
             gzip_above: connection.gzip_above,
         }
     }
@@ -78,7 +80,10 @@ impl Http {
             request = request.header("Content-Encoding", "gzip");
         }
         if let Some(signing) = &self.signing {
-            request = request.header("X-Pecta-Signature", signing.sign(&body.bytes));
+            let time = self.sign_time.then(|| SignatureTime::new(unix_s()));
+            for (name, value) in signature_headers(signing, time.as_ref(), &body.bytes) {
+                request = request.header(name, value);
+            }
         }
         let request = request.config().timeout_global(Some(timeout)).build();
         read(request.send(&body.bytes))
@@ -88,6 +93,26 @@ impl Http {
         let authorization = self.authorization.read().unwrap_or_else(PoisonError::into_inner);
         authorization.clone()
     }
+}
+
+/// What goes along with a body. Each try has the time of its own.
+fn signature_headers(
+    signing: &SigningKey,
+    time: Option<&SignatureTime>,
+    body: &[u8],
+) -> Vec<(&'static str, String)> {
+    match time {
+        None => vec![("X-Pecta-Signature", signing.sign(body))],
+        Some(time) => vec![
+            ("X-Pecta-Signature", signing.sign_at(time, body)),
+            ("X-Repute-Timestamp", time.as_str().to_owned()),
+        ],
+    }
+}
+
+fn unix_s() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since_1970.map_or(0, |time| time.as_secs())
 }
 
 fn bearer(key: &str) -> String {
@@ -140,7 +165,11 @@ mod tests {
             let body = base64::engine::general_purpose::STANDARD
                 .decode(text("body_base64"))
                 .unwrap();
-            assert_eq!(SigningKey::new(text("secret_key")).sign(&body), text("header"));
+            let time = case["unix_s"].as_u64().map(SignatureTime::new);
+            let headers = signature_headers(&SigningKey::new(text("secret_key")), time.as_ref(), &body);
+            let mut expected = vec![("X-Pecta-Signature", text("header").to_owned())];
+            expected.extend(time.map(|time| ("X-Repute-Timestamp", time.as_str().to_owned())));
+            assert_eq!(headers, expected, "{case}");
         }
     }
 

@@ -42,6 +42,7 @@ pub(crate) struct Connection {
     pub(crate) url: String,
     pub(crate) api_key: String,
     pub(crate) secret_key: Option<String>,
+    pub(crate) sign_time: bool,
     pub(crate) gzip_above: Option<usize>,
     pub(crate) request_timeout: Duration,
 }
@@ -52,6 +53,7 @@ pub(crate) struct ConnectionSettings {
     pub(crate) url: Option<String>,
     pub(crate) api_key: Option<String>,
     pub(crate) secret_key: Option<String>,
+    pub(crate) sign_time: bool,
     pub(crate) gzip_above: Option<usize>,
     pub(crate) request_timeout: Duration,
 }
@@ -62,6 +64,7 @@ impl Default for ConnectionSettings {
             url: None,
             api_key: None,
             secret_key: None,
+            sign_time: false,
             gzip_above: Some(1_024),
             request_timeout: Duration::from_secs(10),
         }
@@ -89,11 +92,15 @@ impl ConnectionSettings {
                 return Err(SettingError::new("secret_key", "not a secret key, sk_live_…"));
             }
         }
+        if self.sign_time && secret_key.is_none() {
+            return Err(SettingError::new("sign_time", "needs a secret_key to sign with"));
+        }
         positive("request_timeout", self.request_timeout)?;
         Ok(Connection {
             url: check_url(&url)?,
             api_key,
             secret_key,
+            sign_time: self.sign_time,
             gzip_above: self.gzip_above,
             request_timeout: self.request_timeout,
         })

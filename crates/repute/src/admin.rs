@@ -83,9 +83,17 @@ pub(crate) struct OrgChanges {
     /// All other requests per rolling 60 seconds; 0 is no limit, `default` is as the server says.
     #[arg(long, value_name = "N", value_parser = limit::parse)]
     rate_limit: Option<Limit>,
-    /// Whether bodies must be signed.
-    #[arg(long, value_name = "BOOL")]
-    require_signature: Option<bool>,
+    /// Whether bodies must be signed; `timestamped`: together with the time of signing.
+    #[arg(long, value_name = "RULE")]
+    require_signature: Option<Signature>,
+}
+
+/// What `--require-signature` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum Signature {
+    False,
+    True,
+    Timestamped,
 }
 
 #[derive(Subcommand)]

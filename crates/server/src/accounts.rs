@@ -20,7 +20,7 @@ pub use audit::AuditEntry;
 pub use error::Error;
 pub use key::{CreatedKey, KeyInfo, NewKey, generate_key};
 pub use master_key::MasterKey;
-pub use organisation::{Org, OrgSettings};
+pub use organisation::{Org, OrgSettings, SignatureRule};
 pub use principal::{Actor, AuthFailure, Principal};
 
 use database::Database;
@@ -157,7 +157,7 @@ impl Accounts {
         if secrets > MAX_SECRET_KEYS {
             return Err(Error::TooManySecretKeys);
         }
-        if settings.require_signature && secrets == 0 {
+        if settings.signature.requires() && secrets == 0 {
             return Err(Error::NoSecretKey);
         }
         let (org, keys) = database.change(actor, now, |change| {
@@ -182,7 +182,7 @@ impl Accounts {
         let mut database = self.database.lock();
         let org = self.directory.read().org(id).cloned().ok_or(Error::UnknownOrg)?;
         let now = store::now();
-        if settings.require_signature && !self.has_live_secret_key(id, now) {
+        if settings.signature.requires() && !self.has_live_secret_key(id, now) {
             return Err(Error::NoSecretKey);
         }
         let org = Org { settings, ..org };
@@ -265,7 +265,7 @@ impl Accounts {
             }
             let requires = directory
                 .org(org)
-                .is_some_and(|org| org.settings.require_signature);
+                .is_some_and(|org| org.settings.signature.requires());
             let is_last =
                 key.kind == KeyKind::Secret && key.is_live(now) && directory.live_secret_keys(org, now) == 1;
             if requires && is_last {

@@ -63,6 +63,7 @@ mod paths {
         params(
             ("X-Pecta-Signature" = Option<String>, Header, description = "`sha256=` and the hexadecimal HMAC-SHA256 of the body as sent, keyed with a secret key"),
             ("X-Repute-Signature" = Option<String>, Header, description = "The same under our own name; where both are sent, both must match"),
+            ("X-Repute-Timestamp" = Option<String>, Header, description = "Seconds since 1970; where it is sent, the signature is that of `<seconds>.<body>`, and it must lie within 300 s of the server's clock"),
             ("Content-Encoding" = Option<String>, Header, description = "`gzip`, `zstd` or `identity`"),
             ("Prefer" = Option<String>, Header, description = "`handling=lenient`: take the good events where others are bad")
         ),
@@ -90,6 +91,7 @@ mod paths {
         params(
             ("X-Pecta-Signature" = Option<String>, Header, description = "As for an ingest"),
             ("X-Repute-Signature" = Option<String>, Header, description = "As for an ingest"),
+            ("X-Repute-Timestamp" = Option<String>, Header, description = "As for an ingest"),
             ("Content-Encoding" = Option<String>, Header, description = "`gzip`, `zstd` or `identity`")
         ),
         request_body = EvaluateRequest,

@@ -40,6 +40,9 @@ pub enum Fault {
         /// Which of the two headers.
         header: &'static str,
     },
+    /// The time of a signature is none.
+    #[error("X-Repute-Timestamp: not a time in whole seconds since 1970")]
+    SignatureTimeFormat,
 }
 
 impl From<NotJson> for Fault {
@@ -68,7 +71,7 @@ impl Fault {
             Self::Validation { .. } => Code::ValidationError,
             Self::AuthMissing => Code::AuthMissing,
             Self::AuthFormat => Code::AuthFormat,
-            Self::SignatureFormat { .. } => Code::HmacInvalid,
+            Self::SignatureFormat { .. } | Self::SignatureTimeFormat => Code::HmacInvalid,
         }
     }
 }

@@ -37,7 +37,7 @@ pub use key::{Key, KeyKind};
 pub use key_request::{KeyRequest, MAX_KEY_NAME};
 pub use registration::registration;
 pub use scope::{Scope, Scopes};
-pub use signature::{Signatures, SigningKey};
+pub use signature::{MAX_SIGNATURE_AGE_S, SignatureTime, Signatures, SigningKey};
 
 /// The longest `agent_id`, in code points.
 pub const MAX_AGENT_ID: usize = 200;

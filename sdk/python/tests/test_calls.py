@@ -111,6 +111,11 @@ def test_bodies_are_signed_as_sent(shared_server: RealServer) -> None:
         assert client.flush(10)
         client.ingest([an_event(1, agent_id="signed")])
         assert [event.signed for event in client.events(agent_id="signed")] == [True, True]
+    with repute.Client(shared_server.url, PUBLISHABLE, secret_key=SECRET, sign_time=True) as client:
+        client.track("signed-with-time", True)
+        assert client.flush(10)
+        client.ingest([an_event(1, agent_id="signed-with-time")])
+        assert [event.signed for event in client.events(agent_id="signed-with-time")] == [True, True]
     with repute.Client(shared_server.url, PUBLISHABLE, secret_key="sk_live_" + "0" * 32) as client:
         with pytest.raises(repute.AuthError) as wrong:
             client.ingest([an_event(1)])

@@ -20,6 +20,8 @@ WRONG: List[Tuple[str, Dict[str, Any]]] = [
     ("api_key", {"api_key": "pk_live_\nX-Other: 1"}),
     ("api_key", {"api_key": ""}),
     ("secret_key", {"secret_key": KEY}),
+    ("sign_time", {"sign_time": True}),
+    ("sign_time", {"sign_time": 1}),
     ("agent_id", {"agent_id": ""}),
     ("agent_id", {"agent_id": "a" * 201}),
     ("sample_rate", {"sample_rate": 1.1}),

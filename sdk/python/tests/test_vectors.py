@@ -18,7 +18,7 @@ from waiting import until
 import repute
 from repute import timestamp
 from repute.backoff import retry_after_s, wait_s
-from repute.credentials import signature
+from repute.credentials import signature_headers
 from repute.event import batch_body
 
 NEVER_S = 86_400
@@ -87,7 +87,10 @@ def test_retry_after_is_read(case: Dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", vectors.load("signatures.json")["cases"])
 def test_a_body_is_signed(case: Dict[str, Any]) -> None:
-    assert signature(case["secret_key"], base64.b64decode(case["body_base64"])) == case["header"]
+    expected = {"X-Pecta-Signature": case["header"]}
+    if "unix_s" in case:
+        expected["X-Repute-Timestamp"] = str(case["unix_s"])
+    assert signature_headers(case["secret_key"], base64.b64decode(case["body_base64"]), case.get("unix_s")) == expected
 
 
 @pytest.mark.parametrize("case", vectors.load("gzip.json")["cases"])

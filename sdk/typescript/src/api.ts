@@ -146,6 +146,8 @@ export interface WhoAmI {
     max_agents: number;
     max_body_bytes: number;
     require_signature: boolean;
+    /** Whether the time of the signature must be signed, too; older servers do not say. */
+    require_timestamp?: boolean;
   };
   /** The server's. */
   version: string;

@@ -13,8 +13,14 @@ export interface Body {
   readonly gzip: boolean;
 }
 
-/** The body for a JSON text. */
-export async function bodyOf(json: string, gzipAbove: number | null, secretKey: string | null): Promise<Body> {
+/** What signs bodies, and whether the time is signed with them. */
+export interface Signing {
+  readonly secretKey: string | null;
+  readonly signTime: boolean;
+}
+
+/** The body for a JSON text. Each try has one of its own, since a time may be signed with it. */
+export async function bodyOf(json: string, gzipAbove: number | null, { secretKey, signTime }: Signing): Promise<Body> {
   const plain = Buffer.from(json);
   const gzip = isCompressed(plain.length, gzipAbove);
   const bytes = gzip ? await compress(plain) : plain;
@@ -23,7 +29,7 @@ export async function bodyOf(json: string, gzipAbove: number | null, secretKey: 
     headers["Content-Encoding"] = "gzip";
   }
   if (secretKey !== null) {
-    headers["X-Pecta-Signature"] = signature(bytes, secretKey);
+    Object.assign(headers, signatureHeaders(bytes, secretKey, signTime ? Math.floor(Date.now() / 1_000) : null));
   }
   return { bytes, headers, gzip };
 }
@@ -33,7 +39,13 @@ export function isCompressed(bytes: number, gzipAbove: number | null): boolean {
   return gzipAbove !== null && bytes > gzipAbove;
 }
 
-/** HMAC-SHA256 of the bytes as sent, keyed with the text of the secret key. */
-export function signature(bytes: Uint8Array, secretKey: string): string {
-  return `sha256=${createHmac("sha256", secretKey).update(bytes).digest("hex")}`;
+/** HMAC-SHA256 of the bytes as sent, behind the time where one is given, keyed with the text of the secret key. */
+export function signatureHeaders(bytes: Uint8Array, secretKey: string, unixS: number | null): Record<string, string> {
+  const before = unixS === null ? "" : `${unixS}.`;
+  const digest = createHmac("sha256", secretKey).update(before).update(bytes).digest("hex");
+  const headers: Record<string, string> = { "X-Pecta-Signature": `sha256=${digest}` };
+  if (unixS !== null) {
+    headers["X-Repute-Timestamp"] = String(unixS);
+  }
+  return headers;
 }

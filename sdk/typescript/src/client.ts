@@ -130,8 +130,8 @@ export class ReputeClient {
   }
 
   async #once<Answer>(method: "GET" | "POST", path: string, body: object | null): Promise<Answer> {
-    const { apiKey, secretKey, requestTimeoutMs } = this.#connection;
-    const sent = body && (await bodyOf(JSON.stringify(body), null, secretKey));
+    const { apiKey, requestTimeoutMs } = this.#connection;
+    const sent = body && (await bodyOf(JSON.stringify(body), null, this.#connection));
     const headers = { ...sent?.headers, Authorization: `Bearer ${apiKey}` };
     let reply: Reply;
     try {

@@ -249,7 +249,7 @@ export class Delivery {
     let outcome: Outcome;
     try {
       const json = `{"events":${JSON.stringify(batch.map(({ event }) => event))}}`;
-      const body = await bodyOf(json, this.#gzipAbove, this.#settings.secretKey);
+      const body = await bodyOf(json, this.#gzipAbove, this.#settings);
       const headers = { ...body.headers, Authorization: `Bearer ${this.#apiKey}` };
       const timeoutMs = this.#settings.requestTimeoutMs;
       const reply = await this.#server.request("POST", "/v1/ingest", headers, body.bytes, timeoutMs, flight.signal);

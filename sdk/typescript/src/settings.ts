@@ -14,6 +14,11 @@ export interface ConnectionSettings {
   apiKey?: string | undefined;
   /** An `sk_live_` key that signs every body; default: `REPUTE_SECRET_KEY`, else none. */
   secretKey?: string | undefined;
+  /**
+   * Whether the time is signed along with each body, so that a captured request is of use for 300 s at most. Needs a `secretKey`, and a
+   * Repute server: others would find the signature wrong.
+   */
+  signTime?: boolean | undefined;
   /** For one request, answer included, in milliseconds. */
   requestTimeoutMs?: number | undefined;
   /** Longest wait before the first retry, doubled with each further one, in milliseconds. */
@@ -74,6 +79,7 @@ export interface Connection {
   readonly url: URL;
   readonly apiKey: string;
   readonly secretKey: string | null;
+  readonly signTime: boolean;
   readonly requestTimeoutMs: number;
   readonly retryBaseMs: number;
   readonly retryMaxMs: number;
@@ -102,10 +108,12 @@ export const MAX_BATCH = 100;
 
 /** Reads connection settings, or throws a `ReputeSettingsError`. */
 export function connectionOf(settings: ConnectionSettings): Connection {
+  const secretKey = secretKeyOf(settings.secretKey ?? process.env["REPUTE_SECRET_KEY"]);
   return {
     url: urlOf(settings.url ?? process.env["REPUTE_URL"] ?? "http://127.0.0.1:8080"),
     apiKey: apiKeyOf(settings.apiKey ?? process.env["REPUTE_API_KEY"]),
-    secretKey: secretKeyOf(settings.secretKey ?? process.env["REPUTE_SECRET_KEY"]),
+    secretKey,
+    signTime: signTimeOf(settings.signTime ?? false, secretKey),
     requestTimeoutMs: within("requestTimeoutMs", settings.requestTimeoutMs ?? 10_000, 1, MAX_TIMER_MS),
     retryBaseMs: within("retryBaseMs", settings.retryBaseMs ?? 250, 0, MAX_TIMER_MS),
     retryMaxMs: within("retryMaxMs", settings.retryMaxMs ?? 30_000, 0, MAX_TIMER_MS),
@@ -153,6 +161,16 @@ function secretKeyOf(key: unknown): string | null {
     throw new ReputeSettingsError("secretKey", "not a key that begins with sk_live_");
   }
   return key;
+}
+
+function signTimeOf(signTime: unknown, secretKey: string | null): boolean {
+  if (typeof signTime !== "boolean") {
+    throw new ReputeSettingsError("signTime", "neither true nor false");
+  }
+  if (signTime && secretKey === null) {
+    throw new ReputeSettingsError("signTime", "needs a secretKey to sign with");
+  }
+  return signTime;
 }
 
 function urlOf(text: unknown): URL {

@@ -165,6 +165,8 @@ test("a signed call is taken, one signed with another key is not", async () => {
   const event = { ...verdict(), agent_id: "signed", gates: [] };
   const good = new ReputeClient({ url: server.url, apiKey: PUBLISHABLE, secretKey: SECRET });
   assert.equal((await good.ingest([event])).accepted, 1);
+  const timed = new ReputeClient({ url: server.url, apiKey: PUBLISHABLE, secretKey: SECRET, signTime: true });
+  assert.equal((await timed.ingest([event])).accepted, 1);
   const bad = new ReputeClient({ url: server.url, apiKey: PUBLISHABLE, secretKey: "sk_live_zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz" });
   await assert.rejects(bad.ingest([event]), { code: "hmac_invalid" });
 });

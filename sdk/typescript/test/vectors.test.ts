@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { backoff, longestWait, retryAfter } from "../src/backoff.js";
-import { isCompressed, signature } from "../src/body.js";
+import { isCompressed, signatureHeaders } from "../src/body.js";
 import { Ledger } from "../src/books.js";
 import { validEvent, type Trackable } from "../src/event.js";
 import { isTimestamp, timestampOf } from "../src/timestamp.js";
@@ -73,9 +73,11 @@ for (const { header, now, wait_ms } of waits.retry_after) {
 }
 
 test("a signature is over the bytes as sent", () => {
-  const { cases } = vectors<{ cases: { secret_key: string; body_base64: string; header: string }[] }>("signatures");
-  for (const { secret_key, body_base64, header } of cases) {
-    assert.equal(signature(Buffer.from(body_base64, "base64"), secret_key), header);
+  const { cases } = vectors<{ cases: { secret_key: string; unix_s?: number; body_base64: string; header: string }[] }>("signatures");
+  for (const { secret_key, unix_s, body_base64, header } of cases) {
+    const time = unix_s === undefined ? {} : { "X-Repute-Timestamp": String(unix_s) };
+    const headers = signatureHeaders(Buffer.from(body_base64, "base64"), secret_key, unix_s ?? null);
+    assert.deepEqual(headers, { "X-Pecta-Signature": header, ...time });
   }
 });
 

@@ -191,6 +191,9 @@ pub struct Limits {
     pub max_body_bytes: u64,
     /// Whether bodies must be signed.
     pub require_signature: bool,
+    /// Whether the time of the signature must be signed, too.
+    #[serde(default)]
+    pub require_timestamp: bool,
 }
 
 #[cfg(test)]

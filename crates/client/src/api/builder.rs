@@ -31,6 +31,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Whether the time is signed along with each body, so that a captured request is of use for 300 s at
+    /// most. Needs a `secret_key`, and a Repute server: others would find the signature wrong. Default: no.
+    pub fn sign_time(mut self, yes: bool) -> Self {
+        self.connection.sign_time = yes;
+        self
+    }
+
     /// Bodies of more bytes than this are packed with gzip; `None`: never. Default: 1,024.
     pub fn gzip_above(mut self, bytes: impl Into<Option<usize>>) -> Self {
         self.connection.gzip_above = bytes.into();

@@ -41,6 +41,13 @@ impl Builder {
         self
     }
 
+    /// Whether the time is signed along with each body, so that a captured request is of use for 300 s at
+    /// most. Needs a `secret_key`, and a Repute server: others would find the signature wrong. Default: no.
+    pub fn sign_time(mut self, yes: bool) -> Self {
+        self.connection.sign_time = yes;
+        self
+    }
+
     /// The agent of events that name none. Default: none.
     pub fn agent_id(mut self, agent_id: impl Into<String>) -> Self {
         self.telemetry.agent_id = Some(agent_id.into());

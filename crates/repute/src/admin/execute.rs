@@ -1,9 +1,9 @@
 //! Does what is asked, and says what came of it as JSON.
 
-use super::{Kind, Limit, OrgChanges, Request};
+use super::{Kind, Limit, OrgChanges, Request, Signature};
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
-use server::accounts::{Accounts, Actor, KeyInfo, NewKey, Org, OrgSettings};
+use server::accounts::{Accounts, Actor, KeyInfo, NewKey, Org, OrgSettings, SignatureRule};
 use std::sync::{Arc, mpsc};
 use store::{KeyId, OrgId, Store};
 use wire::{KeyKind, Scopes, timestamp};
@@ -123,7 +123,13 @@ fn changed(settings: &OrgSettings, changes: &OrgChanges) -> OrgSettings {
         max_agents: limit(changes.max_agents, settings.max_agents),
         ingest_rate_limit: limit(changes.ingest_rate_limit, settings.ingest_rate_limit),
         rate_limit: limit(changes.rate_limit, settings.rate_limit),
-        require_signature: changes.require_signature.unwrap_or(settings.require_signature),
+        signature: changes
+            .require_signature
+            .map_or(settings.signature, |rule| match rule {
+                Signature::False => SignatureRule::Optional,
+                Signature::True => SignatureRule::Required,
+                Signature::Timestamped => SignatureRule::Timestamped,
+            }),
     }
 }
 
@@ -134,7 +140,7 @@ fn org(org: &Org) -> Value {
         "max_agents": org.settings.max_agents,
         "ingest_rate_limit": org.settings.ingest_rate_limit,
         "rate_limit": org.settings.rate_limit,
-        "require_signature": org.settings.require_signature,
+        "require_signature": org.settings.signature,
     })
 }
 

@@ -1,10 +1,12 @@
 //! The Rust client against the real program: every typed call, and what it says when one fails.
 
-use crate::kit::Server;
+use crate::kit::{Server, run, said};
 use repute_client::{
-    AgentsOrder, ApiError, Client, Evaluate, Event, EventFilter, Gate, State, Status, Telemetry,
+    AgentsOrder, ApiError, Client, ClientBuilder, Evaluate, Event, EventFilter, Gate, State, Status,
+    Telemetry,
 };
 use rustix::process::Signal;
+use serde_json::Value;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -149,6 +151,39 @@ fn an_error_tells_all_that_the_server_said() {
     let mut events = stranger.events(EventFilter::all());
     assert!(events.next().unwrap().is_err());
     assert!(events.next().is_none(), "a list ends with its error");
+}
+
+#[test]
+fn bodies_are_signed_with_the_time_where_the_organisation_asks_for_it() {
+    let server = Server::start(&[]);
+    let dir = server.path().to_str().unwrap();
+    let set = [
+        "org",
+        "set",
+        "default",
+        "--require-signature",
+        "timestamped",
+        "--json",
+        "--data-dir",
+        dir,
+    ];
+    let set = run(&set);
+    let org: Value = serde_json::from_slice(&set.stdout).unwrap();
+    assert_eq!(org["require_signature"], "timestamped", "{}", said(&set));
+    let builder = || {
+        Client::builder()
+            .url(format!("http://{}", server.address))
+            .api_key(&server.publishable)
+    };
+    let event = [Event::new(true).agent("a")];
+    let ingest = |client: ClientBuilder| client.build().unwrap().ingest(&event);
+    for unsigned in [builder(), builder().secret_key(&server.secret)] {
+        assert_eq!(ingest(unsigned).unwrap_err().code(), Some("hmac_missing"));
+    }
+    let timed = builder().secret_key(&server.secret).sign_time(true);
+    assert_eq!(ingest(timed.clone()).unwrap().accepted, 1);
+    let limits = timed.build().unwrap().whoami().unwrap().limits;
+    assert!(limits.require_signature && limits.require_timestamp);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod audit;
 mod change;
 
-use super::{Actor, Error, KeyInfo, Org, OrgSettings};
+use super::{Actor, Error, KeyInfo, Org, OrgSettings, SignatureRule};
 use crate::private_file;
 use change::Change;
 use reputation::Micros;
@@ -12,9 +12,10 @@ use std::path::Path;
 use store::{KeyId, OrgId};
 use wire::{KeyKind, Scopes};
 
-const SCHEMA_VERSION: u32 = 2;
+const SCHEMA_VERSION: u32 = 3;
 /// What brings the tables to each version from the one before.
-const STEPS: [&str; SCHEMA_VERSION as usize] = [VERSION_1, KEYS_NUMBERED_BY_ORGANISATION];
+const STEPS: [&str; SCHEMA_VERSION as usize] =
+    [VERSION_1, KEYS_NUMBERED_BY_ORGANISATION, SIGNATURES_WITH_A_TIME];
 pub(super) const VERSION_1: &str = "
 CREATE TABLE org (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -71,6 +72,12 @@ INSERT INTO numbered_key SELECT org, id, kind, name, scopes, last4, digest, seal
 DROP TABLE key;
 ALTER TABLE numbered_key RENAME TO key;
 ";
+/// More than yes or no can be asked of signatures.
+const SIGNATURES_WITH_A_TIME: &str = "
+ALTER TABLE org ADD COLUMN signature TEXT NOT NULL DEFAULT 'optional';
+UPDATE org SET signature = 'required' WHERE require_signature;
+ALTER TABLE org DROP COLUMN require_signature;
+";
 
 /// The open database.
 pub(super) struct Database {
@@ -116,21 +123,14 @@ impl Database {
 
     pub(super) fn orgs(&self) -> Result<Vec<Org>, Error> {
         let mut query = self.connection.prepare(
-            "SELECT id, name, max_agents, ingest_rate_limit, rate_limit, require_signature FROM org ORDER BY id",
+            "SELECT id, name, max_agents, ingest_rate_limit, rate_limit, signature FROM org ORDER BY id",
         )?;
-        let rows = query.query_map([], |row| {
-            Ok(Org {
-                id: OrgId(row.get(0)?),
-                name: row.get(1)?,
-                settings: OrgSettings {
-                    max_agents: row.get(2)?,
-                    ingest_rate_limit: row.get(3)?,
-                    rate_limit: row.get(4)?,
-                    require_signature: row.get(5)?,
-                },
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let rows = query.query_map([], |row| Ok(stored_org(row)))?;
+        let mut orgs = Vec::new();
+        for org in rows {
+            orgs.push(org??);
+        }
+        Ok(orgs)
     }
 
     pub(super) fn keys(&self) -> Result<Vec<StoredKey>, Error> {
@@ -183,6 +183,22 @@ impl Database {
         }
         Ok(())
     }
+}
+
+fn stored_org(row: &Row<'_>) -> Result<Org, Error> {
+    let signature: String = row.get(5)?;
+    Ok(Org {
+        id: OrgId(row.get(0)?),
+        name: row.get(1)?,
+        settings: OrgSettings {
+            max_agents: row.get(2)?,
+            ingest_rate_limit: row.get(3)?,
+            rate_limit: row.get(4)?,
+            signature: SignatureRule::from_word(&signature).ok_or(Error::BadRow(
+                "an organisation has an unknown rule for signatures",
+            ))?,
+        },
+    })
 }
 
 fn stored_key(row: &Row<'_>) -> Result<StoredKey, Error> {

@@ -98,7 +98,7 @@ fn everything_is_there_after_a_restart() {
     let secret = make(&accounts, org, KeyKind::Secret);
     let settings = OrgSettings {
         max_agents: Some(5),
-        require_signature: true,
+        signature: SignatureRule::Required,
         ..OrgSettings::default()
     };
     accounts.set_org(org, settings.clone(), Actor::Operator).unwrap();
@@ -181,7 +181,7 @@ fn the_last_secret_key_stays_while_signatures_are_required() {
     let accounts = open(dir.path());
     let org = org(&accounts);
     let required = OrgSettings {
-        require_signature: true,
+        signature: SignatureRule::Required,
         ..OrgSettings::default()
     };
     let without = accounts.set_org(org, required.clone(), Actor::Operator);
@@ -246,12 +246,12 @@ fn a_database_of_a_newer_version_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
     let connection = rusqlite::Connection::open(dir.path().join("repute.db")).unwrap();
-    connection.pragma_update(None, "user_version", 3).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let sentence = Accounts::open(dir.path(), master(1)).err().unwrap().to_string();
     assert_eq!(
         sentence,
-        "repute.db has schema version 3, and this version reads up to 2; use a newer version of repute"
+        "repute.db has schema version 99, and this version reads up to 3; use a newer version of repute"
     );
 }
 

@@ -6,7 +6,7 @@
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
-use wire::{Code, ErrorBody, Fault, Invalid, Scope};
+use wire::{Code, ErrorBody, Fault, Invalid, MAX_SIGNATURE_AGE_S, Scope};
 
 /// Why a request is not done.
 #[derive(Debug)]
@@ -24,6 +24,10 @@ pub(crate) enum Refusal {
     HmacNoSecret,
     HmacInvalid,
     HmacMissing,
+    /// Signed, but without the time that the organisation requires.
+    HmacTimeMissing,
+    /// Signed at a time that is not now.
+    HmacTimeFar,
     ScopeMissing(Scope),
     AgentLimit {
         limit: u64,
@@ -102,6 +106,20 @@ impl Refusal {
             Self::HmacMissing => once(
                 Code::HmacMissing,
                 "the organisation requires X-Pecta-Signature or X-Repute-Signature",
+            ),
+            Self::HmacTimeMissing => once(
+                Code::HmacMissing,
+                "the organisation requires X-Repute-Timestamp and a signature over it and the body",
+            ),
+            Self::HmacTimeFar => (
+                ErrorBody::new(
+                    Code::HmacInvalid,
+                    format!(
+                        "X-Repute-Timestamp: more than {MAX_SIGNATURE_AGE_S} s from the server's clock: sign again, and look at \
+                         your own clock"
+                    ),
+                ),
+                None,
             ),
             Self::ScopeMissing(scope) => (
                 ErrorBody::new(
@@ -234,6 +252,8 @@ mod tests {
             Refusal::HmacNoSecret,
             Refusal::HmacInvalid,
             Refusal::HmacMissing,
+            Refusal::HmacTimeMissing,
+            Refusal::HmacTimeFar,
             Refusal::ScopeMissing(Scope::Admin),
             Refusal::AgentLimit {
                 limit: 5,

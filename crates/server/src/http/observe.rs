@@ -194,7 +194,8 @@ fn preflight() -> Response<Body> {
     headers.insert(
         ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static(
-            "Authorization, Content-Type, Content-Encoding, Prefer, X-Request-Id, X-Pecta-Signature, X-Repute-Signature",
+            "Authorization, Content-Type, Content-Encoding, Prefer, X-Request-Id, X-Pecta-Signature, X-Repute-Signature, \
+             X-Repute-Timestamp",
         ),
     );
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));

@@ -1,10 +1,10 @@
-//! Signatures of bodies.
+//! Signatures of bodies, and the times that come with them.
 
 use super::app::App;
 use super::error::Refusal;
-use crate::accounts::Principal;
+use crate::accounts::{Principal, SignatureRule};
 use axum::http::{HeaderMap, HeaderValue};
-use wire::Signatures;
+use wire::{SignatureTime, Signatures};
 
 /// Checks the signature over the bytes as sent; whether there is one.
 pub(crate) fn check(
@@ -21,22 +21,30 @@ pub(crate) fn check(
     let no_secret = || !app.accounts.has_live_secret_key(caller.org, now);
     let (pecta, pecta_again) = header("x-pecta-signature");
     let (repute, repute_again) = header("x-repute-signature");
+    let (time, time_again) = header("x-repute-timestamp");
     if (pecta.is_some() || repute.is_some()) && no_secret() {
         return Err(Refusal::HmacNoSecret);
     }
-    if pecta_again || repute_again {
+    if pecta_again || repute_again || time_again {
         return Err(Refusal::HmacInvalid); // which of two under one name is meant is not ours to guess
     }
-    match Signatures::parse(pecta, repute)? {
-        None if caller.settings.require_signature => Err(Refusal::HmacMissing),
-        None => Ok(false),
-        Some(signatures) => {
-            let keys = app.accounts.signing_keys(caller.org, now);
-            if signatures.verify(keys.iter(), bytes) {
-                Ok(true)
-            } else {
-                Err(Refusal::HmacInvalid)
-            }
-        }
+    let rule = caller.settings.signature;
+    let Some(signatures) = Signatures::parse(pecta, repute)? else {
+        return match rule {
+            SignatureRule::Optional => Ok(false),
+            SignatureRule::Required | SignatureRule::Timestamped => Err(Refusal::HmacMissing),
+        };
+    };
+    let time = time.map(SignatureTime::parse).transpose()?;
+    match &time {
+        None if rule == SignatureRule::Timestamped => return Err(Refusal::HmacTimeMissing),
+        Some(time) if !time.is_near(now) => return Err(Refusal::HmacTimeFar),
+        _ => {}
+    }
+    let keys = app.accounts.signing_keys(caller.org, now);
+    if signatures.verify(keys.iter(), time.as_ref(), bytes) {
+        Ok(true)
+    } else {
+        Err(Refusal::HmacInvalid)
     }
 }

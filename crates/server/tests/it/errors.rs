@@ -2,10 +2,10 @@
 
 use crate::kit::{Lab, event, one};
 use reputation::Micros;
-use server::accounts::{Actor, OrgSettings};
+use server::accounts::{Actor, OrgSettings, SignatureRule};
 use std::io::Write as _;
 use std::time::Duration;
-use wire::{KeyKind, Scope, Scopes, SigningKey};
+use wire::{KeyKind, Scope, Scopes, SignatureTime, SigningKey};
 
 fn error(status: u16, code: &str, sentence: &str) -> (u16, String, String) {
     (status, code.to_owned(), sentence.to_owned())
@@ -271,7 +271,7 @@ fn a_signature_is_checked_before_anything_is_parsed() {
     assert_eq!(send(&signed, &packed).status, 202);
 
     lab.set(OrgSettings {
-        require_signature: true,
+        signature: SignatureRule::Required,
         ..OrgSettings::default()
     });
     assert_eq!(send(&[], body.as_bytes()).error().1, "hmac_missing");
@@ -292,6 +292,124 @@ fn a_signature_is_checked_before_anything_is_parsed() {
         send(&[("X-Pecta-Signature", &good)], body.as_bytes()).error().1,
         "hmac_no_secret"
     );
+}
+
+#[test]
+fn a_signature_over_the_time_is_good_for_300_seconds() {
+    let lab = Lab::new();
+    let body = one("a");
+    let key = SigningKey::new(&lab.sk);
+    let send = |headers: &[(&str, &str)]| {
+        let answer = lab.send("POST", "/v1/ingest", &lab.pk, headers, body.as_bytes());
+        if answer.status == 202 {
+            return String::new();
+        }
+        let (_, code, sentence) = answer.error();
+        format!("{code}: {sentence}")
+    };
+    let now_s = u64::try_from(lab.now().0 / 1_000_000).unwrap();
+    let at = |unix_s: u64| SignatureTime::new(unix_s);
+    let signed_at = |unix_s: u64, header: &str| {
+        let (time, signature) = (at(unix_s), key.sign_at(&at(unix_s), body.as_bytes()));
+        send(&[("X-Repute-Timestamp", time.as_str()), (header, &signature)])
+    };
+    let far = "hmac_invalid: X-Repute-Timestamp: more than 300 s from the server's clock: sign again, and look at your own clock";
+    // A minute is left for a slow machine.
+    for rule in [SignatureRule::Optional, SignatureRule::Timestamped] {
+        lab.set(OrgSettings {
+            signature: rule,
+            ..OrgSettings::default()
+        });
+        for header in ["X-Pecta-Signature", "X-Repute-Signature"] {
+            for near in [now_s - 240, now_s, now_s + 240] {
+                assert_eq!(signed_at(near, header), "", "{rule:?}");
+            }
+            for wrong in [0, now_s - 301, now_s + 361] {
+                assert_eq!(signed_at(wrong, header), far, "{rule:?}");
+            }
+        }
+        // Neither the time nor the body can be exchanged, and a time that is sent is signed.
+        let (time, plain) = (at(now_s), key.sign(body.as_bytes()));
+        let other = key.sign_at(&at(now_s - 1), body.as_bytes());
+        for signature in [plain.as_str(), other.as_str()] {
+            let sent = [
+                ("X-Repute-Timestamp", time.as_str()),
+                ("X-Pecta-Signature", signature),
+            ];
+            assert!(
+                send(&sent).starts_with("hmac_invalid: the signature matches"),
+                "{rule:?}"
+            );
+        }
+        let good = key.sign_at(&time, body.as_bytes());
+        let twice = [
+            ("X-Repute-Timestamp", time.as_str()),
+            ("X-Repute-Timestamp", time.as_str()),
+            ("X-Pecta-Signature", &good),
+        ];
+        assert!(send(&twice).starts_with("hmac_invalid"), "{rule:?}");
+        let no_time = [
+            ("X-Repute-Timestamp", "today"),
+            ("X-Pecta-Signature", good.as_str()),
+        ];
+        assert_eq!(
+            send(&no_time),
+            "hmac_invalid: X-Repute-Timestamp: not a time in whole seconds since 1970"
+        );
+    }
+    // What was captured without a time is of no use here.
+    assert_eq!(
+        send(&[("X-Pecta-Signature", &key.sign(body.as_bytes()))]),
+        "hmac_missing: the organisation requires X-Repute-Timestamp and a signature over it and the body"
+    );
+    assert!(send(&[]).starts_with("hmac_missing"));
+    assert!(send(&[("X-Repute-Timestamp", at(now_s).as_str())]).starts_with("hmac_missing"));
+    let limits = lab.get("/v1/whoami").json()["limits"].clone();
+    assert_eq!(
+        (&limits["require_signature"], &limits["require_timestamp"]),
+        (&true.into(), &true.into())
+    );
+}
+
+#[test]
+fn keys_rotate_with_overlap_and_the_last_live_one_stays() {
+    let lab = Lab::new();
+    lab.set(OrgSettings {
+        signature: SignatureRule::Timestamped,
+        ..OrgSettings::default()
+    });
+    let body = one("a");
+    let ingest = |key: &str| {
+        let time = SignatureTime::new(u64::try_from(lab.now().0 / 1_000_000).unwrap());
+        let signature = SigningKey::new(key).sign_at(&time, body.as_bytes());
+        let headers = [
+            ("X-Repute-Timestamp", time.as_str()),
+            ("X-Repute-Signature", signature.as_str()),
+        ];
+        lab.send("POST", "/v1/ingest", &lab.pk, &headers, body.as_bytes())
+    };
+    let revoke = |key: &str, id: &str| lab.send("DELETE", &format!("/v1/keys/{id}"), key, &[], b"");
+    let made = lab
+        .send("POST", "/v1/keys", &lab.sk, &[], br#"{"kind":"secret"}"#)
+        .json();
+    let (new, new_id) = (made["key"].as_str().unwrap(), made["id"].as_str().unwrap());
+    for key in [&lab.sk, new] {
+        assert_eq!(ingest(key).status, 202, "both while they overlap");
+    }
+    // One that has expired counts as none: the other cannot go, and it can.
+    let soon = Micros(lab.now().0 + 50_000);
+    let short = lab.key(KeyKind::Secret, Scopes::default_of(KeyKind::Secret), Some(soon));
+    let old_id = lab.send("GET", "/v1/whoami", &lab.sk, &[], b"").json()["key_id"].clone();
+    assert_eq!(revoke(new, old_id.as_str().unwrap()).status, 204);
+    assert_eq!(ingest(&lab.sk).error().1, "hmac_invalid");
+    while lab.now() <= soon {
+        std::thread::yield_now();
+    }
+    assert_eq!(ingest(short.key.as_str()).error().1, "hmac_invalid");
+    let (status, code, _) = revoke(new, new_id).error();
+    assert_eq!((status, code.as_str()), (409, "last_secret_key"));
+    assert_eq!(revoke(new, &short.info.id.0.to_string()).status, 204);
+    assert_eq!(ingest(new).status, 202);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::kit::{Answer, Lab};
 use gate::config::{Config, Set};
 use gate::{Engine, Gate, Listed, Outcome, Settings, Stopped, Subject};
 use serde_json::{Value, json};
-use server::accounts::OrgSettings;
+use server::accounts::{OrgSettings, SignatureRule};
 use wire::{KeyKind, Scopes};
 
 fn evaluate(lab: &Lab, body: &Value) -> Answer {
@@ -211,7 +211,7 @@ fn what_is_wrong_with_a_request_is_told_and_nothing_is_recorded() {
     );
     assert_eq!(answer.error().1, "scope_missing");
     lab.set(OrgSettings {
-        require_signature: true,
+        signature: SignatureRule::Required,
         ..OrgSettings::default()
     });
     let answer = evaluate(&lab, &json!({ "agent_id": "a", "output": 1 }));

@@ -129,6 +129,8 @@ pub struct Limits {
     pub max_body_bytes: u64,
     /// Whether bodies must be signed.
     pub require_signature: bool,
+    /// Whether the time of the signature must be signed, too (`X-Repute-Timestamp`).
+    pub require_timestamp: bool,
 }
 
 #[cfg(test)]
@@ -190,6 +192,7 @@ mod tests {
             max_agents: 1_000_000,
             max_body_bytes: 16_777_216,
             require_signature: false,
+            require_timestamp: false,
         };
         let whoami = Whoami {
             organisation: "default".to_owned(),
@@ -204,7 +207,7 @@ mod tests {
             concat!(
                 r#"{"organisation":"default","key_id":"3","kind":"publishable","scopes":["ingest"],"limits":"#,
                 r#"{"ingest_rate_limit":500,"rate_limit":0,"max_agents":1000000,"max_body_bytes":16777216,"#,
-                r#""require_signature":false},"version":"0.1.0"}"#
+                r#""require_signature":false,"require_timestamp":false},"version":"0.1.0"}"#
             )
         );
     }

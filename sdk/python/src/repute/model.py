@@ -105,6 +105,7 @@ class Limits:
     max_agents: Optional[int] = None
     max_body_bytes: Optional[int] = None
     require_signature: Optional[bool] = None
+    require_timestamp: Optional[bool] = None
 
 
 @dataclass(frozen=True)

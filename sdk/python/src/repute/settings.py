@@ -27,6 +27,7 @@ class Settings:
     url: str
     api_key: str
     secret_key: Optional[str]
+    sign_time: bool
     agent_id: Optional[str]
     sample_rate: float
     flush_interval: float
@@ -47,6 +48,10 @@ class Settings:
         checked_url(self.url)
         checked_api_key(self.api_key)
         checked_secret_key(self.secret_key)
+        if not isinstance(self.sign_time, bool):
+            raise SettingError("sign_time", "must be True or False")
+        if self.sign_time and self.secret_key is None:
+            raise SettingError("sign_time", "needs a secret_key to sign with")
         if self.agent_id is not None and not (isinstance(self.agent_id, str) and 0 < len(self.agent_id) <= MAX_AGENT_CHARS):
             raise SettingError("agent_id", f"must be a text of 1 to {MAX_AGENT_CHARS} characters")
         _number("sample_rate", self.sample_rate, 0, 1)

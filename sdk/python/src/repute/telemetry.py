@@ -31,6 +31,7 @@ class Telemetry:
         api_key: Optional[str] = None,
         *,
         secret_key: Optional[str] = None,
+        sign_time: bool = False,
         agent_id: Optional[str] = None,
         sample_rate: float = 1.0,
         flush_interval: float = 5.0,
@@ -61,6 +62,7 @@ class Telemetry:
             url=from_environment(url, "REPUTE_URL") or DEFAULT_URL,
             api_key=checked_api_key(from_environment(api_key, "REPUTE_API_KEY")),
             secret_key=from_environment(secret_key, "REPUTE_SECRET_KEY"),
+            sign_time=sign_time,
             agent_id=agent_id,
             sample_rate=sample_rate,
             flush_interval=flush_interval,
@@ -77,7 +79,7 @@ class Telemetry:
             shutdown_timeout=shutdown_timeout,
             ssl_context=ssl_context,
         )
-        self._credentials = Credentials(self._settings.api_key, self._settings.secret_key)
+        self._credentials = Credentials(self._settings.api_key, self._settings.secret_key, sign_time)
         self._caller = Caller(self._settings, self._credentials)
         self._on_delivered = on_delivered
         self._on_refused = on_refused

@@ -25,13 +25,13 @@ impl<'a> Change<'a> {
 
     pub(in crate::accounts) fn insert_org(&self, name: &str, settings: OrgSettings) -> Result<Org, Error> {
         self.transaction.execute(
-            "INSERT INTO org (name, max_agents, ingest_rate_limit, rate_limit, require_signature) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO org (name, max_agents, ingest_rate_limit, rate_limit, signature) VALUES (?, ?, ?, ?, ?)",
             params![
                 name,
                 settings.max_agents,
                 settings.ingest_rate_limit,
                 settings.rate_limit,
-                settings.require_signature
+                settings.signature.as_str()
             ],
         )?;
         let id = OrgId(number(self.transaction.last_insert_rowid())?);
@@ -46,12 +46,12 @@ impl<'a> Change<'a> {
     pub(in crate::accounts) fn update_org(&self, org: &Org) -> Result<(), Error> {
         let settings = &org.settings;
         self.transaction.execute(
-            "UPDATE org SET max_agents = ?, ingest_rate_limit = ?, rate_limit = ?, require_signature = ? WHERE id = ?",
+            "UPDATE org SET max_agents = ?, ingest_rate_limit = ?, rate_limit = ?, signature = ? WHERE id = ?",
             params![
                 settings.max_agents,
                 settings.ingest_rate_limit,
                 settings.rate_limit,
-                settings.require_signature,
+                settings.signature.as_str(),
                 org.id.0
             ],
         )?;
@@ -133,7 +133,7 @@ fn detail(settings: &OrgSettings) -> Value {
         "max_agents": settings.max_agents,
         "ingest_rate_limit": settings.ingest_rate_limit,
         "rate_limit": settings.rate_limit,
-        "require_signature": settings.require_signature,
+        "require_signature": settings.signature,
     })
 }
 

@@ -1,6 +1,6 @@
 //! `GET|POST /v1/keys`, `DELETE /v1/keys/{id}` and `GET /v1/whoami`.
 
-use crate::accounts::{self, Accounts, Actor, KeyInfo, NewKey};
+use crate::accounts::{self, Accounts, Actor, KeyInfo, NewKey, SignatureRule};
 use crate::http::app::App;
 use crate::http::body;
 use crate::http::error::{Refusal, json};
@@ -23,7 +23,8 @@ pub(crate) async fn whoami(call: Call) -> Result<Response<Body>, Refusal> {
         rate_limit: settings.rate_limit.unwrap_or(app.config.rate_limit),
         max_agents: app.max_agents(settings),
         max_body_bytes: app.config.max_body_bytes as u64,
-        require_signature: settings.require_signature,
+        require_signature: settings.signature.requires(),
+        require_timestamp: settings.signature == SignatureRule::Timestamped,
     };
     let whoami = Whoami {
         organisation: caller.org_name.to_string(),
