@@ -128,6 +128,9 @@ enum KeyCommand {
         #[arg(value_parser = units::count::<u32>)]
         id: u32,
     },
+    /// Seal all secret keys under a new master key: a random one, or, where the server has its master key from
+    /// REPUTE_MASTER_KEY, the one in REPUTE_NEW_MASTER_KEY.
+    RotateMaster,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum, Serialize, Deserialize)]
@@ -137,7 +140,7 @@ pub(crate) enum Kind {
 }
 
 /// What is asked of the server, or of its files.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) enum Request {
     CreateOrg {
         name: String,
@@ -165,6 +168,10 @@ pub(crate) enum Request {
     RevokeKey {
         org: String,
         id: u32,
+    },
+    RotateMaster {
+        /// The new one's text, if the operator keeps it.
+        new: Option<String>,
     },
 }
 
@@ -197,6 +204,9 @@ pub(crate) fn key(arguments: KeyArguments) -> Result<()> {
         },
         KeyCommand::List { org } => Request::ListKeys { org },
         KeyCommand::Revoke { org, id } => Request::RevokeKey { org, id },
+        KeyCommand::RotateMaster => Request::RotateMaster {
+            new: settings::new_master_key()?,
+        },
     };
     run(&arguments.place, &request)
 }

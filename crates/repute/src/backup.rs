@@ -1,16 +1,17 @@
 //! `repute backup DIR`: a copy that a server can be started on, taken beside the server that writes.
 
-use crate::data_dir::{DataDir, MASTER_KEY_FILE};
+use crate::data_dir::{DataDir, MASTER_KEY_FILE, NEXT_MASTER_KEY_FILE};
 use crate::logging::{self, LogFormat};
 use crate::place::Place;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use journal::{Disk, OsDisk, ReadOnlyDisk};
 use serde_json::{Value, json};
+use server::accounts::MasterKey;
 use server::{accounts, ledger};
 use std::fs;
 use std::io::{ErrorKind, Write as _, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{Backup, BackupFigures};
 
@@ -62,7 +63,10 @@ pub(crate) fn backup(arguments: &BackupArguments) -> Result<()> {
     // After the log: every organisation and key that its events name is there.
     let accounts = data_dir.join(accounts::DATABASE);
     backup
-        .add_written(accounts::DATABASE, |to| server::copy_database(&accounts, to))
+        .add_written(accounts::DATABASE, |to| {
+            server::copy_database(&accounts, to)?;
+            master_key.as_ref().map_or(Ok(()), |key| fits(data_dir, to, key))
+        })
         .with_context(|| format!("cannot copy {}", accounts.display()))?;
     let mut without = Vec::new();
     match &master_key {
@@ -100,6 +104,20 @@ fn master_key(arguments: &BackupArguments) -> Result<Option<Vec<u8>>> {
         ),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
     }
+}
+
+/// Sees that the master key of the copy is the one that the copied secret keys are sealed under.
+fn fits(data_dir: &Path, copy: &Path, key: &[u8]) -> Result<()> {
+    let text = String::from_utf8_lossy(key);
+    if accounts::opens(copy, &MasterKey::parse(&text)?)? {
+        return Ok(());
+    }
+    let now = fs::read(data_dir.join(MASTER_KEY_FILE));
+    let is_changing = data_dir.join(NEXT_MASTER_KEY_FILE).exists();
+    if is_changing || now.is_ok_and(|now| now != key) {
+        bail!("the master key was changed meanwhile: take the backup again");
+    }
+    Ok(()) // not the key of all secret keys in the server either, which its log says
 }
 
 fn as_json(figures: &BackupFigures, mut manifest: Value) -> Value {

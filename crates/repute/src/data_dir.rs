@@ -2,13 +2,15 @@
 
 use anyhow::{Context as _, Result, bail};
 use journal::{Disk as _, OsDisk};
-use server::accounts::{Accounts, DATABASE, MasterKey};
+use server::accounts::{Accounts, DATABASE, MasterKey, MasterKeyFile};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The file of the master key, where the environment has none.
 pub(crate) const MASTER_KEY_FILE: &str = "master.key";
+/// Where the next one waits while it is changed.
+pub(crate) const NEXT_MASTER_KEY_FILE: &str = "master.key.new";
 
 /// A data directory that no other process has.
 pub(crate) struct DataDir {
@@ -68,11 +70,13 @@ impl DataDir {
 
     /// Opens the organisations and keys: under this master key, or the one in the directory's own file.
     pub(crate) fn open_accounts(&self, master_key: Option<&str>) -> Result<Accounts> {
-        let master = match master_key {
-            Some(text) => MasterKey::parse(text)?,
-            None => MasterKey::load_or_create(&self.path.join(MASTER_KEY_FILE))?,
-        };
-        Ok(Accounts::open(&self.path, master)?)
+        Ok(match master_key {
+            Some(text) => Accounts::open(&self.path, MasterKey::parse(text)?)?,
+            None => {
+                let [file, next] = [MASTER_KEY_FILE, NEXT_MASTER_KEY_FILE].map(|name| self.path.join(name));
+                Accounts::open_with_file(&self.path, MasterKeyFile::new(file, next))?
+            }
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -215,7 +215,16 @@ impl Secrets {
 
 /// The text of the master key, where the environment has one; it has been seen to be one.
 pub(crate) fn master_key() -> Result<Option<String>, WrongSetting> {
-    let Some(Secret { text, variable }) = secret("REPUTE_MASTER_KEY")? else {
+    master_key_in("REPUTE_MASTER_KEY")
+}
+
+/// The same of the one that is to come into its place.
+pub(crate) fn new_master_key() -> Result<Option<String>, WrongSetting> {
+    master_key_in("REPUTE_NEW_MASTER_KEY")
+}
+
+fn master_key_in(name: &str) -> Result<Option<String>, WrongSetting> {
+    let Some(Secret { text, variable }) = secret(name)? else {
         return Ok(None);
     };
     match MasterKey::parse(&text) {

@@ -13,15 +13,19 @@ mod directory;
 mod error;
 mod key;
 mod master_key;
+mod master_key_file;
 mod organisation;
 mod principal;
+mod rotation;
 
 pub use audit::AuditEntry;
 pub use error::Error;
 pub use key::{CreatedKey, KeyInfo, NewKey, generate_key};
 pub use master_key::MasterKey;
+pub use master_key_file::MasterKeyFile;
 pub use organisation::{Org, OrgSettings, SignatureRule};
 pub use principal::{Actor, AuthFailure, Principal};
+pub use rotation::{Rotation, Unreadable};
 
 use database::Database;
 use directory::Directory;
@@ -39,33 +43,65 @@ pub const MAX_SECRET_KEYS: usize = 5;
 /// The longest name of an organisation.
 const MAX_ORG_NAME: usize = 100;
 
+/// Whether this master key opens all live secret keys in a copy of [`DATABASE`].
+///
+/// # Errors
+/// Where the copy cannot be read.
+pub fn opens(copy: &Path, master: &MasterKey) -> Result<bool, Error> {
+    Database::open_copy(copy)?.opens(master)
+}
+
 /// Organisations and keys.
 pub struct Accounts {
     database: Mutex<Database>,
     directory: RwLock<Directory>,
-    master: MasterKey,
+    /// Changed by a rotation alone, which holds the database.
+    master: RwLock<MasterKey>,
+    /// Where the master key lies, if it is in the data directory.
+    master_file: Option<MasterKeyFile>,
 }
 
 impl Accounts {
-    /// Opens [`DATABASE`] in this directory, making it if there is none.
+    /// Opens [`DATABASE`] in this directory, making it if there is none, under a master key that the operator keeps.
     ///
     /// # Errors
     /// Where it cannot be opened, or is of a newer version.
     pub fn open(dir: &Path, master: MasterKey) -> Result<Self, Error> {
+        Self::load(Database::open(&dir.join(DATABASE))?, master, None)
+    }
+
+    /// The same under the master key of this file, which is made with a random key if there is none.
+    ///
+    /// # Errors
+    /// As for [`Self::open`], and where the file can be neither read nor made.
+    pub fn open_with_file(dir: &Path, file: MasterKeyFile) -> Result<Self, Error> {
         let database = Database::open(&dir.join(DATABASE))?;
+        let master = file.settle(&database)?;
+        Self::load(database, master, Some(file))
+    }
+
+    fn load(
+        database: Database,
+        master: MasterKey,
+        master_file: Option<MasterKeyFile>,
+    ) -> Result<Self, Error> {
         let directory = Directory::load(&database, &master)?;
-        let unreadable = directory.unreadable_secrets();
-        if unreadable > 0 {
+        for org in directory.unreadable(store::now()) {
+            let keys: Vec<u32> = org.keys.iter().map(|key| key.0).collect();
             tracing::error!(
-                keys = unreadable,
-                "the master key does not open these secret keys: they still authenticate, but signatures made with them \
-                 cannot be checked. Start with the master key they were made under, or make new secret keys"
+                org_id = org.org.0,
+                ?keys,
+                takes_no_events = org.is_shut,
+                "the master key does not open these secret keys: they still authenticate and administer, but signatures made with \
+                 them cannot be checked: bodies signed with them are refused with hmac_invalid. Start with the master key they \
+                 were made under, or make new secret keys and revoke these"
             );
         }
         Ok(Self {
             database: Mutex::new(database),
             directory: RwLock::new(directory),
-            master,
+            master: RwLock::new(master),
+            master_file,
         })
     }
 
@@ -89,16 +125,10 @@ impl Accounts {
         self.directory.read().signing_keys(org, now)
     }
 
-    /// Whether the organisation has a live secret key.
+    /// How many live secret keys the organisation has, those that cannot check signatures included.
     #[must_use]
-    pub fn has_live_secret_key(&self, org: OrgId, now: Micros) -> bool {
-        self.directory.read().live_secret_keys(org, now) > 0
-    }
-
-    /// Secret keys that are sealed under another master key. They authenticate, but check no signature.
-    #[must_use]
-    pub fn unreadable_secrets(&self) -> usize {
-        self.directory.read().unreadable_secrets()
+    pub fn live_secret_keys(&self, org: OrgId, now: Micros) -> usize {
+        self.directory.read().live_secret_keys(org, now)
     }
 
     /// All organisations, by number.
@@ -164,7 +194,7 @@ impl Accounts {
             let org = change.insert_org(name, settings)?;
             let keys = keys
                 .into_iter()
-                .map(|made| change.insert_key(org.id, made, &self.master))
+                .map(|made| change.insert_key(org.id, made, &self.master.read()))
                 .collect::<Result<Vec<_>, _>>()?;
             Ok((org, keys))
         })?;
@@ -182,7 +212,7 @@ impl Accounts {
         let mut database = self.database.lock();
         let org = self.directory.read().org(id).cloned().ok_or(Error::UnknownOrg)?;
         let now = store::now();
-        if settings.signature.requires() && !self.has_live_secret_key(id, now) {
+        if settings.signature.requires() && self.live_secret_keys(id, now) == 0 {
             return Err(Error::NoSecretKey);
         }
         let org = Org { settings, ..org };
@@ -213,7 +243,9 @@ impl Accounts {
         if made.info.kind == KeyKind::Secret && live_secrets >= MAX_SECRET_KEYS {
             return Err(Error::TooManySecretKeys);
         }
-        let made = database.change(actor, now, |change| change.insert_key(org, made, &self.master))?;
+        let made = database.change(actor, now, |change| {
+            change.insert_key(org, made, &self.master.read())
+        })?;
         self.directory.write().put_made_key(org, &made);
         Ok(made)
     }

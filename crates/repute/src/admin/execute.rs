@@ -83,13 +83,32 @@ pub(super) fn execute(
             Ok(answer)
         }
         Request::ListKeys { org } => {
-            let keys = accounts.keys(find(accounts, org)?.id);
-            Ok(json!({ "keys": keys.iter().map(key).collect::<Vec<_>>() }))
+            let org = find(accounts, org)?.id;
+            let unreadable = accounts.unreadable().into_iter().find(|one| one.org == org);
+            let unreadable = unreadable.map_or(Vec::new(), |one| one.keys);
+            let keys = accounts.keys(org);
+            let listed = keys.iter().map(|info| {
+                let mut listed = key(info);
+                if unreadable.contains(&info.id) {
+                    listed["trouble"] = json!("sealed under another master key: checks no signature");
+                }
+                listed
+            });
+            Ok(json!({ "keys": listed.collect::<Vec<_>>() }))
         }
         Request::RevokeKey { org, id } => {
             let org = find(accounts, org)?;
             accounts.revoke_key(org.id, KeyId(*id), now, Actor::Operator)?;
             Ok(json!({ "id": id.to_string(), "revoked": true }))
+        }
+        Request::RotateMaster { new } => {
+            let rotation = accounts.rotate_master(new.as_deref(), Actor::Operator)?;
+            let next = if rotation.is_in_file {
+                "nothing to do: the new master key is in the data directory; backups of the old one open older backups alone"
+            } else {
+                "give the new master key at every start from now on: the old one opens older backups alone"
+            };
+            Ok(json!({ "resealed": rotation.resealed, "forgotten": rotation.forgotten, "next": next }))
         }
     }
 }
@@ -155,5 +174,6 @@ fn key(info: &KeyInfo) -> Value {
         "last_used_at": info.last_used_at.map(timestamp::format),
         "expires_at": info.expires_at.map(timestamp::format),
         "revoked_at": info.revoked_at.map(timestamp::format),
+        "trouble": null,
     })
 }

@@ -117,7 +117,7 @@ fn done(accounts: &Accounts, store: &Arc<Store>, request: &Request) -> Answer {
 
 /// Whether it may take as long as reading and writing all that is stored.
 fn takes_long(request: &Request) -> bool {
-    matches!(request, Request::EraseAgent { .. })
+    matches!(request, Request::EraseAgent { .. } | Request::RotateMaster { .. })
 }
 
 /// Finds the running server that has this directory.

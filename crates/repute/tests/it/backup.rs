@@ -137,6 +137,37 @@ fn the_master_key_is_in_a_backup_only_if_wanted_and_the_start_says_what_is_missi
 }
 
 #[test]
+fn a_backup_between_two_master_keys_is_to_be_taken_again() {
+    let mut server = Server::start(&[]);
+    assert_eq!(server.stop(), Some(0));
+    let copy = tempfile::tempdir().unwrap();
+    // The database is under the next key already, which has not taken its place.
+    let [file, next] = ["master.key", "master.key.new"].map(|name| server.path().join(name));
+    std::fs::rename(&file, &next).unwrap();
+    std::fs::write(&file, "3".repeat(64)).unwrap();
+    let refused = backup(&server, copy.path(), &["--with-master-key"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        said(&refused).contains("the master key was changed meanwhile: take the backup again"),
+        "{}",
+        said(&refused)
+    );
+    assert_eq!(
+        run(&[
+            "key",
+            "list",
+            "default",
+            "--data-dir",
+            server.path().to_str().unwrap()
+        ])
+        .status
+        .code(),
+        Some(0)
+    );
+    report(&backup(&server, copy.path(), &["--with-master-key"]));
+}
+
+#[test]
 fn a_master_key_from_the_environment_is_not_claimed_to_be_in_a_backup() {
     let mut command = program(&[]);
     command.env("REPUTE_MASTER_KEY", "5".repeat(64));

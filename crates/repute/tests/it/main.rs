@@ -11,6 +11,7 @@ mod gates;
 mod hostile;
 mod import;
 mod kit;
+mod master_key;
 mod repair;
 mod settings;
 mod torture;

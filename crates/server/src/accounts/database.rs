@@ -3,11 +3,11 @@
 mod audit;
 mod change;
 
-use super::{Actor, Error, KeyInfo, Org, OrgSettings, SignatureRule};
+use super::{Actor, Error, KeyInfo, MasterKey, Org, OrgSettings, SignatureRule};
 use crate::private_file;
 use change::Change;
 use reputation::Micros;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OpenFlags, Row, params};
 use std::path::Path;
 use store::{KeyId, OrgId};
 use wire::{KeyKind, Scopes};
@@ -109,6 +109,8 @@ impl Database {
         }
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // A seal that is replaced or forgotten lies in no free page.
+        connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "foreign_keys", true)?;
         if found < SCHEMA_VERSION {
             let transaction = connection.transaction()?;
@@ -118,6 +120,12 @@ impl Database {
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             transaction.commit()?;
         }
+        Ok(Self { connection })
+    }
+
+    /// Opens a copy to look at it.
+    pub(super) fn open_copy(path: &Path) -> Result<Self, Error> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         Ok(Self { connection })
     }
 
@@ -144,6 +152,17 @@ impl Database {
             keys.push(key??);
         }
         Ok(keys)
+    }
+
+    /// Whether this master key opens all live secret keys.
+    pub(super) fn opens(&self, master: &MasterKey) -> Result<bool, Error> {
+        let now = store::now();
+        let is_open = |key: &StoredKey| {
+            let sealed = key.sealed.as_deref();
+            sealed.is_none_or(|sealed| master.unseal(key.org, key.info.id, sealed).is_some())
+        };
+        let keys = self.keys()?;
+        Ok(keys.iter().filter(|key| key.info.is_live(now)).all(is_open))
     }
 
     /// Changes something, and writes down who did: all of it or nothing.

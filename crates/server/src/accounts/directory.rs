@@ -1,7 +1,7 @@
 //! What requests are answered from: organisations and keys in memory.
 
 use super::database::Database;
-use super::{AuthFailure, CreatedKey, Error, KeyInfo, MasterKey, Org, Principal};
+use super::{AuthFailure, CreatedKey, Error, KeyInfo, MasterKey, Org, Principal, Unreadable};
 use reputation::Micros;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -172,12 +172,21 @@ impl Directory {
             .collect()
     }
 
-    pub(super) fn unreadable_secrets(&self) -> usize {
-        let is_one = |account: &Account, id| account.keys.get(id).is_some_and(|key| key.signing.is_none());
-        self.orgs
-            .values()
-            .map(|account| account.secrets.iter().filter(|id| is_one(account, id)).count())
-            .sum()
+    pub(super) fn unreadable(&self, now: Micros) -> Vec<Unreadable> {
+        let of_org = |org: &OrgId| {
+            let (readable, unreadable): (Vec<_>, Vec<_>) = self
+                .live_secrets(*org, now)
+                .partition(|entry| entry.signing.is_some());
+            (!unreadable.is_empty()).then(|| Unreadable {
+                org: *org,
+                keys: unreadable.iter().map(|entry| entry.info.id).collect(),
+                is_shut: readable.is_empty()
+                    && self
+                        .org(*org)
+                        .is_some_and(|org| org.settings.signature.requires()),
+            })
+        };
+        self.orgs.keys().filter_map(of_org).collect()
     }
 
     pub(super) fn orgs(&self) -> Vec<Org> {

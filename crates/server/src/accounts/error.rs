@@ -35,6 +35,21 @@ pub enum Error {
     /// The file of the master key holds none.
     #[error("{} must hold a master key: 32 bytes, written as 64 hexadecimal digits or as base64", .0.display())]
     BadMasterKeyFile(PathBuf),
+    /// The master key was given by the operator, so it is the operator who gives another.
+    #[error(
+        "the master key is not in the data directory: give the new one as REPUTE_NEW_MASTER_KEY, or in the file that \
+             REPUTE_NEW_MASTER_KEY_FILE names"
+    )]
+    NeedsMasterKey,
+    /// Live secret keys are sealed under another master key than the one in force.
+    #[error(
+        "the master key in force does not open all live secret keys, which would be lost: `repute key list` shows which; \
+             start with the master key they were made under, or revoke them"
+    )]
+    UnreadableSecrets,
+    /// Whether the change before took effect is known once the directory is opened anew.
+    #[error("an earlier change of the master key failed half-way: restart the server, which settles it")]
+    RotationPending,
     /// The name of an organisation breaks its rule.
     #[error("the name of an organisation is 1 to 100 of A-Z, a-z, 0-9, `.`, `_` and `-`")]
     BadName,

@@ -51,12 +51,18 @@ impl MasterKey {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(io(error)),
         }
+        let (key, text) = Self::generate()?;
+        // A crash must not leave half a key, which would refuse every later start.
+        journal::write_atomically(&journal::OsDisk, path, text.as_bytes()).map_err(io)?;
+        Ok(key)
+    }
+
+    /// A random one, and its text as a file holds it.
+    pub(super) fn generate() -> Result<(Self, Zeroizing<String>), Error> {
         let mut key = Zeroizing::new([0; KEY_BYTES]);
         getrandom::fill(&mut *key).map_err(|why| Error::Random(why.to_string()))?;
         let text = Zeroizing::new(hex::encode(*key) + "\n");
-        // A crash must not leave half a key, which would refuse every later start.
-        journal::write_atomically(&journal::OsDisk, path, text.as_bytes()).map_err(io)?;
-        Self::parse(&text)
+        Ok((Self::parse(&text)?, text))
     }
 
     /// Seals a secret key, bound to its organisation and number.

@@ -149,15 +149,23 @@ fn under_another_master_key_secrets_authenticate_but_check_no_signature() {
     let made = make(&accounts, org, KeyKind::Secret);
     drop(accounts);
     let accounts = Accounts::open(dir.path(), master(2)).unwrap();
-    assert_eq!(
-        (
-            accounts.unreadable_secrets(),
-            accounts.signing_keys(org, NOW).len()
-        ),
-        (1, 0)
-    );
+    let unreadable = |is_shut| Unreadable {
+        org,
+        keys: vec![made.info.id],
+        is_shut,
+    };
+    assert_eq!(accounts.unreadable(), [unreadable(false)]);
+    assert_eq!(accounts.signing_keys(org, NOW).len(), 0);
     assert!(accounts.authenticate(&made.key, NOW).is_ok());
-    assert!(accounts.has_live_secret_key(org, NOW));
+    assert_eq!(accounts.live_secret_keys(org, NOW), 1);
+    let required = OrgSettings {
+        signature: SignatureRule::Required,
+        ..OrgSettings::default()
+    };
+    accounts.set_org(org, required, Actor::Operator).unwrap();
+    assert_eq!(accounts.unreadable(), [unreadable(true)], "nothing can be sent");
+    make(&accounts, org, KeyKind::Secret);
+    assert_eq!(accounts.unreadable(), [unreadable(false)]);
 }
 
 #[test]
@@ -292,7 +300,7 @@ fn keys_are_numbered_by_organisation_and_older_ones_keep_their_numbers() {
     };
     assert_eq!(revoked(one), [(1, true), (2, false)]);
     assert_eq!(revoked(two), [(7, true), (8, false)]);
-    assert_eq!(accounts.unreadable_secrets(), 0);
+    assert_eq!(accounts.unreadable(), []);
 }
 
 #[test]
@@ -411,20 +419,11 @@ fn a_revoked_secret_checks_no_signature_any_more() {
         .map(|key| key.sign(b"body"))
         .collect();
     assert_eq!(signed, [SigningKey::new(second.key.as_str()).sign(b"body")]);
-    assert_eq!(
-        accounts.unreadable_secrets(),
-        0,
-        "a revoked key is none that is missed"
-    );
+    assert_eq!(accounts.unreadable(), [], "a revoked key is none that is missed");
     drop(accounts);
     let accounts = open(dir.path());
-    assert_eq!(
-        (
-            accounts.signing_keys(org, NOW).len(),
-            accounts.unreadable_secrets()
-        ),
-        (1, 0)
-    );
+    assert_eq!(accounts.signing_keys(org, NOW).len(), 1);
+    assert_eq!(accounts.unreadable(), []);
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub(crate) enum Refusal {
     AuthRevoked,
     HmacNoSecret,
     HmacInvalid,
+    /// As for the one before, but there are secret keys that the server cannot read.
+    HmacUnreadable,
     HmacMissing,
     /// Signed, but without the time that the organisation requires.
     HmacTimeMissing,
@@ -102,6 +104,11 @@ impl Refusal {
             Self::HmacInvalid => once(
                 Code::HmacInvalid,
                 "the signature matches the body under no live secret key of the organisation",
+            ),
+            Self::HmacUnreadable => once(
+                Code::HmacInvalid,
+                "the signature matches the body under no secret key that the server can read; others of the organisation are \
+                 sealed under another master key: sign with a newer one, or tell the server's operator",
             ),
             Self::HmacMissing => once(
                 Code::HmacMissing,
@@ -251,6 +258,7 @@ mod tests {
             Refusal::AuthRevoked,
             Refusal::HmacNoSecret,
             Refusal::HmacInvalid,
+            Refusal::HmacUnreadable,
             Refusal::HmacMissing,
             Refusal::HmacTimeMissing,
             Refusal::HmacTimeFar,

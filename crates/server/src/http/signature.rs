@@ -18,7 +18,7 @@ pub(crate) fn check(
         (values.next(), values.next().is_some())
     };
     let now = app.now();
-    let no_secret = || !app.accounts.has_live_secret_key(caller.org, now);
+    let no_secret = || app.accounts.live_secret_keys(caller.org, now) == 0;
     let (pecta, pecta_again) = header("x-pecta-signature");
     let (repute, repute_again) = header("x-repute-signature");
     let (time, time_again) = header("x-repute-timestamp");
@@ -44,6 +44,8 @@ pub(crate) fn check(
     let keys = app.accounts.signing_keys(caller.org, now);
     if signatures.verify(keys.iter(), time.as_ref(), bytes) {
         Ok(true)
+    } else if keys.len() < app.accounts.live_secret_keys(caller.org, now) {
+        Err(Refusal::HmacUnreadable)
     } else {
         Err(Refusal::HmacInvalid)
     }

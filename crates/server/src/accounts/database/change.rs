@@ -4,6 +4,7 @@ use crate::accounts::{Actor, CreatedKey, Error, KeyInfo, MasterKey, Org, OrgSett
 use reputation::Micros;
 use rusqlite::{Transaction, params};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use store::{KeyId, OrgId};
 use wire::KeyKind;
 
@@ -105,9 +106,47 @@ impl<'a> Change<'a> {
         })
     }
 
+    /// Seals every live secret key anew, and forgets the copies of all others. How many it were of each.
+    pub(in crate::accounts) fn reseal(
+        &self,
+        from: &MasterKey,
+        to: &MasterKey,
+    ) -> Result<(usize, usize), Error> {
+        let mut query = self.transaction.prepare(
+            "SELECT org, id, sealed, revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?) FROM key
+             WHERE sealed IS NOT NULL ORDER BY org, id",
+        )?;
+        let mut update = self
+            .transaction
+            .prepare("UPDATE key SET sealed = ? WHERE org = ? AND id = ?")?;
+        let mut by_org: BTreeMap<OrgId, (usize, usize)> = BTreeMap::new();
+        let mut rows = query.query([self.now.0])?;
+        while let Some(row) = rows.next()? {
+            let (org, id) = (OrgId(row.get(0)?), KeyId(row.get(1)?));
+            let (sealed, is_live): (Vec<u8>, bool) = (row.get(2)?, row.get(3)?);
+            let counts = by_org.entry(org).or_default();
+            let sealed = if is_live {
+                counts.0 += 1;
+                let text = from.unseal(org, id, &sealed).ok_or(Error::UnreadableSecrets)?;
+                Some(to.seal(org, id, &text)?)
+            } else {
+                counts.1 += 1;
+                None
+            };
+            update.execute(params![sealed, org.0, id.0])?;
+        }
+        // An entry for each organisation: what happens to its keys is its own affair.
+        for (org, (resealed, forgotten)) in &by_org {
+            let detail = json!({ "resealed": resealed, "forgotten": forgotten });
+            self.audit(*org, "master_key.rotate", None, &detail)?;
+        }
+        let sum = |(a, b), (c, d): (usize, usize)| (a + c, b + d);
+        Ok(by_org.into_values().fold((0, 0), sum))
+    }
+
     pub(in crate::accounts) fn revoke_key(&self, org: OrgId, id: KeyId) -> Result<(), Error> {
         self.transaction.execute(
-            "UPDATE key SET revoked_at = ? WHERE org = ? AND id = ?",
+            "UPDATE key SET revoked_at = ?, sealed = NULL WHERE org = ? AND id = ?",
             params![self.now.0, org.0, id.0],
         )?;
         self.audit(org, "key.revoke", Some(id), &Value::Null)
