@@ -62,6 +62,14 @@ enum OrgCommand {
         /// The agent's id.
         agent_id: String,
     },
+    /// List who changed what of an organisation, newest first.
+    Audit {
+        /// Its name.
+        name: String,
+        /// How many entries at most.
+        #[arg(long, default_value_t = 50, value_parser = units::count::<u32>)]
+        limit: u32,
+    },
     /// Change an organisation's settings.
     Set {
         /// Its name.
@@ -155,6 +163,10 @@ pub(crate) enum Request {
         org: String,
         agent_id: String,
     },
+    Audit {
+        org: String,
+        limit: u32,
+    },
     CreateKey {
         org: String,
         kind: Kind,
@@ -181,6 +193,7 @@ pub(crate) fn org(arguments: OrgArguments) -> Result<()> {
         OrgCommand::Create { name, changes } => Request::CreateOrg { name, changes },
         OrgCommand::List => Request::ListOrgs,
         OrgCommand::EraseAgent { org, agent_id } => Request::EraseAgent { org, agent_id },
+        OrgCommand::Audit { name, limit } => Request::Audit { org: name, limit },
         OrgCommand::Set { name, changes } => Request::SetOrg { name, changes },
     };
     run(&arguments.place, &request)

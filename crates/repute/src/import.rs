@@ -3,12 +3,13 @@
 use crate::data_dir::DataDir;
 use crate::logging::{self, LogFormat};
 use crate::place::Place;
+use crate::settings;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use journal::OsDisk;
 use serde::Deserialize;
 use serde_json::{Number, Value, json};
-use server::accounts::DATABASE;
+use server::accounts::{Actor, DATABASE};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write as _, stdin, stdout};
 use std::path::{Path, PathBuf};
@@ -73,6 +74,7 @@ struct Import {
 
 /// Takes the file in.
 pub(crate) fn import(arguments: &ImportArguments) -> Result<()> {
+    let master_key = settings::master_key()?;
     logging::start(LogFormat::Auto, tracing::Level::WARN);
     let place = &arguments.place;
     place.check()?;
@@ -103,6 +105,9 @@ pub(crate) fn import(arguments: &ImportArguments) -> Result<()> {
     };
     let outcome = import.take_in(&mut *open(&arguments.file)?, arguments.resume);
     import.store.close();
+    let accounts = dir.open_accounts(master_key.as_deref())?;
+    accounts.note_import(org, import.recorded, Actor::Operator)?;
+    accounts.close()?;
     outcome?;
     let text = if place.json {
         let report = json!({

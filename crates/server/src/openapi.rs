@@ -4,8 +4,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use wire::ErrorBody;
 use wire::answers::{
-    AgentsPage, EvaluateAnswer, Event, EventsPage, GatesAnswer, Health, IngestAnswer, KeysPage, LedgerPage,
-    NewKey, Ready, Registration, Reputation, Reputations, Whoami,
+    AgentsPage, AuditPage, EvaluateAnswer, Event, EventsPage, GatesAnswer, Health, IngestAnswer, KeysPage,
+    LedgerPage, NewKey, Ready, Registration, Reputation, Reputations, Whoami,
 };
 use wire::requests::{CreateKeyRequest, EvaluateRequest, IngestRequest, RegisterAgentRequest};
 
@@ -18,7 +18,7 @@ use wire::requests::{CreateKeyRequest, EvaluateRequest, IngestRequest, RegisterA
     ),
     paths(
         paths::ingest, paths::evaluate, paths::gates, paths::reputation, paths::reputations, paths::events, paths::event, paths::agents,
-        paths::register, paths::erase, paths::keys, paths::create_key, paths::revoke_key, paths::ledger, paths::whoami,
+        paths::register, paths::erase, paths::keys, paths::create_key, paths::revoke_key, paths::ledger, paths::audit, paths::whoami,
         paths::health, paths::ready, paths::metrics, paths::openapi
     ),
     components(schemas(ErrorBody)),
@@ -330,6 +330,24 @@ mod paths {
         )
     )]
     fn ledger() {}
+
+    #[utoipa::path(
+        get, path = "/v1/audit",
+        description = "Who changed what of the organisation, newest first. Needs the scope `admin`.",
+        params(
+            ("limit" = Option<u64>, Query, minimum = 1, maximum = 100, description = "Default 50"),
+            ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")
+        ),
+        responses(
+            (status = 200, description = "A page", body = AuditPage),
+            (status = 400, description = "`validation_error`", body = ErrorBody),
+            (status = 401, description = "`auth_*`", body = ErrorBody),
+            (status = 403, description = "`scope_missing`", body = ErrorBody),
+            (status = 429, description = "`rate_limited`", body = ErrorBody),
+            (status = 500, description = "`internal`", body = ErrorBody)
+        )
+    )]
+    fn audit() {}
 
     #[utoipa::path(
         get, path = "/v1/whoami",

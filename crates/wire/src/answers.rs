@@ -3,6 +3,7 @@
 //! Answers may gain fields; none is ever lost or renamed.
 
 mod agents;
+mod audit;
 mod evaluate;
 mod events;
 mod health;
@@ -13,6 +14,7 @@ mod plain_number;
 mod reputation;
 
 pub use agents::{AgentEntry, AgentsPage, Registration};
+pub use audit::{AuditActor, AuditEntry, AuditPage};
 pub use evaluate::{
     ConfiguredGate, EvaluateAnswer, EvaluatedGate, EvaluatedReputation, GateRule, GateSet, GatesAnswer,
 };

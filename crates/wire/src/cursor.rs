@@ -5,9 +5,9 @@
 //! | bytes | |
 //! | --- | --- |
 //! | 1 | format version, 1 |
-//! | 1 | list: 1 events, 2 agents by `last_seen`, 3 agents by `agent_id`, 4 the ledger |
-//! | 8 | `i64` µs: the recorded time, `last_seen` or a stretch's start; 0 in a list by `agent_id` |
-//! | 1 or more | `u64` sequence number, the agent id in UTF-8, or `u32` number of a key |
+//! | 1 | list: 1 events, 2 agents by `last_seen`, 3 agents by `agent_id`, 4 the ledger, 5 the audit log |
+//! | 8 | `i64` µs: the recorded time, `last_seen` or a stretch's start; 0 in a list by `agent_id` and in the audit log |
+//! | 1 or more | `u64` sequence number or number of an entry, the agent id in UTF-8, or `u32` number of a key |
 //! | 16 | HMAC-SHA256, cut to its left half, over organisation, filters and all bytes before |
 //!
 //! little-endian. It is bound to the organisation and to the route with all filters, but contains neither, so
@@ -29,6 +29,7 @@ const EVENTS: u8 = 1;
 const AGENTS_BY_LAST_SEEN: u8 = 2;
 const AGENTS_BY_ID: u8 = 3;
 const LEDGER: u8 = 4;
+const AUDIT: u8 = 5;
 /// No cursor of ours is longer: an agent id of four-byte characters, and some.
 const MAX_TEXT: usize = 2_048;
 /// Keeps what is authenticated here apart from whatever else the same key may authenticate.
@@ -59,6 +60,13 @@ pub struct LedgerPlace {
     pub at: Micros,
     /// Its key's number.
     pub key: u32,
+}
+
+/// The last entry of a page of the audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditPlace {
+    /// Its organisation's own number for it.
+    pub id: u64,
 }
 
 /// A digest of a route and of everything that decides which rows it lists and in which order.
@@ -144,6 +152,28 @@ impl CursorKey {
             (LEDGER, Ok(key)) => Ok(LedgerPlace {
                 at: opened.recorded_at,
                 key: u32::from_le_bytes(key),
+            }),
+            _ => Err(wrong()),
+        }
+    }
+
+    /// The cursor to the entries of the audit log after this one.
+    #[must_use]
+    pub fn after_audit_entry(&self, organisation: u32, filters: &Filters, place: AuditPlace) -> String {
+        self.seal(organisation, filters, AUDIT, Micros(0), &place.id.to_le_bytes())
+    }
+
+    /// Reads a cursor that [`CursorKey::after_audit_entry`] made for the same organisation and filters.
+    pub fn audit_place(
+        &self,
+        organisation: u32,
+        filters: &Filters,
+        cursor: &str,
+    ) -> Result<AuditPlace, Fault> {
+        let opened = self.open(organisation, filters, cursor)?;
+        match (opened.list, opened.rest.as_slice().try_into()) {
+            (AUDIT, Ok(id)) => Ok(AuditPlace {
+                id: u64::from_le_bytes(id),
             }),
             _ => Err(wrong()),
         }
@@ -268,6 +298,13 @@ mod tests {
         };
         let cursor = key().after_ledger_entry(1, &filters(), place);
         assert_eq!(key().ledger_place(1, &filters(), &cursor), Ok(place));
+
+        let place = AuditPlace { id: 7 };
+        let cursor = key().after_audit_entry(1, &filters(), place);
+        assert_eq!(key().audit_place(1, &filters(), &cursor), Ok(place));
+        assert!(key().audit_place(2, &filters(), &cursor).is_err());
+        let event = key().after_event(1, &filters(), PLACE);
+        assert!(key().audit_place(1, &filters(), &event).is_err());
 
         let longest = "🦀".repeat(MAX_AGENT_ID);
         for place in [

@@ -31,7 +31,7 @@ mod signature;
 pub mod timestamp;
 
 pub use authorization::key_of;
-pub use cursor::{AgentPlace, CursorKey, EventPlace, Filters, LedgerPlace};
+pub use cursor::{AgentPlace, AuditPlace, CursorKey, EventPlace, Filters, LedgerPlace};
 pub use error::{Code, ErrorBody, Fault, Invalid};
 pub use key::{Key, KeyKind};
 pub use key_request::{KeyRequest, MAX_KEY_NAME};

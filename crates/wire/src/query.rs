@@ -2,6 +2,7 @@
 //! its range is refused and named, since to ignore it would answer another question than was asked.
 
 mod agents;
+mod audit;
 mod events;
 mod gates;
 mod ledger;
@@ -9,6 +10,7 @@ mod pairs;
 mod reputations;
 
 pub use agents::{AgentsOrder, AgentsParams, MAX_AGENTS_LIMIT};
+pub use audit::{AuditParams, DEFAULT_AUDIT_LIMIT, MAX_AUDIT_LIMIT};
 pub use events::{DEFAULT_EVENTS_LIMIT, EventsParams, MAX_EVENTS_LIMIT, MAX_OFFSET};
 pub use gates::GatesParams;
 pub use ledger::{DEFAULT_LEDGER_LIMIT, LedgerParams, LedgerSpan, MAX_LEDGER_LIMIT};

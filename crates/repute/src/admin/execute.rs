@@ -3,7 +3,7 @@
 use super::{Kind, Limit, OrgChanges, Request, Signature};
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
-use server::accounts::{Accounts, Actor, KeyInfo, NewKey, Org, OrgSettings, SignatureRule};
+use server::accounts::{Accounts, Actor, AuditEntry, KeyInfo, NewKey, Org, OrgSettings, SignatureRule};
 use std::sync::{Arc, mpsc};
 use store::{KeyId, OrgId, Store};
 use wire::{KeyKind, Scopes, timestamp};
@@ -32,8 +32,15 @@ pub(super) fn execute(
             Ok(org(&accounts.set_org(found.id, settings, Actor::Operator)?))
         }
         Request::EraseAgent { org, agent_id } => {
-            erase(&*store()?, find(accounts, org)?.id, agent_id)?;
+            let (id, store) = (find(accounts, org)?.id, store()?);
+            accounts.note_erasure(id, Actor::Operator)?;
+            erase(&store, id, agent_id)?;
             Ok(json!({ "org": org, "agent_id": agent_id, "erased": true }))
+        }
+        Request::Audit { org, limit } => {
+            let entries = accounts.audit(find(accounts, org)?.id, None, *limit)?;
+            let entries: Vec<_> = entries.into_iter().map(AuditEntry::answer).collect();
+            Ok(json!({ "entries": entries }))
         }
         Request::CreateKey {
             org,

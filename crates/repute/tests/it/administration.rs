@@ -144,6 +144,48 @@ fn a_stopped_servers_keys_are_sealed_under_the_master_key_of_a_file() {
 }
 
 #[test]
+fn what_the_operator_does_is_written_down() {
+    let mut server = Server::start(&[]);
+    let dir = server.path().to_str().unwrap().to_owned();
+    let ask = |arguments: &[&str]| run(&[arguments, &["--data-dir", &dir, "--json"]].concat());
+    json(&ask(&["org", "set", "default", "--max-agents", "7"]));
+    json(&ask(&["org", "erase-agent", "default", "some agent"]));
+    json(&ask(&["org", "create", "acme"]));
+    assert_eq!(server.stop(), Some(0));
+    json(&ask(&["key", "rotate-master"]));
+    let empty = server.path().join("empty.jsonl");
+    std::fs::write(&empty, "").unwrap();
+    json(&ask(&["import", "default", empty.to_str().unwrap()]));
+    server.start_again(&[]);
+    let actions = |org: &str, more: &[&str]| -> Vec<String> {
+        let listed = json(&ask(&[&["org", "audit", org], more].concat()));
+        let entries = listed["entries"].as_array().unwrap().iter();
+        let by_operator = entries.inspect(|entry| assert_eq!(entry["actor"], "operator"));
+        by_operator
+            .map(|entry| entry["action"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let all = [
+        "events.import",
+        "master_key.rotate",
+        "agent.erase",
+        "org.set",
+        "key.create",
+        "key.create",
+        "org.create",
+    ];
+    assert_eq!(actions("default", &[]), all);
+    assert_eq!(actions("default", &["--limit", "2"]), all[..2]);
+    assert_eq!(actions("acme", &[]), ["org.create"]);
+    let table = run(&["org", "audit", "acme", "--data-dir", &dir]);
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(
+        table.starts_with("id  at ") && table.contains("org.create"),
+        "{table}"
+    );
+}
+
+#[test]
 fn a_directory_that_is_none_of_its_own_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     for path in [dir.path().to_owned(), dir.path().join("nowhere")] {

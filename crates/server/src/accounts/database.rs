@@ -12,10 +12,14 @@ use std::path::Path;
 use store::{KeyId, OrgId};
 use wire::{KeyKind, Scopes};
 
-const SCHEMA_VERSION: u32 = 3;
+const SCHEMA_VERSION: u32 = 4;
 /// What brings the tables to each version from the one before.
-const STEPS: [&str; SCHEMA_VERSION as usize] =
-    [VERSION_1, KEYS_NUMBERED_BY_ORGANISATION, SIGNATURES_WITH_A_TIME];
+const STEPS: [&str; SCHEMA_VERSION as usize] = [
+    VERSION_1,
+    KEYS_NUMBERED_BY_ORGANISATION,
+    SIGNATURES_WITH_A_TIME,
+    AUDIT_NUMBERED_BY_ORGANISATION,
+];
 pub(super) const VERSION_1: &str = "
 CREATE TABLE org (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -77,6 +81,33 @@ const SIGNATURES_WITH_A_TIME: &str = "
 ALTER TABLE org ADD COLUMN signature TEXT NOT NULL DEFAULT 'optional';
 UPDATE org SET signature = 'required' WHERE require_signature;
 ALTER TABLE org DROP COLUMN require_signature;
+";
+/// Clients see the audit log, and numbers counted over all organisations would tell each of them how much the
+/// others change. What is in it can only be added to.
+const AUDIT_NUMBERED_BY_ORGANISATION: &str = "
+CREATE TABLE numbered_audit (
+    org INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    actor_key INTEGER,
+    action TEXT NOT NULL,
+    key INTEGER,
+    detail TEXT,
+    PRIMARY KEY (org, id)
+) STRICT;
+INSERT INTO numbered_audit SELECT org, row_number() OVER (PARTITION BY org ORDER BY id), at, actor_key, action, key,
+    iif(json_extract(detail, '$.expires_at') IS NULL, detail, json_set(detail, '$.expires_at',
+        strftime('%Y-%m-%dT%H:%M:%fZ', json_extract(detail, '$.expires_at') / 1000000.0, 'unixepoch')))
+    FROM audit;
+DROP TABLE audit;
+ALTER TABLE numbered_audit RENAME TO audit;
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END;
+CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END;
+CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit WHEN EXISTS
+    (SELECT 1 FROM audit WHERE org = NEW.org AND id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END;
 ";
 
 /// The open database.

@@ -259,7 +259,7 @@ fn a_database_of_a_newer_version_is_refused() {
     let sentence = Accounts::open(dir.path(), master(1)).err().unwrap().to_string();
     assert_eq!(
         sentence,
-        "repute.db has schema version 99, and this version reads up to 3; use a newer version of repute"
+        "repute.db has schema version 99, and this version reads up to 4; use a newer version of repute"
     );
 }
 
@@ -301,6 +301,59 @@ fn keys_are_numbered_by_organisation_and_older_ones_keep_their_numbers() {
     assert_eq!(revoked(one), [(1, true), (2, false)]);
     assert_eq!(revoked(two), [(7, true), (8, false)]);
     assert_eq!(accounts.unreadable(), []);
+}
+
+#[test]
+fn what_the_first_version_wrote_down_is_brought_up_to_this_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let connection = rusqlite::Connection::open(dir.path().join(DATABASE)).unwrap();
+    connection.execute_batch(database::VERSION_1).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    connection
+        .execute_batch(
+            r#"INSERT INTO org VALUES (1, 'one', 5, NULL, NULL, 1), (2, 'two', NULL, NULL, NULL, 0);
+               INSERT INTO audit VALUES
+                   (1, 10, NULL, 1, 'org.create', NULL, '{"max_agents":5}'),
+                   (2, 11, NULL, 2, 'org.create', NULL, NULL),
+                   (5, 12, 3, 1, 'key.create', 4, '{"kind":"secret","expires_at":1795478400123000}'),
+                   (6, 13, NULL, 2, 'key.create', 5, '{"kind":"secret","expires_at":null}');"#,
+        )
+        .unwrap();
+    drop(connection);
+    let accounts = open(dir.path());
+    let rules = accounts.orgs().into_iter().map(|org| org.settings.signature);
+    assert!(rules.eq([SignatureRule::Required, SignatureRule::Optional]));
+    assert_eq!(accounts.orgs()[0].settings.max_agents, Some(5));
+    let entries = |org| accounts.audit(OrgId(org), None, 10).unwrap();
+    let shown = |org| {
+        serde_json::to_value(
+            entries(org)
+                .into_iter()
+                .map(AuditEntry::answer)
+                .collect::<Vec<_>>(),
+        )
+    };
+    let time = |millis: &str| format!("1970-01-01T00:00:00.{millis}Z");
+    assert_eq!(
+        shown(1).unwrap(),
+        json!([
+            { "id": "2", "at": time("000"), "actor": "key", "actor_key_id": "3", "action": "key.create", "key_id": "4",
+              "detail": { "kind": "secret", "expires_at": "2026-11-24T00:00:00.123Z" } },
+            { "id": "1", "at": time("000"), "actor": "operator", "actor_key_id": null, "action": "org.create",
+              "key_id": null, "detail": { "max_agents": 5 } },
+        ])
+    );
+    assert_eq!(
+        entries(2)
+            .iter()
+            .map(|entry| (entry.id, entry.at.0))
+            .collect::<Vec<_>>(),
+        [(2, 13), (1, 11)]
+    );
+    accounts
+        .create_org("three", OrgSettings::default(), Actor::Operator)
+        .unwrap();
+    assert_eq!(entries(3)[0].id, 1);
 }
 
 #[test]
@@ -483,7 +536,7 @@ fn who_did_what_is_written_down() {
     accounts.revoke_key(org.id, second.info.id, LATER, actor).unwrap();
     let connection = rusqlite::Connection::open(dir.path().join(DATABASE)).unwrap();
     let mut query = connection
-        .prepare("SELECT at, actor_key, org, action, key, detail FROM audit ORDER BY id")
+        .prepare("SELECT at, actor_key, org, action, key, detail FROM audit ORDER BY org, id")
         .unwrap();
     let rows: Vec<(String, serde_json::Value)> = query
         .query_map([], |row| {

@@ -1,6 +1,7 @@
 //! All routes on one page.
 
 pub(crate) mod agents;
+pub(crate) mod audit;
 pub(crate) mod evaluate;
 pub(crate) mod events;
 pub(crate) mod gates;
@@ -84,6 +85,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         )
         .route("/v1/keys/{id}", on(MethodFilter::DELETE, admin, keys::revoke))
         .route("/v1/ledger", on(MethodFilter::GET, admin, ledger::page))
+        .route("/v1/audit", on(MethodFilter::GET, admin, audit::page))
         .route("/v1/whoami", on(MethodFilter::GET, any, keys::whoami))
         .route("/health", get(status::health))
         .route("/ready", get(status::ready))

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// One request: which, and two numbers that it is made of.
 type Ask = (u8, u8, u8);
 /// How many kinds of requests [`Client::ask`] knows.
-const KINDS: u8 = 28;
+const KINDS: u8 = 29;
 /// What only other organisations send in the comparison, since its latency is the machine's.
 const EVALUATE: u8 = KINDS;
 
@@ -92,7 +92,10 @@ impl Client {
             14 => get("/v1/agents?order=agent_id&include=reputation&limit=2".to_owned()),
             15 => get("/v1/agents?limit=3".to_owned()),
             16 => post("/v1/agents", format!(r#"{{"agent_id":"{mark}-{}"}}"#, a + b)),
-            17 => ("DELETE", format!("/v1/agents/{mark}-{a}"), String::new()),
+            17 => {
+                key = self.tenant.sk.clone();
+                ("DELETE", format!("/v1/agents/{mark}-{a}"), String::new())
+            }
             18 => {
                 key = self.tenant.sk.clone();
                 get("/v1/keys".to_owned())
@@ -114,12 +117,16 @@ impl Client {
             }
             23 => {
                 key = self.tenant.sk.clone();
-                get("/v1/audit".to_owned())
+                get("/v1/audit?limit=2".to_owned())
             }
             24 => get(format!("/v1/{mark}")),
             25 => self.go_on("/v1/events?limit=2"),
             26 => self.go_on("/v1/agents?order=agent_id&include=reputation&limit=2"),
             27 => get("/v1/gates".to_owned()),
+            28 => {
+                key = self.tenant.sk.clone();
+                self.go_on("/v1/audit?limit=2")
+            }
             _ => post(
                 "/v1/evaluate",
                 format!(r#"{{"agent_id":"{mark}-{a}","output":"{mark}","evaluation_id":"{mark}-{b}"}}"#),
@@ -211,7 +218,7 @@ proptest! {
         }
         for (list, cursor) in cursors {
             let path = format!("{list}&cursor={cursor}");
-            let answer = crowded.send("GET", &path, &others[0].tenant.pk, &[], b"");
+            let answer = crowded.send("GET", &path, &others[0].tenant.sk, &[], b"");
             prop_assert_eq!(answer.error().1, "validation_error", "another's cursor is none");
         }
         for path in ["/health", "/ready", "/metrics", "/openapi.json"] {

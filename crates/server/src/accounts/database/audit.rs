@@ -7,21 +7,23 @@ use rusqlite::params;
 use store::{KeyId, OrgId};
 
 impl Database {
+    /// The organisation's entries before this one, or its latest: newest first.
     pub(in crate::accounts) fn audit(
         &self,
-        org: Option<OrgId>,
+        org: OrgId,
+        before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, Error> {
         let mut query = self.connection.prepare(
-            "SELECT at, actor_key, org, action, key, detail FROM audit WHERE ?1 IS NULL OR org = ?1
-             ORDER BY id DESC LIMIT ?2",
+            "SELECT id, at, actor_key, action, key, detail FROM audit WHERE org = ? AND id < ? ORDER BY id DESC LIMIT ?",
         )?;
-        let rows = query.query_map(params![org.map(|org| org.0), limit], |row| {
-            let actor: Option<u32> = row.get(1)?;
+        let before = before.and_then(|id| i64::try_from(id).ok()).unwrap_or(i64::MAX);
+        let rows = query.query_map(params![org.0, before, limit], |row| {
+            let actor: Option<u32> = row.get(2)?;
             Ok(AuditEntry {
-                at: Micros(row.get(0)?),
+                id: row.get(0)?,
+                at: Micros(row.get(1)?),
                 actor: actor.map_or(Actor::Operator, |id| Actor::Key(KeyId(id))),
-                org: OrgId(row.get(2)?),
                 action: row.get(3)?,
                 key: row.get::<_, Option<u32>>(4)?.map(KeyId),
                 detail: row.get(5)?,

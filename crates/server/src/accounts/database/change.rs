@@ -6,7 +6,7 @@ use rusqlite::{Transaction, params};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use store::{KeyId, OrgId};
-use wire::KeyKind;
+use wire::{KeyKind, timestamp};
 
 /// A change that somebody makes at some time; nothing of it is there before the transaction's commit.
 pub(in crate::accounts) struct Change<'a> {
@@ -97,7 +97,7 @@ impl<'a> Change<'a> {
         let detail = json!({
             "kind": info.kind.as_str(),
             "scopes": info.scopes.to_string(),
-            "expires_at": info.expires_at.map(|at| at.0),
+            "expires_at": info.expires_at.map(timestamp::format),
         });
         self.audit(org, "key.create", Some(id), &detail)?;
         Ok(CreatedKey {
@@ -152,15 +152,24 @@ impl<'a> Change<'a> {
         self.audit(org, "key.revoke", Some(id), &Value::Null)
     }
 
-    fn audit(&self, org: OrgId, action: &str, key: Option<KeyId>, detail: &Value) -> Result<(), Error> {
+    /// Adds an entry to the organisation's audit log.
+    pub(in crate::accounts) fn audit(
+        &self,
+        org: OrgId,
+        action: &str,
+        key: Option<KeyId>,
+        detail: &Value,
+    ) -> Result<(), Error> {
         let actor_key = match self.actor {
             Actor::Operator => None,
             Actor::Key(id) => Some(id.0),
         };
         let detail = (!detail.is_null()).then(|| detail.to_string());
+        // No entry is ever removed, so the next number was never given.
         self.transaction.execute(
-            "INSERT INTO audit (at, actor_key, org, action, key, detail) VALUES (?, ?, ?, ?, ?, ?)",
-            params![self.now.0, actor_key, org.0, action, key.map(|key| key.0), detail],
+            "INSERT INTO audit (org, id, at, actor_key, action, key, detail)
+             SELECT ?1, coalesce(max(id), 0) + 1, ?2, ?3, ?4, ?5, ?6 FROM audit WHERE org = ?1",
+            params![org.0, self.now.0, actor_key, action, key.map(|key| key.0), detail],
         )?;
         Ok(())
     }

@@ -211,7 +211,7 @@ fn each_organisation_is_told_of_its_own_keys() {
     let (one, two) = (org(&accounts, "one"), org(&accounts, "two"));
     secret(&accounts, one, None);
     accounts.rotate_master(None, Actor::Operator).unwrap();
-    let last = |org| accounts.audit(Some(org), 1).unwrap().remove(0);
+    let last = |org| accounts.audit(org, None, 1).unwrap().remove(0);
     let entry = last(one);
     assert_eq!((entry.action.as_str(), entry.key), ("master_key.rotate", None));
     // As values: the order of fields is nobody's promise.

@@ -1,0 +1,41 @@
+//! `GET /v1/audit`.
+
+use crate::accounts::AuditEntry;
+use crate::http::error::{Refusal, json};
+use crate::http::guard::Call;
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
+use std::sync::Arc;
+use wire::AuditPlace;
+use wire::answers::AuditPage;
+use wire::query::AuditParams;
+
+/// A page of what was changed of the organisation, and by whom.
+pub(crate) async fn page(call: Call) -> Result<Response<Body>, Refusal> {
+    let Call { app, caller, request } = call;
+    let params = AuditParams::parse(request.uri().query())?;
+    let (org, filters) = (caller.org, params.filters());
+    let before = match &params.cursor {
+        Some(cursor) => Some(app.cursors.audit_place(org.0, &filters, cursor)?.id),
+        None => None,
+    };
+    let limit = usize::try_from(params.limit).unwrap_or(1);
+    let accounts = Arc::clone(&app.accounts);
+    // One more tells whether there is a next page.
+    let one_more = u32::try_from(limit + 1).unwrap_or(u32::MAX);
+    let found = tokio::task::spawn_blocking(move || accounts.audit(org, before, one_more)).await;
+    let mut entries = found
+        .map_err(|panic| Refusal::Internal(panic.to_string()))?
+        .map_err(|error| Refusal::Internal(error.to_string()))?;
+    let is_last = entries.len() <= limit;
+    entries.truncate(limit);
+    let next_cursor = entries.last().filter(|_| !is_last).map(|entry| {
+        let place = AuditPlace { id: entry.id };
+        app.cursors.after_audit_entry(org.0, &filters, place)
+    });
+    let page = AuditPage {
+        entries: entries.into_iter().map(AuditEntry::answer).collect(),
+        next_cursor,
+    };
+    Ok(json(StatusCode::OK, &page))
+}
