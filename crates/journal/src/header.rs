@@ -46,7 +46,7 @@ impl Header {
     /// some out.
     pub(crate) fn may_follow(&self, previous: u64, seq: u64) -> bool {
         if self.generation == 0 {
-            seq == previous + 1
+            previous.checked_add(1) == Some(seq)
         } else {
             seq > previous
         }

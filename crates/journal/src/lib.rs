@@ -22,6 +22,8 @@ mod commit;
 mod disk;
 mod error;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod header;
 mod journal;
 mod listing;

@@ -68,7 +68,7 @@ impl Segment {
         Segment {
             number: header.number,
             generation: header.generation,
-            first_seq: header.previous_seq + 1,
+            first_seq: header.previous_seq.saturating_add(1),
             path: path.into(),
             inner: Arc::new(Inner {
                 disk,

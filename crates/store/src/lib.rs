@@ -23,6 +23,8 @@ mod erasure;
 mod error;
 mod export;
 mod facts;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod identity;
 mod index;
 mod loader;

@@ -51,6 +51,11 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed<'_>, Fault> {
     parse_with::<true>(bytes)
 }
 
+/// The same, read by the general reader alone: what [`parse`] is compared with.
+pub fn parse_generally(bytes: &[u8]) -> Result<Parsed<'_>, Fault> {
+    parse_with::<false>(bytes)
+}
+
 /// The same; without `PREDICTS` each event is read by the general reader alone.
 fn parse_with<const PREDICTS: bool>(bytes: &[u8]) -> Result<Parsed<'_>, Fault> {
     body(bytes, |reader| {

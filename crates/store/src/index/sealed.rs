@@ -125,14 +125,18 @@ impl SealedIndex {
             max: Micros(i64_at(&header, 68)),
         };
         let sections = std::array::from_fn(|i| (u64_at(&header, 84 + 16 * i), u64_at(&header, 92 + 16 * i)));
+        let [batches, orgs, agents] = [48, 52, 56].map(|at| u32_at(&header, at));
+        if !fit(&sections, data_bytes, rows, batches, orgs, agents) {
+            return None;
+        }
         Some(Self {
             blocks: BlockFile::new(file, path, data_bytes, checksums, cache),
             sections,
             rows,
             events: rows - u32_at(&header, 88 + 16 * SECTIONS).min(rows),
-            batches: u32_at(&header, 48),
-            orgs: u32_at(&header, 52),
-            agents: u32_at(&header, 56),
+            batches,
+            orgs,
+            agents,
             span: (rows > 0).then_some(span),
             file_bytes: len,
             asks_rows: u32_at(&header, 84 + 16 * SECTIONS) != 0,
@@ -155,6 +159,17 @@ impl SealedIndex {
             return Err(self.blocks.damaged(start, "a section is too short"));
         }
         self.blocks.read(start + offset, out)
+    }
+
+    /// The first entry and the number of entries that stand at the front of these bytes, of a section with entries
+    /// of that width.
+    fn part(&self, section: Section, width: u64, bytes: &[u8]) -> Result<(u32, u32), Error> {
+        let (start, len) = (u32_at(bytes, 0), u32_at(bytes, 4));
+        let (section_start, section_bytes) = self.sections[section as usize];
+        if (u64::from(start) + u64::from(len)) * width > section_bytes {
+            return Err(self.blocks.damaged(section_start, "a part of it lies outside"));
+        }
+        Ok((start, len))
     }
 
     /// The first of `count` sorted entries that is not `before`.
@@ -182,13 +197,12 @@ impl SealedIndex {
             return Ok(None);
         }
         let entry: [u8; ORG_BYTES as usize] = self.read(Section::Orgs, u64::from(at) * ORG_BYTES)?;
+        let (start, len) = self.part(Section::Lists, 4, &entry[4..])?;
+        let (first_batch, batches) = self.part(Section::OrgBatches, 4, &entry[12..])?;
         Ok(Some(OrgEntry {
-            list: ListPlace {
-                start: u32_at(&entry, 4),
-                len: u32_at(&entry, 8),
-            },
-            first_batch: u32_at(&entry, 12),
-            batches: u32_at(&entry, 16),
+            list: ListPlace { start, len },
+            first_batch,
+            batches,
             totals: OrgTotals {
                 first_seq: u64_at(&entry, 24),
                 last_seq: u64_at(&entry, 32),
@@ -209,12 +223,10 @@ impl SealedIndex {
                 self.read(Section::Agents, u64::from(at) * AGENT_BYTES)?;
             let word = AgentWord(u32_at(&entry, 12));
             if u32_at(&entry, 8) == org.0 && &*self.agent_id(word)? == agent_id {
+                let (start, len) = self.part(Section::Lists, 4, &entry[16..])?;
                 return Ok(Some(AgentEntry {
-                    list: ListPlace {
-                        start: u32_at(&entry, 16),
-                        len: u32_at(&entry, 20),
-                    },
-                    clamped: (u32_at(&entry, 40), u32_at(&entry, 44)),
+                    list: ListPlace { start, len },
+                    clamped: self.part(Section::Clamped, CLAMPED_BYTES, &entry[40..])?,
                     carry: Some(CarryPlace {
                         offset: u64_at(&entry, 48),
                         bytes: u32_at(&entry, 56),
@@ -285,7 +297,16 @@ impl SealedIndex {
 
     /// How many of the first so many rows of a list passed.
     pub(crate) fn passed_before(&self, list: ListPlace, rank: u32) -> Result<u32, Error> {
-        Ok(self.passed_in_file_before(list.start + rank)? - self.passed_in_file_before(list.start)?)
+        let (from, to) = (
+            self.passed_in_file_before(list.start)?,
+            self.passed_in_file_before(list.start + rank)?,
+        );
+        to.checked_sub(from)
+            .filter(|passed| *passed <= rank)
+            .ok_or_else(|| {
+                let (samples, _) = self.sections[Section::Samples as usize];
+                self.blocks.damaged(samples, "the samples do not count the rows")
+            })
     }
 
     fn passed_in_file_before(&self, at: u32) -> Result<u32, Error> {
@@ -312,7 +333,7 @@ impl SealedIndex {
             .chunks_exact(4)
             .filter(|row| u32_at(row, 0) & PASSED_BIT != 0)
             .count();
-        Ok(before + passed as u32)
+        Ok(before.saturating_add(passed as u32))
     }
 
     /// The place of the `nth` row, from 0, among those of a list with this verdict.
@@ -615,6 +636,38 @@ impl SealedWords {
             .map(|(number, _)| number)
             .collect()
     }
+}
+
+/// Whether the sections lie within so many bytes and are as long as the counts say, so that no number out of the
+/// file asks for more memory than the file has bytes.
+fn fit(
+    sections: &[(u64, u64); SECTIONS],
+    data_bytes: u64,
+    rows: u32,
+    batches: u32,
+    orgs: u32,
+    agents: u32,
+) -> bool {
+    let is_inside = |(start, len): &(u64, u64)| start.checked_add(*len).is_some_and(|end| end <= data_bytes);
+    let lists = sections[Section::Lists as usize].1;
+    let exact = [
+        (Section::Times, 8 * u64::from(rows)),
+        (Section::Fingerprints, 2 * u64::from(rows)),
+        (Section::Tools, 2 * u64::from(rows)),
+        (Section::Failed, 2 * u64::from(rows)),
+        (Section::Samples, 4 * lists.div_ceil(4 * u64::from(SAMPLE_EVERY))),
+        (Section::Batches, BATCH_BYTES * u64::from(batches)),
+        (Section::OrgBatches, 4 * u64::from(batches)),
+        (Section::Orgs, ORG_BYTES * u64::from(orgs)),
+        (Section::Agents, AGENT_BYTES * u64::from(agents)),
+        (Section::AgentNameEnds, 8 * u64::from(agents)),
+    ];
+    // A place in a list is told in 32 bits.
+    sections.iter().all(is_inside)
+        && lists <= 4 * u64::from(u32::MAX)
+        && exact
+            .iter()
+            .all(|(section, len)| sections[*section as usize].1 == *len)
 }
 
 /// Where a column of 16-bit values has this one. Without a branch a value, a compiler looks at many at once.

@@ -4,7 +4,7 @@
 //! `REPUTE_FUZZ_INPUTS=10000000 cargo test --release -p wire prediction` tries ten million.
 
 use super::super::predicted::Predictor;
-use super::super::{event, parse_with};
+use super::super::{event, parse, parse_generally};
 use json::Reader;
 
 const INPUTS: u64 = 20_000;
@@ -220,7 +220,7 @@ fn the_fast_path_changes_no_outcome() {
     let (mut good, mut bad) = (0u64, 0u64);
     for _ in 0..inputs.unwrap_or(INPUTS) {
         let bytes = body(&mut random);
-        let (with, without) = (parse_with::<true>(&bytes), parse_with::<false>(&bytes));
+        let (with, without) = (parse(&bytes), parse_generally(&bytes));
         assert_eq!(with, without, "{}", String::from_utf8_lossy(&bytes));
         match with {
             Ok(parsed) if parsed.invalid.is_empty() => good += 1,
