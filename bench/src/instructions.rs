@@ -168,7 +168,7 @@ fn judge(random: &mut Random, rounds: u64) -> Result<()> {
     for round in 0..rounds as usize {
         let output = Document::parse(outputs[round % POOL].as_bytes())
             .map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        let engine = &config.set_for("default", "agent").engine;
+        let engine = &config.set_for("default", "agent", None).engine;
         black_box(engine.run(&Context {
             agent_id: "agent",
             tool: None,

@@ -1,15 +1,15 @@
 //! Gate sets as data: which gates run for whom, with which options. The format is in `docs/gates.md`.
 
-mod agents;
 mod error;
 mod fields;
 mod gates;
+mod pattern;
 
-pub use agents::AgentPattern;
 pub use error::{ConfigError, Wrong};
 pub use gates::Described;
+pub use pattern::Pattern;
 
-use crate::{Engine, Listed, MAX_NAME, Settings, Unfit};
+use crate::{Engine, Listed, MAX_NAME, Settings, Target, Unfit};
 use fields::Fields;
 use std::path::Path;
 use std::time::Duration;
@@ -58,8 +58,38 @@ impl Set {
 struct Rule {
     /// Of this organisation; of any where there is none.
     organisation: Option<String>,
-    agents: AgentPattern,
+    agents: Pattern,
+    /// What these tools give; anything, where there is none.
+    tools: Option<Pattern>,
+    /// Whether it is about what a tool gives or what it is given.
+    target: Target,
     set: usize,
+}
+
+/// A rule as an organisation sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Applying<'c> {
+    /// The agents that it is for; all, where there is no pattern.
+    pub agents: Option<&'c Pattern>,
+    /// The tools that it is for; all, and outputs of no tool, where there is no pattern.
+    pub tools: Option<&'c Pattern>,
+    /// What judges them.
+    pub set: &'c Set,
+}
+
+impl Applying<'_> {
+    /// Whether it is for that agent.
+    #[must_use]
+    pub fn is_for_agent(&self, agent_id: &str) -> bool {
+        self.agents.is_none_or(|agents| agents.matches(agent_id))
+    }
+
+    /// Whether it is for that tool.
+    #[must_use]
+    pub fn is_for_tool(&self, tool: Option<&str>) -> bool {
+        let matches = |tools: &Pattern| tool.is_some_and(|tool| tools.matches(tool));
+        self.tools.is_none_or(matches)
+    }
 }
 
 impl Config {
@@ -86,10 +116,18 @@ impl Config {
     /// # Errors
     /// Where one cannot be read, or something in it cannot be.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        Self::load_or(file, compatible_set)
+    }
+
+    /// The same, with another set where the file has no `[set.default]`.
+    ///
+    /// # Errors
+    /// As for [`Config::load`].
+    pub fn load_or(file: &Path, default: fn() -> Set) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(file).map_err(|why| ConfigError::unreadable(file, &why))?;
         let directory = file.parent().unwrap_or(Path::new(""));
         let read = |name: &str| fs::read_to_string(directory.join(name));
-        Self::parse(&text, &read).map_err(|wrong| wrong.in_file(file, &text))
+        Self::parse_or(&text, &read, default).map_err(|wrong| wrong.in_file(file, &text))
     }
 
     /// Reads the text of such a file; `read` gives the texts of those that it names.
@@ -97,6 +135,14 @@ impl Config {
     /// # Errors
     /// Where something in it cannot be.
     pub fn parse(text: &str, read: &dyn Fn(&str) -> io::Result<String>) -> Result<Self, Wrong> {
+        Self::parse_or(text, read, compatible_set)
+    }
+
+    fn parse_or(
+        text: &str,
+        read: &dyn Fn(&str) -> io::Result<String>,
+        default: fn() -> Set,
+    ) -> Result<Self, Wrong> {
         let table = DeTable::parse(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             Wrong::new(at, "", error.message())
@@ -121,7 +167,7 @@ impl Config {
         }
         match sets.iter().position(|set| set.name == DEFAULT_SET) {
             Some(index) => sets.swap(0, index),
-            None => sets.insert(0, compatible_set()),
+            None => sets.insert(0, default()),
         }
         let mut rules = Vec::new();
         let listed = fields.array("rule")?.map(|list| list.inside);
@@ -136,12 +182,27 @@ impl Config {
         Ok(Self { sets, rules })
     }
 
-    /// The set that an agent of that organisation is judged by: the first rule that fits says it.
+    /// The set that what an agent of that organisation puts out, with that tool, is judged by: the first rule
+    /// that fits says it.
     #[must_use]
-    pub fn set_for(&self, organisation: &str, agent_id: &str) -> &Set {
+    pub fn set_for(&self, organisation: &str, agent_id: &str, tool: Option<&str>) -> &Set {
         let mut rules = self.rules_of(organisation);
-        let fits = rules.find(|(agents, _)| agents.is_none_or(|agents| agents.matches(agent_id)));
-        fits.map_or(&self.sets[0], |(_, set)| set)
+        let fits = rules.find(|rule| rule.is_for_agent(agent_id) && rule.is_for_tool(tool));
+        fits.map_or(&self.sets[0], |rule| rule.set)
+    }
+
+    /// The set that what a tool is given is judged by, if a rule with `target = "input"` says one.
+    #[must_use]
+    pub fn set_for_input(&self, organisation: &str, agent_id: &str, tool: Option<&str>) -> Option<&Set> {
+        let mut rules = self.about(Target::Input, organisation);
+        let fits = rules.find(|rule| rule.is_for_agent(agent_id) && rule.is_for_tool(tool));
+        fits.map(|rule| rule.set)
+    }
+
+    /// Whether any rule is about what tools are given.
+    #[must_use]
+    pub fn judges_input(&self) -> bool {
+        self.rules.iter().any(|rule| rule.target == Target::Input)
     }
 
     /// The set of that name.
@@ -156,19 +217,34 @@ impl Config {
         &self.sets
     }
 
-    /// Which agents of an organisation are judged by which set, the first that fits; at the end, without a
-    /// pattern, the default.
+    /// Which outputs of an organisation's agents are judged by which set, the first that fits; at the end,
+    /// without a pattern, the default.
     pub fn rules_of<'c, 'o>(
         &'c self,
         organisation: &'o str,
-    ) -> impl Iterator<Item = (Option<&'c AgentPattern>, &'c Set)> + use<'c, 'o> {
+    ) -> impl Iterator<Item = Applying<'c>> + use<'c, 'o> {
+        let default = Applying {
+            agents: None,
+            tools: None,
+            set: &self.sets[0],
+        };
+        self.about(Target::Output, organisation).chain([default])
+    }
+
+    fn about<'c, 'o>(
+        &'c self,
+        target: Target,
+        organisation: &'o str,
+    ) -> impl Iterator<Item = Applying<'c>> + use<'c, 'o> {
         let fitting = self.rules.iter().filter(move |rule| {
-            rule.organisation
-                .as_deref()
-                .is_none_or(|name| name == organisation)
+            let of_organisation = rule.organisation.as_deref();
+            rule.target == target && of_organisation.is_none_or(|name| name == organisation)
         });
-        let told = fitting.map(|rule| (Some(&rule.agents), &self.sets[rule.set]));
-        told.chain([(None, &self.sets[0])])
+        fitting.map(|rule| Applying {
+            agents: Some(&rule.agents),
+            tools: rule.tools.as_ref(),
+            set: &self.sets[rule.set],
+        })
     }
 }
 
@@ -232,7 +308,9 @@ fn read_set(
 fn read_rule(mut fields: Fields<'_, '_>, sets: &[Set]) -> Result<Rule, Wrong> {
     let organisation = fields.text("organisation")?.map(|text| text.value.to_owned());
     let agents = fields.text("agents")?.map_or("*", |text| text.value);
-    let agents = AgentPattern::new(agents);
+    let agents = Pattern::new(agents);
+    let tools = fields.text("tools")?.map(|text| Pattern::new(text.value));
+    let target = gates::target(&mut fields)?;
     let (at, path) = (fields.at(), fields.path_of("set"));
     let set = fields
         .text("set")?
@@ -243,6 +321,8 @@ fn read_rule(mut fields: Fields<'_, '_>, sets: &[Set]) -> Result<Rule, Wrong> {
     Ok(Rule {
         organisation,
         agents,
+        tools,
+        target,
         set: index,
     })
 }

@@ -37,6 +37,9 @@ pub(crate) struct CheckArguments {
     /// The agent that the rules are asked for.
     #[arg(long, default_value = "", value_name = "ID")]
     agent: String,
+    /// The tool that the rules are asked for, where each value is an output alone.
+    #[arg(long, value_name = "NAME")]
+    tool: Option<String>,
     /// Each value is a request as for `POST /v1/evaluate`, not an output alone.
     #[arg(long)]
     requests: bool,
@@ -89,9 +92,9 @@ fn check_one(
     case: &Case,
     report: &mut Report<impl io::Write>,
 ) -> Result<()> {
-    let set_for = |agent: &str| -> &Set {
+    let set_for = |agent: &str, tool: Option<&str>| -> &Set {
         let named = arguments.set.as_deref().and_then(|name| config.set(name));
-        named.unwrap_or_else(|| config.set_for(&arguments.organisation, agent))
+        named.unwrap_or_else(|| config.set_for(&arguments.organisation, agent, tool))
     };
     let started_at = Instant::now();
     if arguments.requests {
@@ -99,9 +102,10 @@ fn check_one(
             Err(fault) => report.unreadable(case.line, &fault.to_string())?,
             Ok(request) => {
                 let tmax = request.input.as_ref().and_then(|input| input.root().get("tmax"));
-                let verdict = set_for(&request.agent_id).engine.run(&Context {
+                let tool = request.tool.as_deref();
+                let verdict = set_for(&request.agent_id, tool).engine.run(&Context {
                     agent_id: &request.agent_id,
-                    tool: request.tool.as_deref(),
+                    tool,
                     input: request.input.as_ref(),
                     output: &request.output,
                     latency_ms: request.latency.map(|latency| latency.ms),
@@ -115,9 +119,10 @@ fn check_one(
         match json::Document::parse(&case.text) {
             Err(fault) => report.unreadable(case.line, &fault.to_string())?,
             Ok(output) => {
-                let verdict = set_for(&arguments.agent).engine.run(&Context {
+                let tool = arguments.tool.as_deref();
+                let verdict = set_for(&arguments.agent, tool).engine.run(&Context {
                     agent_id: &arguments.agent,
-                    tool: None,
+                    tool,
                     input: None,
                     output: &output,
                     latency_ms: None,

@@ -205,18 +205,7 @@ fn schema(fields: &mut Fields<'_, '_>, read: Read<'_>) -> Result<Schema, Wrong> 
         let rule = format!("must have 1 to {MAX_NAME} characters");
         return Err(Wrong::new(fields.at(), &fields.path_of("name"), rule));
     }
-    let target = match fields.text("target")? {
-        None => Target::Output,
-        Some(Text { value: "output", .. }) => Target::Output,
-        Some(Text { value: "input", .. }) => Target::Input,
-        Some(text) => {
-            return Err(Wrong::new(
-                text.at,
-                &fields.path_of("target"),
-                "must be \"output\" or \"input\"",
-            ));
-        }
-    };
+    let target = target(fields)?;
     let mut references = Vec::new();
     if let Some(files) = fields.table("references")? {
         for (uri, file) in files.inside {
@@ -253,6 +242,20 @@ fn schema(fields: &mut Fields<'_, '_>, read: Read<'_>) -> Result<Schema, Wrong> 
     };
     Schema::new(name, &document, &options)
         .map_err(|why| Wrong::new(at, &fields.path_of(field), why.to_string()))
+}
+
+/// What something is about: the output, unless it says otherwise.
+pub(super) fn target(fields: &mut Fields<'_, '_>) -> Result<Target, Wrong> {
+    match fields.text("target")? {
+        None => Ok(Target::Output),
+        Some(Text { value: "output", .. }) => Ok(Target::Output),
+        Some(Text { value: "input", .. }) => Ok(Target::Input),
+        Some(text) => Err(Wrong::new(
+            text.at,
+            &fields.path_of("target"),
+            "must be \"output\" or \"input\"",
+        )),
+    }
 }
 
 /// A JSON document in a file.

@@ -29,10 +29,13 @@ fn names(set: &Set) -> Vec<&str> {
 fn an_empty_file_is_the_compatible_set() {
     let config = parse("").unwrap();
     assert_eq!(
-        names(config.set_for("any", "a")),
+        names(config.set_for("any", "a", None)),
         ["filesystem", "pii", "content"]
     );
-    assert_eq!(config.set_for("any", "a").engine.settings(), Settings::default());
+    assert_eq!(
+        config.set_for("any", "a", None).engine.settings(),
+        Settings::default()
+    );
 }
 
 #[test]
@@ -61,7 +64,7 @@ fn the_first_rule_that_fits_says_the_set() {
         "#,
     )
     .unwrap();
-    let set = |organisation, agent| config.set_for(organisation, agent).name.as_str();
+    let set = |organisation, agent| config.set_for(organisation, agent, None).name.as_str();
     assert_eq!(set("acme", "bid-1"), "rtb");
     assert_eq!(set("acme", "other"), "strict");
     assert_eq!(set("else", "bid-1"), "default");
@@ -77,7 +80,7 @@ fn the_first_rule_that_fits_says_the_set() {
     );
     let told: Vec<_> = config
         .rules_of("acme")
-        .map(|(agents, set)| (agents.map(ToString::to_string), set.name.as_str()))
+        .map(|rule| (rule.agents.map(ToString::to_string), rule.set.name.as_str()))
         .collect();
     let told: Vec<_> = told
         .iter()
@@ -95,9 +98,51 @@ fn the_first_rule_that_fits_says_the_set() {
 }
 
 #[test]
+fn a_rule_may_be_for_some_tools_alone_and_for_what_they_are_given() {
+    let config = parse(
+        r#"
+        [set.paths]
+        gates = ["filesystem"]
+        [set.keys]
+        gates = ["secrets"]
+        [[rule]]
+        agents = "a*"
+        tools = "read_*"
+        set = "keys"
+        [[rule]]
+        tools = "write_*"
+        target = "input"
+        set = "paths"
+        "#,
+    )
+    .unwrap();
+    let set = |agent, tool| config.set_for("any", agent, tool).name.as_str();
+    assert_eq!(set("a1", Some("read_file")), "keys");
+    assert_eq!(set("a1", Some("write_file")), "default");
+    assert_eq!(set("b1", Some("read_file")), "default");
+    assert_eq!(
+        set("a1", None),
+        "default",
+        "a rule for tools is none for an output of no tool"
+    );
+    let input = |tool| {
+        config
+            .set_for_input("any", "a1", tool)
+            .map(|set| set.name.as_str())
+    };
+    assert_eq!(input(Some("write_file")), Some("paths"));
+    assert_eq!(input(Some("read_file")), None);
+    assert!(config.judges_input() && !parse("").unwrap().judges_input());
+    assert_eq!(
+        refused("[[rule]]\nset = \"default\"\ntarget = \"both\""),
+        "gates.toml:3: rule[0].target: must be \"output\" or \"input\""
+    );
+}
+
+#[test]
 fn a_gate_is_described_with_the_options_that_are_in_force() {
     let config = parse(r#"set.default.gates = [{ gate = "pii", card = true, shadow = true }]"#).unwrap();
-    let described = &config.set_for("any", "a").described[0];
+    let described = &config.set_for("any", "a", None).described[0];
     assert_eq!((described.kind, described.shadow), ("pii", true));
     assert_eq!(
         serde_json::Value::from(described.options.clone()),
@@ -178,7 +223,7 @@ fn what_is_wrong_is_told_with_file_line_and_field() {
         ("[[rule]]\nagents = \"*\"", "gates.toml:1: rule[0].set: missing"),
         (
             "[[rule]]\nset = \"default\"\nagent = \"x\"",
-            "gates.toml:3: rule[0].agent: no such field; there is organisation, agents, set",
+            "gates.toml:3: rule[0].agent: no such field; there is organisation, agents, tools, target, set",
         ),
         (
             "rules = 1",

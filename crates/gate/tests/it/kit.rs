@@ -76,7 +76,7 @@ impl Case {
         };
         // A clock that stands still, so that no verdict depends on the machine.
         let now = started_at + Duration::from_millis(self.elapsed_ms);
-        let verdict = config.set_for("o", "a").engine.run_by(&context, &|| now);
+        let verdict = config.set_for("o", "a", None).engine.run_by(&context, &|| now);
         look(&verdict.results[0])
     }
 }

@@ -358,6 +358,25 @@ fn the_gates_that_apply_are_listed() {
 }
 
 #[test]
+fn a_tool_of_its_own_set_is_judged_by_it() {
+    let lab = Lab::new();
+    let file = lab.dir.path().join("gates.toml");
+    let text = "[set.none]\ngates = []\n[[rule]]\ntools = \"read_*\"\nset = \"none\"\n[[rule]]\ntarget = \"input\"\nset = \"none\"";
+    std::fs::write(&file, text).unwrap();
+    lab.gates.reload().unwrap();
+    let passed = |tool: &str| {
+        let body = json!({ "agent_id": "a", "tool": tool, "output": "rm -rf /" });
+        settled(&evaluate(&lab, &body))["passed"] == true
+    };
+    assert!(passed("read_file") && !passed("write_file"));
+    let rules =
+        json!([{ "agents": "*", "tools": "read_*", "set": "none" }, { "agents": "*", "set": "default" }]);
+    for path in ["/v1/gates", "/v1/gates?agent_id=a"] {
+        assert_eq!(lab.get(path).json()["rules"], rules, "{path}");
+    }
+}
+
+#[test]
 fn large_outputs_are_judged_whole() {
     let lab = Lab::with(|config| config.max_evaluate_body_bytes = 8 << 20);
     // Every byte begins a search, and the last word is an address.

@@ -93,18 +93,22 @@ fn is_false(value: &bool) -> bool {
 /// Which gates judge an organisation's agents.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct GatesAnswer {
-    /// The first whose pattern fits an agent says its set.
+    /// The first whose patterns fit an agent and its tool says the set.
     pub rules: Vec<GateRule>,
     /// The sets that the rules name.
     pub sets: Vec<GateSet>,
 }
 
-/// Which set judges which agents.
+/// Which set judges which agents and tools.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct GateRule {
     /// A pattern of agent ids: `*` is any run of characters, `?` one.
     #[schema(example = "bid-*")]
     pub agents: String,
+    /// A pattern of tools, where the rule is only for what these give.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "submit_*")]
+    pub tools: Option<String>,
     /// The set.
     #[schema(example = "rtb")]
     pub set: String,

@@ -89,7 +89,7 @@ impl Job {
     /// Whether a set that may judge an agent of the caller's may take more than linear time.
     fn may_be_heavy(&self) -> bool {
         let mut rules = self.gates.rules_of(&self.caller.org_name);
-        rules.any(|(_, set)| set.engine.is_heavy())
+        rules.any(|rule| rule.set.engine.is_heavy())
     }
 
     /// Reads the body, runs the gates, and hands what they say to the store.
@@ -99,14 +99,15 @@ impl Job {
         if request.payload_bytes() > limit {
             return Err(Refusal::PayloadTooLarge { limit });
         }
-        let set = self.gates.set_for(&self.caller.org_name, &request.agent_id);
+        let tool = request.tool.as_deref();
+        let set = self.gates.set_for(&self.caller.org_name, &request.agent_id, tool);
         let tmax = request
             .input
             .as_ref()
             .and_then(|input: &Document<'_>| input.root().get("tmax"));
         let verdict = set.engine.run(&Context {
             agent_id: &request.agent_id,
-            tool: request.tool.as_deref(),
+            tool,
             input: request.input.as_ref(),
             output: &request.output,
             latency_ms: request.latency.map(|latency| latency.ms),

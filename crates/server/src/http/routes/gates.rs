@@ -4,33 +4,34 @@ use crate::http::error::{Refusal, json};
 use crate::http::guard::Call;
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
-use gate::config::Set;
+use gate::config::{Applying, Set};
 use wire::answers::{ConfiguredGate, GateRule, GateSet, GatesAnswer};
 use wire::query::GatesParams;
 
-/// The rules of the caller's organisation with their sets, or the one that an agent is judged by.
+/// The rules of the caller's organisation with their sets, or those that an agent is judged by.
 pub(crate) async fn gates(call: Call) -> Result<Response<Body>, Refusal> {
     let Call { app, caller, request } = call;
     let params = GatesParams::parse(request.uri().query())?;
     let config = app.gates.current();
     let rules = config.rules_of(&caller.org_name);
-    let applying: Vec<(String, &Set)> = rules
-        .filter(|(agents, _)| match (&params.agent_id, agents) {
-            (Some(agent_id), Some(agents)) => agents.matches(agent_id),
-            _ => true,
-        })
-        .map(|(agents, set)| (agents.map_or_else(|| "*".to_owned(), ToString::to_string), set))
-        .take(if params.agent_id.is_some() { 1 } else { usize::MAX })
-        .collect();
+    let mut applying: Vec<Applying<'_>> = Vec::new();
+    for rule in rules.filter(|rule| params.agent_id.as_deref().is_none_or(|id| rule.is_for_agent(id))) {
+        applying.push(rule);
+        // Whatever the agent's tool, no later rule is asked.
+        if params.agent_id.is_some() && rule.tools.is_none() {
+            break;
+        }
+    }
     let mut sets: Vec<GateSet> = Vec::new();
-    for (_, set) in &applying {
+    for Applying { set, .. } in &applying {
         if !sets.iter().any(|told| told.name == set.name) {
             sets.push(described(set));
         }
     }
-    let told = applying.iter().map(|(agents, set)| GateRule {
-        agents: agents.clone(),
-        set: set.name.clone(),
+    let told = applying.iter().map(|rule| GateRule {
+        agents: rule.agents.map_or_else(|| "*".to_owned(), ToString::to_string),
+        tools: rule.tools.map(ToString::to_string),
+        set: rule.set.name.clone(),
     });
     let body = GatesAnswer {
         rules: told.collect(),

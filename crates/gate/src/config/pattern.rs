@@ -1,31 +1,31 @@
-//! Patterns of agent ids: `*` is any run of characters, `?` one character, all else itself.
+//! Patterns of names: `*` is any run of characters, `?` one character, all else itself.
 
 use std::fmt;
 
-/// A pattern of agent ids.
+/// A pattern of names, of agents or tools.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgentPattern(String);
+pub struct Pattern(String);
 
-impl AgentPattern {
+impl Pattern {
     /// Reads a pattern.
     #[must_use]
     pub fn new(pattern: &str) -> Self {
         Self(pattern.to_owned())
     }
 
-    /// Whether an id is of this pattern. At most as many steps as the product of their lengths.
+    /// Whether a name is of this pattern. At most as many steps as the product of their lengths.
     #[must_use]
-    pub fn matches(&self, agent_id: &str) -> bool {
-        let (mut pattern, mut id) = (self.0.chars(), agent_id.chars());
-        // Where the last `*` stood, and the rest of the id that it has not swallowed yet.
+    pub fn matches(&self, name: &str) -> bool {
+        let (mut pattern, mut rest) = (self.0.chars(), name.chars());
+        // Where the last `*` stood, and the rest of the name that it has not swallowed yet.
         let mut star = None;
         loop {
-            let before_id = id.clone();
-            match (pattern.next(), id.next()) {
+            let before = rest.clone();
+            match (pattern.next(), rest.next()) {
                 (None, None) => return true,
                 (Some('*'), _) => {
-                    id = before_id;
-                    star = Some((pattern.clone(), id.clone()));
+                    rest = before;
+                    star = Some((pattern.clone(), rest.clone()));
                 }
                 (Some('?'), Some(_)) => {}
                 (Some(wanted), Some(found)) if wanted == found => {}
@@ -37,7 +37,7 @@ impl AgentPattern {
                         return false;
                     }
                     pattern = behind_star.clone();
-                    id = swallowed.clone();
+                    rest = swallowed.clone();
                     star = Some((behind_star, swallowed));
                 }
             }
@@ -45,7 +45,7 @@ impl AgentPattern {
     }
 }
 
-impl fmt::Display for AgentPattern {
+impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn stars_and_question_marks_stand_for_characters() {
-        let matches = |pattern: &str, id: &str| AgentPattern::new(pattern).matches(id);
+        let matches = |pattern: &str, id: &str| Pattern::new(pattern).matches(id);
         assert!(matches("*", "") && matches("bid-*", "bid-1") && matches("*-prod", "a-b-prod"));
         assert!(matches("a?c", "aéc") && matches("a*b*c", "axxbyybzzc") && matches("a**b", "ab"));
         assert!(
@@ -75,7 +75,7 @@ mod tests {
                 other => other.to_string(),
             }).collect();
             let regex = regex::Regex::new(&format!("^{regex}$")).unwrap();
-            prop_assert_eq!(AgentPattern::new(&pattern).matches(&id), regex.is_match(&id));
+            prop_assert_eq!(Pattern::new(&pattern).matches(&id), regex.is_match(&id));
         }
     }
 }
