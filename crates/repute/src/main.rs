@@ -11,6 +11,7 @@ mod import;
 mod logging;
 mod open_files;
 mod place;
+mod proxy;
 mod repair;
 mod serve;
 mod settings;
@@ -57,6 +58,8 @@ enum Command {
     Import(import::ImportArguments),
     /// Crash the server again and again on your disk and with your settings, and check that it loses nothing.
     Torture(torture::TortureArguments),
+    /// Run an MCP server behind gates: `repute proxy [flags] -- <command …>`.
+    Proxy(Box<proxy::ProxyArguments>),
     /// Set aside what is damaged in the directory of a stopped server, and say what is lost with it.
     Repair(repair::RepairArguments),
 }
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
             Command::Export(arguments) => done(export::export(&arguments)),
             Command::Import(arguments) => done(import::import(&arguments)),
             Command::Torture(arguments) => torture::torture(&arguments),
+            Command::Proxy(arguments) => proxy::proxy(*arguments),
             Command::Repair(arguments) => repair::repair(&arguments),
         },
         Err(error) => match usage::wrong_setting(&error, &given_command()) {

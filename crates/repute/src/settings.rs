@@ -255,13 +255,13 @@ fn bootstrap_key(name: &str, kind: KeyKind) -> Result<Option<Key>, WrongSetting>
 }
 
 /// A secret, and the variable that it came by.
-struct Secret {
-    text: String,
+pub(crate) struct Secret {
+    pub(crate) text: String,
     variable: String,
 }
 
 /// A secret from the variable, or from the file that the variable with `_FILE` names.
-fn secret(name: &str) -> Result<Option<Secret>, WrongSetting> {
+pub(crate) fn secret(name: &str) -> Result<Option<Secret>, WrongSetting> {
     let file_variable = format!("{name}_FILE");
     let found = |text: &str, variable: String| {
         let text = text.trim().to_owned();

@@ -12,6 +12,7 @@ mod hostile;
 mod import;
 mod kit;
 mod master_key;
+mod proxy;
 mod repair;
 mod settings;
 mod torture;

@@ -1,0 +1,9 @@
+//! `repute proxy`: byte-exact, but where a gate blocks.
+
+mod arguments;
+mod bytes;
+mod kit;
+mod lifetime;
+mod limits;
+mod outputs;
+mod reports;
