@@ -76,7 +76,7 @@ fn read(bytes: &[u8]) -> Outcome {
         tmax_ms: None,
         started_at: Instant::now(),
     };
-    let verdict = GATES.set_for("fuzz", "a").engine.run(&context);
+    let verdict = GATES.set_for("fuzz", "a", None).engine.run(&context);
     let failed: Vec<&str> = verdict
         .results
         .iter()

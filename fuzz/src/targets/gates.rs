@@ -49,7 +49,7 @@ fn read(bytes: &[u8]) -> Outcome {
                     "a set that is not found by its name"
                 );
             }
-            let set = config.set_for("o", "agent");
+            let set = config.set_for("o", "agent", None);
             assert!(
                 config.set(&set.name).is_some(),
                 "a rule names a set that is not there"
