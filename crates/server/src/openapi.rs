@@ -113,7 +113,7 @@ mod paths {
     #[utoipa::path(
         get, path = "/v1/gates",
         description = "Which gates judge the organisation's agents.",
-        params(("agent_id" = Option<String>, Query, description = "Only the set that judges this agent")),
+        params(("agent_id" = Option<String>, Query, min_length = 1, max_length = 200, description = "Only the set that judges this agent")),
         responses(
             (status = 200, description = "The rules and their sets", body = GatesAnswer),
             (status = 400, description = "`validation_error`", body = ErrorBody),
@@ -145,7 +145,7 @@ mod paths {
     #[utoipa::path(
         get, path = "/v1/reputation",
         description = "The standing of 1 to 100 agents, in the order asked.",
-        params(("agent_id" = Vec<String>, Query, description = "Repeated: one for each agent")),
+        params(("agent_id" = Vec<String>, Query, min_items = 1, max_items = 100, description = "Repeated: one for each agent")),
         responses(
             (status = 200, description = "Their standings", body = Reputations),
             (status = 400, description = "`validation_error`", body = ErrorBody),
@@ -164,14 +164,14 @@ mod paths {
         params(
             ("limit" = Option<u64>, Query, minimum = 1, maximum = 100, description = "Default 50"),
             ("offset" = Option<u64>, Query, minimum = 0, maximum = 100_000, description = "Not with `cursor`, `tool` or `failed_gate`"),
-            ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before, with the same filters"),
-            ("agent_id" = Option<String>, Query, description = "Only this agent's"),
+            ("cursor" = Option<String>, Query, min_length = 1, description = "`next_cursor` of the page before, with the same filters"),
+            ("agent_id" = Option<String>, Query, min_length = 1, max_length = 200, description = "Only this agent's"),
             ("passed" = Option<bool>, Query, description = "Only with this verdict"),
             ("from" = Option<String>, Query, description = "Only at or after this time (ISO 8601)"),
             ("to" = Option<String>, Query, description = "Only at or before this time (ISO 8601)"),
-            ("tool" = Option<String>, Query, description = "Only with this tool"),
-            ("failed_gate" = Option<String>, Query, description = "Only where this gate failed"),
-            ("evaluation_id" = Option<String>, Query, description = "Only with this id; needs `agent_id`")
+            ("tool" = Option<String>, Query, min_length = 1, max_length = 200, description = "Only with this tool"),
+            ("failed_gate" = Option<String>, Query, min_length = 1, max_length = 200, description = "Only where this gate failed"),
+            ("evaluation_id" = Option<String>, Query, min_length = 1, max_length = 50, description = "Only with this id; needs `agent_id`")
         ),
         responses(
             (status = 200, description = "A page", body = EventsPage),
@@ -207,9 +207,9 @@ mod paths {
         description = "The organisation's agents.",
         params(
             ("limit" = Option<u64>, Query, minimum = 1, maximum = 500, description = "Default 500"),
-            ("order" = Option<String>, Query, description = "`last_seen` (newest first, the default) or `agent_id`"),
-            ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
-            ("include" = Option<String>, Query, description = "`reputation` adds `score` and `status`")
+            ("order" = Option<String>, Query, pattern = "^(last_seen|agent_id)$", description = "`last_seen` (newest first, the default) or `agent_id`"),
+            ("cursor" = Option<String>, Query, min_length = 1, description = "`next_cursor` of the page before"),
+            ("include" = Option<String>, Query, pattern = "^reputation$", description = "`reputation` adds `score` and `status`")
         ),
         responses(
             (status = 200, description = "A page", body = AgentsPage),
@@ -313,12 +313,12 @@ mod paths {
         get, path = "/v1/ledger",
         description = "What each key sent and what became of it, newest first. Needs the scope `admin`.",
         params(
-            ("by" = Option<String>, Query, description = "`day` (UTC, the default; kept as long as events are) or `minute` (kept for a day)"),
+            ("by" = Option<String>, Query, pattern = "^(day|minute)$", description = "`day` (UTC, the default; kept as long as events are) or `minute` (kept for a day)"),
             ("key_id" = Option<String>, Query, description = "Only what this key sent"),
             ("from" = Option<String>, Query, description = "Only stretches that start at or after this time (ISO 8601)"),
             ("to" = Option<String>, Query, description = "Only stretches that start at or before this time (ISO 8601)"),
             ("limit" = Option<u64>, Query, minimum = 1, maximum = 1440, description = "Default 100"),
-            ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")
+            ("cursor" = Option<String>, Query, min_length = 1, description = "`next_cursor` of the page before")
         ),
         responses(
             (status = 200, description = "A page", body = LedgerPage),
@@ -336,7 +336,7 @@ mod paths {
         description = "Who changed what of the organisation, newest first. Needs the scope `admin`.",
         params(
             ("limit" = Option<u64>, Query, minimum = 1, maximum = 100, description = "Default 50"),
-            ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")
+            ("cursor" = Option<String>, Query, min_length = 1, description = "`next_cursor` of the page before")
         ),
         responses(
             (status = 200, description = "A page", body = AuditPage),

@@ -12,6 +12,7 @@ pub struct RequestBooks {
     /// All that have ended.
     pub received: u64,
     /// By the answer's status; 499 stands for a client that went away before its answer.
+    #[schema(value_type = BTreeMap<String, u64>)] // JSON has no other names
     pub by_status: BTreeMap<u16, u64>,
 }
 
