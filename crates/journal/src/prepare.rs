@@ -14,7 +14,7 @@ use crate::name::segment_path;
 use crate::segment::Segment;
 use crate::state::StateHandle;
 
-/// How much is filled with one write.
+/// How much is filled with one write and sync: a commit's sync waits for what the disk has been given before it.
 const FILL_BYTES: usize = 1 << 20;
 
 /// A file of zeros under the name of the next segment.
@@ -277,6 +277,9 @@ fn fill(file: &dyn File, from: u64, to: u64) -> io::Result<()> {
         let bytes = zeros.len().min((to - at) as usize);
         file.write_all_at(&zeros[..bytes], at)?;
         at += bytes as u64;
+        if at < to {
+            file.sync_data()?;
+        }
     }
     file.sync_all()
 }
