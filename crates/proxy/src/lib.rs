@@ -18,6 +18,7 @@ mod error;
 mod glance;
 mod home;
 mod id;
+pub mod install;
 mod judge;
 mod lines;
 mod log;

@@ -1,5 +1,7 @@
 //! `repute proxy`: an MCP server behind gates.
 
+mod install;
+
 use crate::settings;
 use crate::units;
 use crate::usage::WrongSetting;
@@ -66,16 +68,29 @@ pub(crate) struct ProxyArguments {
     /// The address of that server.
     #[arg(long, env = "REPUTE_URL", value_name = "URL")]
     url: Option<String>,
+    /// Nothing: `install` notes with it that a server's configuration had no arguments.
+    #[arg(long, hide = true)]
+    bare: bool,
     /// The MCP server's command.
     #[arg(last = true, value_name = "COMMAND")]
     server: Vec<OsString>,
 }
 
 #[derive(Subcommand)]
-enum ProxyCommand {}
+enum ProxyCommand {
+    /// Put the proxy before the servers in the configuration of MCP clients.
+    Install(install::InstallArguments),
+    /// Take it away again.
+    Uninstall(install::Where),
+}
 
 /// Runs the server; ends as it does.
 pub(crate) fn proxy(arguments: ProxyArguments) -> Result<ExitCode> {
+    match &arguments.command {
+        Some(ProxyCommand::Install(arguments)) => return install::install(arguments),
+        Some(ProxyCommand::Uninstall(place)) => return install::uninstall(place),
+        None => {}
+    }
     let Some((command, rest)) = arguments.server.split_first() else {
         let sentence = "the server's command is missing: repute proxy [flags] -- <command …>";
         return Err(WrongSetting::new(sentence).into());

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod bytes;
+mod install;
 mod kit;
 mod lifetime;
 mod limits;
