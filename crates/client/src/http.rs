@@ -4,8 +4,9 @@ use crate::answer::Answer;
 use crate::settings::Connection;
 use flate2::{Compression, write::GzEncoder};
 use std::io::Write as _;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
+use ureq::tls::{RootCerts, TlsConfig};
 use wire::{SignatureTime, SigningKey};
 
 /// The largest answer that is read. A page of events is far below it.
@@ -34,7 +35,12 @@ pub(crate) struct Packed {
 
 impl Http {
     pub(crate) fn new(connection: &Connection) -> Self {
+        let roots = match &connection.authorities {
+            None => RootCerts::WebPki,
+            Some(certificates) => RootCerts::Specific(Arc::new(certificates.clone())),
+        };
         let agent = ureq::Agent::config_builder()
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
             .http_status_as_error(false)
             // A key is never sent on to another place.
             .max_redirects(0)

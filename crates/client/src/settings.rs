@@ -1,9 +1,10 @@
 //! What a client is set to, and what is wrong with it.
 
 use crate::delivery::{MAX_BATCH, Rules};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
+use ureq::tls::{Certificate, PemItem};
 
 /// A setting that can't be. Names the setting, never its value: that may be a key.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -43,6 +44,8 @@ pub(crate) struct Connection {
     pub(crate) api_key: String,
     pub(crate) secret_key: Option<String>,
     pub(crate) sign_time: bool,
+    /// Authorities to trust instead of the public ones.
+    pub(crate) authorities: Option<Vec<Certificate<'static>>>,
     pub(crate) gzip_above: Option<usize>,
     pub(crate) request_timeout: Duration,
 }
@@ -54,6 +57,8 @@ pub(crate) struct ConnectionSettings {
     pub(crate) api_key: Option<String>,
     pub(crate) secret_key: Option<String>,
     pub(crate) sign_time: bool,
+    /// Certificates of authorities to trust, in PEM, instead of the public ones.
+    pub(crate) ca_file: Option<PathBuf>,
     pub(crate) gzip_above: Option<usize>,
     pub(crate) request_timeout: Duration,
 }
@@ -65,6 +70,7 @@ impl Default for ConnectionSettings {
             api_key: None,
             secret_key: None,
             sign_time: false,
+            ca_file: None,
             gzip_above: Some(1_024),
             request_timeout: Duration::from_secs(10),
         }
@@ -96,15 +102,37 @@ impl ConnectionSettings {
             return Err(SettingError::new("sign_time", "needs a secret_key to sign with"));
         }
         positive("request_timeout", self.request_timeout)?;
+        let url = check_url(&url)?;
+        // What was set for all programs of a machine is no reason not to work where it plays no part.
+        let of_machine =
+            || environment("SSL_CERT_FILE").filter(|file| !file.is_empty() && url.starts_with("https"));
+        let ca_file = self.ca_file.clone().or_else(|| of_machine().map(PathBuf::from));
         Ok(Connection {
-            url: check_url(&url)?,
+            url,
             api_key,
             secret_key,
             sign_time: self.sign_time,
+            authorities: ca_file.as_deref().map(authorities).transpose()?,
             gzip_above: self.gzip_above,
             request_timeout: self.request_timeout,
         })
     }
+}
+
+/// The certificates in a file.
+fn authorities(file: &Path) -> Result<Vec<Certificate<'static>>, SettingError> {
+    let wrong = |why: String| SettingError::new("ca_file", format!("{}: {why}", file.display()));
+    let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    let mut found = Vec::new();
+    for item in ureq::tls::parse_pem(&pem) {
+        if let PemItem::Certificate(certificate) = item.map_err(|error| wrong(error.to_string()))? {
+            found.push(certificate);
+        }
+    }
+    if found.is_empty() {
+        return Err(wrong("has no certificate in PEM".to_owned()));
+    }
+    Ok(found)
 }
 
 pub(crate) fn check_key(setting: &'static str, key: &str) -> Result<(), SettingError> {

@@ -4,12 +4,12 @@
 //! A file of keys is written before: one that a crash leaves names keys that never were, and the next start
 //! writes it anew; the other way round, keys would be there that nobody ever saw.
 
+use crate::address::Address;
 use crate::settings::Secrets;
 use anyhow::{Context as _, Result};
 use journal::OsDisk;
 use server::accounts::{Accounts, Actor, NewKey, OrgSettings, generate_key};
 use std::io::{IsTerminal as _, Write as _, stderr};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use wire::{Key, KeyKind, Scopes};
 
@@ -17,7 +17,7 @@ const ORGANISATION: &str = "default";
 const KEYS_FILE: &str = "first-keys.txt";
 
 /// Makes what the first start makes; on a later start, warns of bootstrap keys that are of no use.
-pub(crate) fn greet(accounts: &Accounts, secrets: &Secrets, dir: &Path, address: &SocketAddr) -> Result<()> {
+pub(crate) fn greet(accounts: &Accounts, secrets: &Secrets, dir: &Path, address: Address) -> Result<()> {
     if !accounts.orgs().is_empty() {
         warn_of_useless(accounts, secrets);
         return Ok(());
@@ -79,7 +79,7 @@ fn warn_of_useless(accounts: &Accounts, secrets: &Secrets) {
 }
 
 /// The keys, and a command to paste.
-fn introduction(keys: &[Key], address: &SocketAddr) -> String {
+fn introduction(keys: &[Key], address: Address) -> String {
     let mut text = format!("Organisation `{ORGANISATION}`. These keys are shown once:\n\n");
     for key in keys {
         let kind = match key.kind() {
@@ -94,20 +94,10 @@ fn introduction(keys: &[Key], address: &SocketAddr) -> String {
     text
 }
 
-/// Where a client on this machine finds a server that listens there.
-fn reachable(address: &SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
-}
-
-fn example(key: &Key, address: &SocketAddr) -> String {
-    let address = reachable(address);
+fn example(key: &Key, address: Address) -> String {
+    let address = address.reachable();
     format!(
-        r#"curl -s http://{address}/v1/ingest -H 'Authorization: Bearer {}' -d '{{"events":[{{"agent_id":"my-agent","tool":"search","passed":true,"gates":[{{"name":"pii","passed":true,"latency_ms":2}}],"total_latency_ms":2}}]}}'"#,
+        r#"curl -s {address}/v1/ingest -H 'Authorization: Bearer {}' -d '{{"events":[{{"agent_id":"my-agent","tool":"search","passed":true,"gates":[{{"name":"pii","passed":true,"latency_ms":2}}],"total_latency_ms":2}}]}}'"#,
         key.as_str()
     )
 }

@@ -1,5 +1,6 @@
 //! Repute: the open, self-hosted quality and reputation layer for AI agents. The command line.
 
+mod address;
 mod admin;
 mod backup;
 mod check;

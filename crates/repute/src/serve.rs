@@ -1,5 +1,6 @@
 //! `repute serve`: check the settings, open, listen, serve, drain, leave everything on disk.
 
+use crate::address::Address;
 use crate::admin;
 use crate::data_dir::DataDir;
 use crate::first_start;
@@ -11,9 +12,12 @@ use crate::usage::WrongSetting;
 use anyhow::{Context as _, Result};
 use journal::{Disk, LimitedDisk, OsDisk};
 use server::accounts::Accounts;
-use server::{Config, Gates, Ledger, Metrics, Server};
+use server::{Config, Gates, Ledger, Metrics, Server, Tls};
+use std::fs;
 use std::io::{self, Write as _, stdout};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
@@ -30,12 +34,14 @@ struct Parts {
     metrics: Arc<Metrics>,
     ledger: Arc<Ledger>,
     gates: Arc<Gates>,
+    tls: Option<Arc<Tls>>,
 }
 
 /// Runs the server until it's told to stop.
 pub(crate) fn serve(given: &ServeSettings) -> Result<()> {
     given.check()?;
     let gates = gates(given)?;
+    let tls = tls(given)?;
     let secrets = Secrets::from_environment()?;
     logging::start(given.log_format, given.log_level);
     let max_open_files = open_files::raise();
@@ -55,6 +61,7 @@ pub(crate) fn serve(given: &ServeSettings) -> Result<()> {
              (ulimit -n)"
         );
     }
+    warn_of_plain_text(settings);
     let dir = DataDir::take(&settings.data_dir)?;
     if let Some(backup) = store::adopt_backup(&OsDisk, dir.path())? {
         tracing::warn!(
@@ -75,6 +82,7 @@ pub(crate) fn serve(given: &ServeSettings) -> Result<()> {
         metrics,
         ledger,
         gates,
+        tls,
     };
     let outcome = runtime.block_on(run(settings, &secrets, &dir, &parts));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -92,17 +100,21 @@ async fn run(settings: &ServeSettings, secrets: &Secrets, dir: &DataDir, parts: 
         metrics,
         ledger,
         gates,
+        tls,
     } = parts;
-    let listener = listen(settings.listen)
-        .with_context(|| format!("--listen (REPUTE_LISTEN): cannot listen on {}", settings.listen))?;
-    let address = listener.local_addr()?;
+    let listener = listen("--listen (REPUTE_LISTEN)", settings.listen)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let address = Address {
+        scheme,
+        socket: listener.local_addr()?,
+    };
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let hangup = signal(SignalKind::hangup())?;
-    first_start::greet(accounts, secrets, dir.path(), &address)?;
+    first_start::greet(accounts, secrets, dir.path(), address)?;
     let socket = admin_socket(dir, accounts, store);
     let housekeeping = housekeeping::spawn(accounts, store, ledger);
-    let server = Server::new(
+    let mut server = Server::new(
         config(settings),
         Arc::clone(accounts),
         Arc::clone(store),
@@ -110,8 +122,21 @@ async fn run(settings: &ServeSettings, secrets: &Secrets, dir: &DataDir, parts: 
         Arc::clone(ledger),
         Arc::clone(gates),
     );
-    let reloading = tokio::spawn(reload(hangup, Arc::clone(gates), Arc::clone(metrics)));
-    writeln!(stdout(), "listening on http://{address}")?;
+    if let Some(tls) = tls {
+        server = server.with_tls(Arc::clone(tls));
+    }
+    if let Some(address) = settings.metrics_listen {
+        let listener = listen("--metrics-listen (REPUTE_METRICS_LISTEN)", address)?;
+        tracing::info!(address = %listener.local_addr()?, "metrics are served apart");
+        server = server.with_metrics_at(listener);
+    }
+    let reloaded = Reloaded {
+        gates: Arc::clone(gates),
+        tls: tls.clone(),
+        metrics: Arc::clone(metrics),
+    };
+    let reloading = tokio::spawn(reload(hangup, reloaded));
+    writeln!(stdout(), "listening on {address}")?;
     stdout().flush()?;
     let shutdown = async {
         tokio::select! {
@@ -119,11 +144,11 @@ async fn run(settings: &ServeSettings, secrets: &Secrets, dir: &DataDir, parts: 
             _ = interrupt.recv() => tracing::info!("SIGINT: finishing what runs"),
         }
     };
-    let outcome = server.run(listener, shutdown).await;
+    server.run(listener, shutdown).await;
     housekeeping.iter().for_each(tokio::task::JoinHandle::abort);
     reloading.abort();
     drop(socket);
-    outcome.context("serving")
+    Ok(())
 }
 
 /// The gate sets of the file that the settings name.
@@ -133,31 +158,92 @@ fn gates(settings: &ServeSettings) -> Result<Arc<Gates>> {
     Ok(Arc::new(gates))
 }
 
-/// Reads the gate sets again whenever SIGHUP comes.
-async fn reload(mut hangup: Signal, gates: Arc<Gates>, metrics: Arc<Metrics>) {
+/// The certificate that the settings name.
+fn tls(settings: &ServeSettings) -> Result<Option<Arc<Tls>>> {
+    let (Some(certificate), Some(key)) = (&settings.tls_cert, &settings.tls_key) else {
+        return Ok(None);
+    };
+    let tls = Tls::open(certificate.clone(), key.clone()).map_err(|error| {
+        WrongSetting::new(format!(
+            "--tls-cert (REPUTE_TLS_CERT), --tls-key (REPUTE_TLS_KEY): {error}"
+        ))
+    })?;
+    Ok(Some(Arc::new(tls)))
+}
+
+/// Says what others could read.
+fn warn_of_plain_text(settings: &ServeSettings) {
+    if is_readable_on_the_way(settings) {
+        tracing::warn!(
+            listen = %settings.listen,
+            "others can read keys and events on their way here: give --tls-cert and --tls-key, or listen on loopback behind a \
+             proxy that has TLS"
+        );
+    }
+    let mode = |file: &PathBuf| fs::metadata(file).map(|found| found.permissions().mode());
+    if let Some(key) = &settings.tls_key
+        && mode(key).is_ok_and(|mode| mode & 0o077 != 0)
+    {
+        tracing::warn!(file = %key.display(), "--tls-key (REPUTE_TLS_KEY): others than its owner can open this file");
+    }
+}
+
+fn is_readable_on_the_way(settings: &ServeSettings) -> bool {
+    settings.tls_cert.is_none() && !settings.listen.ip().is_loopback()
+}
+
+/// What SIGHUP reads again.
+struct Reloaded {
+    gates: Arc<Gates>,
+    tls: Option<Arc<Tls>>,
+    metrics: Arc<Metrics>,
+}
+
+/// Reads the gate sets and the certificate again whenever SIGHUP comes. What cannot be used leaves the old one of its
+/// kind in force, and the other kind is none the worse for it.
+async fn reload(mut hangup: Signal, reloaded: Reloaded) {
+    let Reloaded { gates, tls, metrics } = reloaded;
     while hangup.recv().await.is_some() {
-        let reading = Arc::clone(&gates);
-        match tokio::task::spawn_blocking(move || reading.reload()).await {
-            Ok(Ok(true)) => tracing::info!("SIGHUP: the gate sets were read again"),
-            Ok(Ok(false)) => tracing::info!("SIGHUP: there is no file of gate sets (--gates) to read again"),
-            Ok(Err(error)) => {
+        let (reading, certificate) = (Arc::clone(&gates), tls.clone());
+        let read = move || (reading.reload(), certificate.map(|tls| tls.reload()));
+        let (gates, tls) = match tokio::task::spawn_blocking(read).await {
+            Ok(outcomes) => outcomes,
+            Err(panic) => {
+                tracing::error!(%panic, "SIGHUP: reading the files again");
+                continue;
+            }
+        };
+        match gates {
+            Ok(true) => tracing::info!("SIGHUP: the gate sets were read again"),
+            Ok(false) => tracing::info!("SIGHUP: there is no file of gate sets (--gates) to read again"),
+            Err(error) => {
                 metrics.gates_not_reloaded();
                 tracing::error!(%error, "SIGHUP: the new gate sets are refused, the old ones stay in force");
             }
-            Err(panic) => tracing::error!(%panic, "SIGHUP: reading the gate sets"),
+        }
+        match tls {
+            None => {}
+            Some(Ok(())) => tracing::info!("SIGHUP: the certificate was read again"),
+            Some(Err(error)) => {
+                metrics.tls_not_reloaded();
+                tracing::error!(%error, "SIGHUP: the new certificate is refused, the old one stays in force");
+            }
         }
     }
 }
 
 /// Listens, with room for a crowd: all clients of a site may come back at once.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
-    }?;
-    socket.set_reuseaddr(true)?; // as for any server: the port of one that was killed can be taken at once
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+fn listen(setting: &str, address: SocketAddr) -> Result<TcpListener> {
+    let listen = || -> io::Result<TcpListener> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        socket.set_reuseaddr(true)?; // as for any server: the port of one that was killed can be taken at once
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().with_context(|| format!("{setting}: cannot listen on {address}"))
 }
 
 /// Events matter more than administration: where there can be no socket (a path that is too long for one, a
@@ -215,6 +301,8 @@ fn log_settings(settings: &ServeSettings, secrets: &Secrets, max_open_files: usi
         version = env!("CARGO_PKG_VERSION"),
         data_dir = %settings.data_dir.display(),
         listen = %settings.listen,
+        tls_cert = settings.tls_cert.as_ref().map(|file| file.display().to_string()),
+        metrics_listen = settings.metrics_listen.map(|address| address.to_string()),
         ingest_rate_limit = settings.ingest_rate_limit,
         rate_limit = settings.rate_limit,
         max_body_bytes = settings.max_body,
@@ -243,5 +331,35 @@ fn log_settings(settings: &ServeSettings, secrets: &Secrets, max_open_files: usi
     );
     if settings.no_sync {
         tracing::warn!("--no-sync: a power cut loses acknowledged events");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Given {
+        #[command(flatten)]
+        settings: ServeSettings,
+    }
+
+    #[test]
+    fn only_beyond_this_machine_and_without_tls_others_can_read() {
+        let is_readable = |arguments: &str| {
+            let arguments = ["serve"].into_iter().chain(arguments.split(' '));
+            is_readable_on_the_way(&Given::parse_from(arguments).settings)
+        };
+        for address in ["127.0.0.1:0", "127.8.8.8:80", "[::1]:0"] {
+            assert!(!is_readable(&format!("--listen {address}")), "{address}");
+        }
+        for address in ["0.0.0.0:0", "[::]:0", "192.168.1.1:80", "[2001:db8::1]:80"] {
+            assert!(is_readable(&format!("--listen {address}")), "{address}");
+            assert!(
+                !is_readable(&format!("--listen {address} --tls-cert c --tls-key k")),
+                "{address}"
+            );
+        }
     }
 }

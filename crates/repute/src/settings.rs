@@ -47,6 +47,15 @@ pub(crate) struct ServeSettings {
         value_name = "ADDRESS"
     )]
     pub(crate) listen: SocketAddr,
+    /// The certificate for TLS, in PEM, with its chain behind it; SIGHUP reads it again.
+    #[arg(long, env = "REPUTE_TLS_CERT", value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The key of the certificate, in PEM.
+    #[arg(long, env = "REPUTE_TLS_KEY", value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Where to serve `/metrics`, `/health` and `/ready`, without TLS; then `/metrics` is nowhere else.
+    #[arg(long, env = "REPUTE_METRICS_LISTEN", value_parser = units::address, value_name = "ADDRESS")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
     /// `POST /v1/ingest` requests per rolling 60 seconds and organisation; 0 is no limit.
     #[arg(long, env = "REPUTE_INGEST_RATE_LIMIT", default_value = "0", value_parser = units::count::<u64>, value_name = "N")]
     pub(crate) ingest_rate_limit: u64,
@@ -148,6 +157,12 @@ impl ServeSettings {
         let wrong = |sentence: String| Err(WrongSetting::new(sentence));
         if self.max_body == 0 {
             return wrong("--max-body (REPUTE_MAX_BODY): must be more than 0".to_owned());
+        }
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return wrong(
+                "--tls-cert (REPUTE_TLS_CERT) and --tls-key (REPUTE_TLS_KEY): one is set without the other"
+                    .to_owned(),
+            );
         }
         if self.max_evaluate_body == 0 {
             return wrong("--max-evaluate-body (REPUTE_MAX_EVALUATE_BODY): must be more than 0".to_owned());

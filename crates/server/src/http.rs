@@ -16,17 +16,23 @@ mod socket;
 pub use routes::events::event;
 
 use crate::accounts::Accounts;
-use crate::{Config, Gates, Ledger, Metrics};
+use crate::{Config, Gates, Ledger, Metrics, Tls};
 use app::App;
+use connection::Door;
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use store::Store;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// Connections at once where the metrics are: theirs alone, so that no crowd of clients keeps the operator out.
+const MAX_METRICS_CONNECTIONS: usize = 64;
 
 /// The HTTP server, ready to run.
 pub struct Server {
     app: Arc<App>,
+    tls: Option<Arc<Tls>>,
+    metrics: Option<TcpListener>,
 }
 
 impl Server {
@@ -42,19 +48,55 @@ impl Server {
     ) -> Self {
         Self {
             app: Arc::new(App::new(config, accounts, store, metrics, ledger, gates)),
+            tls: None,
+            metrics: None,
         }
+    }
+
+    /// Speaks TLS to clients.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Arc<Tls>) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Serves `/metrics` here instead of beside the API; `/health` and `/ready` here as well. Always without TLS.
+    #[must_use]
+    pub fn with_metrics_at(mut self, listener: TcpListener) -> Self {
+        self.metrics = Some(listener);
+        self
     }
 
     /// Serves until `shutdown` completes, then lets the running requests finish, for as long as the
     /// setting allows.
-    ///
-    /// # Errors
-    /// Where the listener fails for good.
-    pub async fn run(
-        self,
-        listener: TcpListener,
-        shutdown: impl Future<Output = ()> + Send,
-    ) -> io::Result<()> {
-        connection::serve(self.app, listener, shutdown).await
+    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
+        let Self { app, tls, metrics } = self;
+        let door = Door {
+            listener,
+            router: routes::router(Arc::clone(&app), metrics.is_none()),
+            tls,
+            max_connections: app.config.max_connections,
+        };
+        let shutdown = async {
+            shutdown.await;
+            app.drain();
+        };
+        let Some(listener) = metrics else {
+            return connection::serve(Arc::clone(&app), door, shutdown).await;
+        };
+        let apart = Door {
+            listener,
+            router: routes::operators(Arc::clone(&app)),
+            tls: None,
+            max_connections: MAX_METRICS_CONNECTIONS,
+        };
+        // They are there until the last request is answered.
+        let (ended, end) = oneshot::channel::<()>();
+        let clients = async {
+            connection::serve(Arc::clone(&app), door, shutdown).await;
+            drop(ended);
+        };
+        let operators = connection::serve(Arc::clone(&app), apart, async { drop(end.await) });
+        tokio::join!(clients, operators);
     }
 }

@@ -21,6 +21,7 @@ mod observer;
 mod openapi;
 mod private_file;
 pub mod rate_limit;
+mod tls;
 
 pub use config::Config;
 pub use database_file::{check_database, copy_database, find_org};
@@ -30,3 +31,4 @@ pub use ledger::Ledger;
 pub use metrics::Metrics;
 pub use observer::observer;
 pub use openapi::openapi_json;
+pub use tls::{Tls, TlsError};

@@ -87,6 +87,8 @@ pub struct Metrics {
     gate_timeouts: Family<GateLabel, Counter>,
     gates_not_reloaded: Counter,
     connections: Gauge,
+    tls_handshakes_failed: Counter,
+    tls_not_reloaded: Counter,
     gauges: StoreGauges,
 }
 
@@ -142,6 +144,8 @@ impl Default for Metrics {
             gate_timeouts: Family::default(),
             gates_not_reloaded: Counter::default(),
             connections: Gauge::default(),
+            tls_handshakes_failed: Counter::default(),
+            tls_not_reloaded: Counter::default(),
             gauges: StoreGauges::default(),
         }
     }
@@ -269,6 +273,16 @@ impl Metrics {
             self.gates_not_reloaded.clone(),
         );
         r.register("connections", "Open connections", self.connections.clone());
+        r.register(
+            "tls_handshakes_failed",
+            "Connections that ended before TLS was agreed on",
+            self.tls_handshakes_failed.clone(),
+        );
+        r.register(
+            "tls_not_reloaded",
+            "Reloads of the certificate that were refused; the old one stayed in force",
+            self.tls_not_reloaded.clone(),
+        );
         let g = &self.gauges;
         r.register(
             "submissions_in_flight",
@@ -399,6 +413,16 @@ impl Metrics {
     /// New gate sets were refused.
     pub fn gates_not_reloaded(&self) {
         self.gates_not_reloaded.inc();
+    }
+
+    /// A new certificate was refused.
+    pub fn tls_not_reloaded(&self) {
+        self.tls_not_reloaded.inc();
+    }
+
+    /// A connection ended before TLS was agreed on.
+    pub(crate) fn tls_handshake_failed(&self) {
+        self.tls_handshakes_failed.inc();
     }
 
     /// A connection was opened.

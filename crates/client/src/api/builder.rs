@@ -3,6 +3,7 @@
 use super::Client;
 use crate::http::Http;
 use crate::settings::{ConnectionSettings, SettingError};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Settings of a [`Client`] that is to be made; the same as those of a [`Builder`](crate::Builder).
@@ -35,6 +36,13 @@ impl ClientBuilder {
     /// most. Needs a `secret_key`, and a Repute server: others would find the signature wrong. Default: no.
     pub fn sign_time(mut self, yes: bool) -> Self {
         self.connection.sign_time = yes;
+        self
+    }
+
+    /// A file with the certificates of the authorities to trust, in PEM, where the server's is none of the
+    /// public ones'. Default: the file that `SSL_CERT_FILE` names, else those of Mozilla's list.
+    pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.connection.ca_file = Some(file.into());
         self
     }
 

@@ -48,6 +48,13 @@ impl Builder {
         self
     }
 
+    /// A file with the certificates of the authorities to trust, in PEM, where the server's is none of the
+    /// public ones'. Default: the file that `SSL_CERT_FILE` names, else those of Mozilla's list.
+    pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.connection.ca_file = Some(file.into());
+        self
+    }
+
     /// The agent of events that name none. Default: none.
     pub fn agent_id(mut self, agent_id: impl Into<String>) -> Self {
         self.telemetry.agent_id = Some(agent_id.into());

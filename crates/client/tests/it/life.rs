@@ -292,7 +292,7 @@ fn a_callback_that_shuts_the_client_down_does_not_wait_for_itself() {
 #[test]
 fn every_wrong_setting_is_named() {
     let none = Duration::ZERO;
-    let cases: [(&str, Builder); 18] = [
+    let cases: [(&str, Builder); 20] = [
         ("url", Telemetry::builder().url("localhost:8080")),
         ("url", Telemetry::builder().url("ftp://localhost")),
         ("url", Telemetry::builder().url("http://localhost/v1/")),
@@ -302,6 +302,8 @@ fn every_wrong_setting_is_named() {
         ("api_key", Telemetry::builder().api_key("")),
         ("secret_key", Telemetry::builder().secret_key(KEY)),
         ("sign_time", Telemetry::builder().sign_time(true)),
+        ("ca_file", Telemetry::builder().ca_file("/nowhere/ca.pem")),
+        ("ca_file", Telemetry::builder().ca_file("/dev/null")),
         ("agent_id", Telemetry::builder().agent_id("")),
         ("sample_rate", Telemetry::builder().sample_rate(f64::NAN)),
         ("flush_interval", Telemetry::builder().flush_interval(none)),

@@ -19,6 +19,16 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
     command
 }
 
+/// The program with what a prepared command has, under this umask.
+pub(crate) fn with_umask(umask: &str, command: &Command) -> Command {
+    let mut masked = Command::new("sh");
+    masked
+        .env_clear()
+        .args(["-c", r#"umask "$0" && exec "$@""#, umask, BINARY])
+        .args(command.get_args());
+    masked
+}
+
 /// Runs the program to its end.
 pub(crate) fn run(arguments: &[&str]) -> Output {
     program(arguments).output().unwrap()
@@ -133,6 +143,18 @@ impl Server {
         server
     }
 
+    /// A first start in a directory that it makes itself, under this umask.
+    pub(crate) fn start_with_umask(umask: &str, arguments: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::remove_dir(dir.path()).unwrap();
+        let mut server = Self::stopped_on(dir);
+        let masked = with_umask(umask, &server.serve(&program(arguments)));
+        let log = std::fs::File::create(server.log()).unwrap();
+        server.spawn(masked, log.into());
+        server.read_keys();
+        server
+    }
+
     /// `serve` on this directory and a free port, with what a prepared command has.
     fn serve(&self, command: &Command) -> Command {
         let mut serve = program(&["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
@@ -152,8 +174,10 @@ impl Server {
             .read_line(&mut line)
             .unwrap();
         self.child = Some(child);
-        let address = line.trim().strip_prefix("listening on http://");
+        let address = line.trim().strip_prefix("listening on ");
+        let address = address.and_then(|address| address.split_once("://"));
         self.address = address
+            .map(|(_, address)| address)
             .unwrap_or_else(|| panic!("it did not start: {}", self.logged()))
             .to_owned();
     }

@@ -15,6 +15,7 @@ mod master_key;
 mod proxy;
 mod repair;
 mod settings;
+mod tls;
 mod torture;
 mod unkind;
 mod verify;

@@ -1,19 +1,23 @@
 //! Connections: accepted one by one up to a bound, served, and at the end drained.
 
 use super::app::App;
-use super::routes;
 use super::socket::Socket;
+use crate::Tls;
+use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// How long to wait after `accept` failed, for want of file descriptors usually.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
@@ -22,48 +26,96 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// Beyond this it is hyper that refuses.
 const MAX_HEADERS_READ: usize = 512;
 
+/// A door: where connections come in, and what they find.
+pub(crate) struct Door {
+    pub(crate) listener: TcpListener,
+    pub(crate) router: Router,
+    /// What is spoken before HTTP, if anything.
+    pub(crate) tls: Option<Arc<Tls>>,
+    /// Connections at once; one more waits to be accepted.
+    pub(crate) max_connections: usize,
+}
+
 /// Serves until `shutdown`, then drains.
-pub(crate) async fn serve(
-    app: Arc<App>,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send,
-) -> io::Result<()> {
-    let router = routes::router(Arc::clone(&app));
+pub(crate) async fn serve(app: Arc<App>, door: Door, shutdown: impl Future<Output = ()> + Send) {
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(app.config.max_connections));
+    let places = Arc::new(Semaphore::new(door.max_connections));
+    let (stopping, is_stopping) = watch::channel(false);
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&door.listener, &places) => accepted,
             () = &mut shutdown => break,
         };
         let Some((stream, place)) = accepted else { continue };
-        let service = TowerToHyperService::new(router.clone());
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(app.config.header_timeout)
-            .max_headers(MAX_HEADERS_READ)
-            .half_close(true)
-            .serve_connection(TokioIo::new(Socket::new(stream, Arc::clone(&app))), service);
-        let connection = graceful.watch(connection);
-        let open = app.metrics.connection();
+        let (app, router, watcher) = (Arc::clone(&app), door.router.clone(), graceful.watcher());
+        let (tls, mut is_stopping) = (door.tls.clone(), is_stopping.clone());
         tokio::spawn(async move {
+            let open = app.metrics.connection();
+            let ended = match tls {
+                None => speak(&app, stream, router, watcher).await,
+                Some(tls) => {
+                    let shaken = tokio::select! {
+                        shaken = shake_hands(&app, stream, &tls) => shaken,
+                        // Nothing was asked yet, so there is nothing to finish.
+                        () = is_true(&mut is_stopping) => Err(ErrorKind::ConnectionAborted.into()),
+                    };
+                    match shaken {
+                        Ok(stream) => speak(&app, stream, router, watcher).await,
+                        Err(error) => Err(error.into()),
+                    }
+                }
+            };
             // A client that breaks off or sends no HTTP ends its own connection and nothing else.
-            if let Err(error) = connection.await {
+            if let Err(error) = ended {
                 tracing::debug!(%error, "connection");
             }
             drop((place, open));
         });
     }
-    drop(listener);
-    app.drain();
+    drop(door.listener);
+    stopping.send_replace(true);
     tokio::select! {
         () = graceful.shutdown() => {}
         () = tokio::time::sleep(app.config.drain_timeout) => {
             tracing::warn!("some requests did not finish in time and are cut off");
         }
     }
-    Ok(())
+}
+
+async fn is_true(flag: &mut watch::Receiver<bool>) {
+    // Where nobody can set it any more, the server is gone.
+    drop(flag.wait_for(|is_true| *is_true).await);
+}
+
+/// HTTP on a connection, until either side ends it.
+async fn speak(
+    app: &Arc<App>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    watcher: Watcher,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(app.config.header_timeout)
+        .max_headers(MAX_HEADERS_READ)
+        .half_close(true)
+        .serve_connection(
+            TokioIo::new(Socket::new(stream, Arc::clone(app))),
+            TowerToHyperService::new(router),
+        );
+    Ok(watcher.watch(connection).await?)
+}
+
+/// The server's side of the TLS handshake, in the time that a request's headers may take.
+async fn shake_hands(app: &App, stream: TcpStream, tls: &Tls) -> io::Result<TlsStream<TcpStream>> {
+    let handshake = TlsAcceptor::from(tls.current()).accept(stream);
+    let shaken = tokio::time::timeout(app.config.header_timeout, handshake).await;
+    let shaken = shaken.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
+    if shaken.is_err() {
+        app.metrics.tls_handshake_failed();
+    }
+    shaken
 }
 
 async fn accept(

@@ -9,7 +9,6 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, HeaderName, ORIGIN, VARY,
-    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use axum::middleware::Next;
@@ -24,6 +23,15 @@ use tracing::Instrument as _;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The route of what has none, for logs and metrics.
 const NO_ROUTE: &str = "none";
+/// What every answer says to a browser that takes it for more than data.
+const SECURITY: [(&str, &str); 3] = [
+    ("x-content-type-options", "nosniff"),
+    (
+        "content-security-policy",
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
+    ("referrer-policy", "no-referrer"),
+];
 /// The most that a request's headers may have.
 const MAX_HEADER_BYTES: usize = 32 << 10;
 const MAX_HEADERS: usize = 100;
@@ -62,9 +70,11 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
             .headers_mut()
             .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    response
-        .headers_mut()
-        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    for (name, value) in SECURITY {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
     if let Ok(value) = HeaderValue::try_from(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -99,9 +109,13 @@ pub(super) fn unreadable(app: &App, status: StatusCode) -> Vec<u8> {
     app.metrics
         .request(&Method::OPTIONS, NO_ROUTE, body.status, Duration::ZERO);
     tracing::info!(request_id = id, route = NO_ROUTE, status = body.status, "request");
+    let security: String = SECURITY
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
     format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\nx-request-id: {id}\r\n\
-         connection: close\r\ncontent-length: {}\r\n\r\n{json}",
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{security}x-request-id: {id}\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{json}",
         json.len()
     )
     .into_bytes()

@@ -27,8 +27,8 @@ use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 use wire::Scope;
 
-/// Every route, and around all of them, from the outside in: observation, panics.
-pub(crate) fn router(app: Arc<App>) -> Router {
+/// Every route for clients, with the metrics or without.
+pub(crate) fn router(app: Arc<App>, with_metrics: bool) -> Router {
     let read = Needs {
         scope: Some(Scope::Read),
         class: Class::Other,
@@ -53,7 +53,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         scope: None,
         class: Class::Other,
     };
-    Router::new()
+    let routes = Router::new()
         .route("/v1/ingest", on(MethodFilter::POST, ingest, ingest::ingest))
         .route(
             "/v1/evaluate",
@@ -89,8 +89,29 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/whoami", on(MethodFilter::GET, any, keys::whoami))
         .route("/health", get(status::health))
         .route("/ready", get(status::ready))
-        .route("/metrics", get(status::metrics))
-        .route("/openapi.json", get(status::openapi))
+        .route("/openapi.json", get(status::openapi));
+    surrounded(
+        app,
+        if with_metrics {
+            routes.route("/metrics", get(status::metrics))
+        } else {
+            routes
+        },
+    )
+}
+
+/// What operators ask, on an address of its own.
+pub(crate) fn operators(app: Arc<App>) -> Router {
+    let routes = Router::new()
+        .route("/health", get(status::health))
+        .route("/ready", get(status::ready))
+        .route("/metrics", get(status::metrics));
+    surrounded(app, routes)
+}
+
+/// Around all routes, from the outside in: observation, panics.
+fn surrounded(app: Arc<App>, routes: Router<Arc<App>>) -> Router {
+    routes
         .fallback(not_found)
         .method_not_allowed_fallback(async || Refusal::MethodNotAllowed.into_response())
         .layer(CatchPanicLayer::custom(panicked))

@@ -463,3 +463,31 @@ fn an_agent_is_erased_by_an_admin_alone_and_may_begin_anew() {
     let slash = lab.send("DELETE", "/v1/agents/a/b", &lab.sk, &[], b"").error();
     assert!(slash.2.contains("write a slash in it as %2F"), "{slash:?}");
 }
+
+#[test]
+fn every_answer_tells_a_browser_to_take_it_for_data_alone() {
+    let lab = Lab::new();
+    let asked = [
+        ("GET", "/v1/events"),
+        ("OPTIONS", "/v1/events"),
+        ("POST", "/v1/ingest"),
+        ("GET", "/nowhere"),
+        ("PUT", "/health"),
+        ("GET", "/health"),
+        ("GET", "/metrics"),
+        ("GET", "/openapi.json"),
+    ];
+    let answers = asked.map(|(method, path)| lab.send(method, path, &lab.pk, &[], b""));
+    for answer in answers.into_iter().chain([lab.raw(b"nonsense\r\n\r\n", false)]) {
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            (
+                "content-security-policy",
+                "default-src 'none'; frame-ancestors 'none'",
+            ),
+            ("referrer-policy", "no-referrer"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{answer:?}");
+        }
+    }
+}

@@ -4,7 +4,7 @@ use reputation::Micros;
 use serde_json::Value;
 use server::accounts::{Accounts, Actor, CreatedKey, MasterKey, NewKey, OrgSettings};
 use server::{Config, Gates, Ledger, Metrics, Server};
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use wire::{KeyKind, Scopes};
 
 pub(crate) struct Lab {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) gates: Arc<Gates>,
     pub(crate) org: OrgId,
@@ -77,6 +77,16 @@ impl Lab {
         options: store::Options,
         change: impl FnOnce(&mut Config),
     ) -> Self {
+        Self::served(disk, options, change, |server| server)
+    }
+
+    /// The same by a server that is told more.
+    pub(crate) fn served(
+        disk: Arc<dyn journal::Disk>,
+        options: store::Options,
+        change: impl FnOnce(&mut Config),
+        tell: impl FnOnce(Server) -> Server,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let accounts =
             Arc::new(Accounts::open(dir.path(), MasterKey::parse(&"07".repeat(32)).unwrap()).unwrap());
@@ -97,14 +107,14 @@ impl Lab {
             ..Config::default()
         };
         change(&mut config);
-        let server = Server::new(
+        let server = tell(Server::new(
             config,
             Arc::clone(&accounts),
             Arc::clone(&store),
             metrics,
             ledger,
             Arc::clone(&gates),
-        );
+        ));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -116,9 +126,7 @@ impl Lab {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
-            runtime
-                .block_on(server.run(listener, async move { drop(stopped.await) }))
-                .unwrap();
+            runtime.block_on(server.run(listener, async move { drop(stopped.await) }));
             store.close();
         });
         let mut lab = Self {
@@ -236,16 +244,21 @@ impl Lab {
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         // A server that answers before it has read everything may close the connection under the writer.
         let _ = stream.write_all(request);
-        let mut received = Vec::new();
-        let mut chunk = [0; 4_096];
-        loop {
-            if let Some(answer) = parse(&received, is_head) {
-                return answer;
-            }
-            let read = stream.read(&mut chunk).unwrap();
-            assert!(read > 0, "no answer: {}", String::from_utf8_lossy(&received));
-            received.extend_from_slice(&chunk[..read]);
+        answer_on(&mut stream, is_head)
+    }
+}
+
+/// The next answer on a connection.
+pub(crate) fn answer_on(stream: &mut impl Read, is_head: bool) -> Answer {
+    let mut received = Vec::new();
+    let mut chunk = [0; 4_096];
+    loop {
+        if let Some(answer) = parse(&received, is_head) {
+            return answer;
         }
+        let read = stream.read(&mut chunk).unwrap();
+        assert!(read > 0, "no answer: {}", String::from_utf8_lossy(&received));
+        received.extend_from_slice(&chunk[..read]);
     }
 }
 

@@ -10,3 +10,4 @@ mod evaluate;
 mod hostile;
 mod isolation;
 mod kit;
+mod tls;
