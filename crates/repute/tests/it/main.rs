@@ -5,6 +5,7 @@ mod administration;
 mod backup;
 mod client;
 mod command_line;
+mod dependencies;
 mod export;
 mod first_start;
 mod gates;
