@@ -57,7 +57,15 @@ impl Process {
         serve.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
         serve.arg(self.data_dir()).args(&self.flags);
         serve.env("REPUTE_BOOTSTRAP_PUBLISHABLE_KEY", self.key.as_str());
-        serve.env_remove("REPUTE_BOOTSTRAP_PUBLISHABLE_KEY_FILE");
+        // Its clients are on this machine and speak plain HTTP, to it and not to the server beside it.
+        for variable in [
+            "REPUTE_BOOTSTRAP_PUBLISHABLE_KEY_FILE",
+            "REPUTE_TLS_CERT",
+            "REPUTE_TLS_KEY",
+            "REPUTE_METRICS_LISTEN",
+        ] {
+            serve.env_remove(variable);
+        }
         if let Some(bytes) = disk_room {
             serve.env("REPUTE_DISK_ROOM", bytes.to_string());
         }

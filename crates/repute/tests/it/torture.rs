@@ -6,7 +6,7 @@ mod books;
 #[path = "../../src/torture/client.rs"]
 pub(crate) mod client;
 
-use crate::kit::{Server, run, said};
+use crate::kit::{Server, program, run, said};
 use serde_json::Value;
 
 /// Runs the lab in a fresh directory; gives its report and what it left there.
@@ -103,6 +103,25 @@ fn the_table_ends_in_what_scripts_and_people_look_for() {
         1,
         "it is kept where that is wanted"
     );
+}
+
+#[test]
+fn the_lab_has_neither_the_tls_nor_the_metrics_of_the_server_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = program(&[
+        "torture",
+        dir.path().to_str().unwrap(),
+        "--crashes",
+        "1",
+        "--load",
+        "50ms",
+    ])
+    .env("REPUTE_TLS_CERT", "/nowhere")
+    .env("REPUTE_TLS_KEY", "/nowhere")
+    .env("REPUTE_METRICS_LISTEN", "192.0.2.1:1")
+    .output()
+    .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
 }
 
 #[test]
