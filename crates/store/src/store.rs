@@ -378,6 +378,12 @@ impl Store {
         }
     }
 
+    /// Whether one more submission may be in flight now.
+    #[must_use]
+    pub fn has_place(&self) -> bool {
+        self.shared.in_flight.load(Ordering::Relaxed) < self.shared.options.max_in_flight
+    }
+
     /// Figures of this moment.
     #[must_use]
     pub fn stats(&self) -> Stats {

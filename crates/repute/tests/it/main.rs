@@ -14,6 +14,7 @@ mod import;
 mod kit;
 mod leaked_key;
 mod master_key;
+mod overload;
 mod promises;
 mod proxy;
 mod repair;

@@ -12,12 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use store::{Health, Store};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use wire::CursorKey;
 
 /// Reads of the store that run at once; each has a thread of the blocking pool.
 const READS_AT_ONCE: usize = 64;
-/// How long a read may wait for its turn before it is answered with 503.
-const READ_QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a read or a large body may wait for its turn before it is answered with 503.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Large bodies that are read at once, and evaluations that may take long, off the threads that serve connections.
 const LARGE_BODIES_AT_ONCE: usize = 4;
 
@@ -105,16 +106,25 @@ impl App {
         }
     }
 
+    /// Whether a submission would be taken now; asked before a body is read, so that under overload neither its bytes
+    /// nor the work of reading them cost anything.
+    pub(crate) fn takes_submissions(&self) -> Result<(), Refusal> {
+        self.writable()?;
+        if self.store.has_place() {
+            Ok(())
+        } else {
+            Err(Refusal::Overloaded)
+        }
+    }
+
     /// Does what a large body asks for off the threads that serve connections.
     pub(crate) async fn off_thread<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let _turn = self
-            .large_bodies
-            .acquire()
-            .await
-            .map_err(|_| Refusal::Overloaded)?;
+        let Ok(Ok(_turn)) = timeout(QUEUE_TIMEOUT, self.large_bodies.acquire()).await else {
+            return Err(Refusal::Overloaded);
+        };
         let app = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || work(&app)).await;
         done.map_err(|panic| Refusal::Internal(panic.to_string()))?
@@ -125,8 +135,7 @@ impl App {
         self: &Arc<Self>,
         read: impl FnOnce(&Store) -> Result<T, store::Error> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let turn = tokio::time::timeout(READ_QUEUE_TIMEOUT, self.reads.acquire()).await;
-        let Ok(Ok(_turn)) = turn else {
+        let Ok(Ok(_turn)) = timeout(QUEUE_TIMEOUT, self.reads.acquire()).await else {
             return Err(Refusal::Overloaded);
         };
         let store = Arc::clone(&self.store);

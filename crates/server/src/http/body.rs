@@ -63,9 +63,9 @@ async fn receive(app: &App, headers: &HeaderMap, mut body: Body, limit: usize) -
     let mut share = app.budget.share();
     let announced = headers
         .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
+        .map(|announced| usize::try_from(announced).unwrap_or(usize::MAX));
     if let Some(announced) = announced {
-        let announced = usize::try_from(announced).unwrap_or(usize::MAX);
         if announced > limit {
             return Err(Refusal::BodyTooLarge { limit });
         }
@@ -95,6 +95,10 @@ async fn receive(app: &App, headers: &HeaderMap, mut body: Body, limit: usize) -
         match first.take() {
             None if all.is_empty() => first = Some(data),
             before => {
+                make_room(&mut all, announced.unwrap_or(0).max(len), limit);
+                if !share.grow_to(all.capacity()) {
+                    return Err(Refusal::Overloaded);
+                }
                 all.extend_from_slice(&before.unwrap_or_default());
                 all.extend_from_slice(&data);
             }
@@ -102,6 +106,14 @@ async fn receive(app: &App, headers: &HeaderMap, mut body: Body, limit: usize) -
     }
     let bytes = first.unwrap_or_else(|| Bytes::from(all));
     Ok(Received { bytes, share })
+}
+
+/// Makes room for so many bytes in all: twice what there was, so that they are seldom moved, but no more than `most`.
+fn make_room(buffer: &mut Vec<u8>, bytes: usize, most: usize) {
+    if bytes > buffer.capacity() {
+        let room = bytes.max((2 * buffer.capacity()).min(most));
+        buffer.reserve_exact(room - buffer.len());
+    }
 }
 
 /// The body's encoding.
@@ -170,7 +182,8 @@ fn decompress(
     let mut out = Vec::new();
     loop {
         let len = out.len();
-        if !share.grow_to(len + STEP) {
+        make_room(&mut out, len + STEP, limit + STEP);
+        if !share.grow_to(out.capacity()) {
             return Err(Refusal::Overloaded);
         }
         let read = from.by_ref().take(STEP as u64).read_to_end(&mut out);

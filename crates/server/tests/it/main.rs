@@ -10,4 +10,5 @@ mod evaluate;
 mod hostile;
 mod isolation;
 mod kit;
+mod overload;
 mod tls;

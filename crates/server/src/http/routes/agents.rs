@@ -67,7 +67,7 @@ pub(crate) async fn list(call: Call) -> Result<Response<Body>, Refusal> {
 /// Makes an agent known.
 pub(crate) async fn register(call: Call) -> Result<Response<Body>, Refusal> {
     let Call { app, caller, request } = call;
-    app.writable()?;
+    app.takes_submissions()?;
     let (parts, body) = request.into_parts();
     no_parameters(parts.uri.query())?;
     let received = body::read(&app, &parts.headers, body, app.config.max_body_bytes).await?;

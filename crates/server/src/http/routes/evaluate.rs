@@ -37,7 +37,7 @@ struct Submitted {
 
 pub(crate) async fn evaluate(call: Call) -> Result<Response<Body>, Refusal> {
     let Call { app, caller, request } = call;
-    app.writable()?;
+    app.takes_submissions()?;
     let (parts, body) = request.into_parts();
     no_parameters(parts.uri.query())?;
     let limit = app.config.max_evaluate_body_bytes;

@@ -30,16 +30,16 @@ struct Submitted {
 
 pub(crate) async fn ingest(call: Call) -> Result<Response<Body>, Refusal> {
     let Call { app, caller, request } = call;
-    app.writable()?;
+    app.takes_submissions()?;
     let (parts, body) = request.into_parts();
     no_parameters(parts.uri.query())?;
     let lenient = is_lenient(&parts.headers);
     let limit = app.config.max_body_bytes;
     let (received, signed) = body::read_signed(&app, &caller, &parts.headers, body, limit).await?;
     let submitted = if received.bytes.len() <= LARGE_BODY_BYTES {
-        submit(&app, &caller, &received, signed, lenient)?
+        submit(&app, &caller, received, signed, lenient)?
     } else {
-        let submit = move |app: &App| submit(app, &caller, &received, signed, lenient);
+        let submit = move |app: &App| submit(app, &caller, received, signed, lenient);
         app.off_thread(submit).await?
     };
     let receipt = submitted.receipt.outcome(&submitted.positions).await?;
@@ -69,11 +69,12 @@ fn is_lenient(headers: &HeaderMap) -> bool {
 fn submit(
     app: &App,
     caller: &Principal,
-    received: &Received,
+    received: Received,
     signed: bool,
     lenient: bool,
 ) -> Result<Submitted, Refusal> {
-    let parsed = ingest::parse(&received.bytes)?;
+    let Received { bytes, share } = received;
+    let parsed = ingest::parse(&bytes)?;
     let books = app.books(caller);
     books.received(parsed.total());
     if !parsed.invalid.is_empty() && (!lenient || parsed.evaluations.is_empty()) {
@@ -95,6 +96,7 @@ fn submit(
     let reply = move |outcome| {
         books.settled(&outcome, valid, invalid); // also where the client has gone
         answer(outcome);
+        drop(share); // until here the batch has taken about as much memory as its body
     };
     app.store.submit(&submission, Box::new(reply));
     Ok(Submitted {
