@@ -30,6 +30,22 @@ fn lab(disk: &SimDisk) -> Lab {
     Lab::on(Arc::new(disk.clone()), options, |_| {})
 }
 
+/// A disk whose syncs wait until this is dropped, also by a test that fails.
+struct Held(SimDisk);
+
+impl Held {
+    fn new(disk: &SimDisk) -> Self {
+        disk.hold_syncs(true);
+        Self(disk.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.hold_syncs(false);
+    }
+}
+
 fn metric(lab: &Lab, name: &str) -> u64 {
     let text = String::from_utf8(lab.get("/metrics").body).unwrap();
     let line = text.lines().find(|line| line.split(' ').next() == Some(name));
@@ -81,7 +97,7 @@ fn fill(lab: &Lab) -> Vec<TcpStream> {
 fn a_full_queue_is_told_before_a_byte_of_the_body_is_sent() {
     let disk = SimDisk::new(1);
     let lab = lab(&disk);
-    disk.hold_syncs(true);
+    let held = Held::new(&disk);
     let mut late = lab.connect();
     late.set_read_timeout(Some(PATIENCE)).unwrap();
     // This one came while there was room, and is still sending when there is none.
@@ -111,7 +127,7 @@ fn a_full_queue_is_told_before_a_byte_of_the_body_is_sent() {
     );
     late.write_all(body.as_bytes()).unwrap();
     assert!(answer(&mut late).starts_with("HTTP/1.1 503 "));
-    disk.hold_syncs(false);
+    drop(held);
     for stream in &mut waiting {
         assert!(answer(stream).starts_with("HTTP/1.1 202 "));
     }
@@ -132,7 +148,7 @@ fn a_full_queue_is_told_before_a_byte_of_the_body_is_sent() {
 fn a_body_counts_against_the_budget_until_its_events_are_stored() {
     let disk = SimDisk::new(2);
     let lab = lab(&disk);
-    disk.hold_syncs(true);
+    let held = Held::new(&disk);
     let reason = "r".repeat(500);
     let gates =
         vec![format!(r#"{{"name":"g","passed":true,"latency_ms":1,"reason":"{reason}"}}"#); 50].join(",");
@@ -148,7 +164,7 @@ fn a_body_counts_against_the_budget_until_its_events_are_stored() {
     });
     let both = (small.len() + large.len()) as u64;
     assert_eq!(metric(&lab, "repute_body_bytes_in_flight"), both);
-    disk.hold_syncs(false);
+    drop(held);
     wait_for("they are never given back", || {
         metric(&lab, "repute_body_bytes_in_flight") == 0
     });
@@ -159,11 +175,11 @@ fn a_body_counts_against_the_budget_until_its_events_are_stored() {
 fn three_times_what_it_can_take_is_taken_in_turn_and_the_books_balance() {
     let disk = SimDisk::new(3);
     let lab = lab(&disk);
-    disk.hold_syncs(true); // a disk that is slower than everybody
     let (shed, taken) = (AtomicU64::new(0), AtomicU64::new(0));
     let released = std::sync::OnceLock::new();
     let mut waits = Vec::new();
     std::thread::scope(|scope| {
+        let held = Held::new(&disk); // a disk that is slower than everybody
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
                 let (lab, shed, taken, released) = (&lab, &shed, &taken, &released);
@@ -211,7 +227,7 @@ fn three_times_what_it_can_take_is_taken_in_turn_and_the_books_balance() {
             "nothing is acknowledged before its sync"
         );
         released.set(Instant::now()).unwrap();
-        disk.hold_syncs(false);
+        drop(held);
         for client in clients {
             waits.extend(client.join().unwrap());
         }
