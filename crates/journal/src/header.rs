@@ -15,11 +15,14 @@ const CRC_AT: usize = SECTOR - 4;
 /// Bit 0 of the flags: frames were not synced one by one, so a power cut may have kept a later one without
 /// an earlier one, and that is no damage.
 const UNSYNCED: u32 = 1;
+/// Bit 1 of the flags: frames of several commits were put together into larger ones.
+const COMPACT: u32 = 2;
 
 /// What a segment says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) unsynced: bool,
+    pub(crate) compact: bool,
     pub(crate) shard: u32,
     pub(crate) epoch: u64,
     pub(crate) number: u64,
@@ -56,7 +59,9 @@ impl Header {
         let mut sector = [0; SECTOR];
         sector[..8].copy_from_slice(&MAGIC);
         sector[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
-        sector[12..16].copy_from_slice(&(if self.unsynced { UNSYNCED } else { 0 }).to_le_bytes());
+        let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
+        let flags = flag(self.unsynced, UNSYNCED) | flag(self.compact, COMPACT);
+        sector[12..16].copy_from_slice(&flags.to_le_bytes());
         sector[16..20].copy_from_slice(&self.shard.to_le_bytes());
         sector[20..24].copy_from_slice(&self.generation.to_le_bytes());
         sector[24..32].copy_from_slice(&self.epoch.to_le_bytes());
@@ -90,6 +95,7 @@ impl Header {
     pub(crate) fn fields(sector: &[u8; SECTOR]) -> Header {
         Header {
             unsynced: u32_at(sector, 12) & UNSYNCED != 0,
+            compact: u32_at(sector, 12) & COMPACT != 0,
             shard: u32_at(sector, 16),
             generation: u32_at(sector, 20),
             epoch: u64_at(sector, 24),
@@ -125,6 +131,7 @@ mod tests {
 
     const HEADER: Header = Header {
         unsynced: true,
+        compact: true,
         shard: 3,
         epoch: 9,
         number: 12,

@@ -269,6 +269,7 @@ impl Journal {
     fn header(&self) -> Header {
         Header {
             unsynced: !self.options.sync,
+            compact: false,
             shard: self.options.shard,
             epoch: self.options.epoch,
             number: self.next_number,

@@ -34,9 +34,10 @@ pub struct Rewrite {
 }
 
 impl Rewrite {
-    pub(crate) fn begin(old: &Segment) -> Result<Rewrite, Error> {
+    pub(crate) fn begin(old: &Segment, compact: bool) -> Result<Rewrite, Error> {
         let header = Header {
             generation: old.generation + 1,
+            compact,
             ..*old.header()
         };
         let files = vec![old.path.to_path_buf()];
@@ -131,6 +132,13 @@ impl Rewrite {
             last_seq,
             Phase::Sealed,
         ))
+    }
+
+    /// Gives up: the old generation stays, and what was written of the new one goes, or else at the next open.
+    pub fn abandon(self) {
+        if let Err(e) = self.disk.remove(&self.temporary) {
+            tracing::debug!(file = %self.temporary.display(), error = %e, "an unfinished generation could not be removed");
+        }
     }
 
     fn flush(&mut self) -> Result<(), Error> {

@@ -165,12 +165,30 @@ impl Segment {
     /// # Errors
     /// [`Error::StillOpen`] while frames may still come; [`Error::Io`].
     pub fn rewrite(&self) -> Result<Rewrite, Error> {
+        self.begin_rewrite(self.is_compact())
+    }
+
+    /// The same for a generation that puts the records of many frames into few: each such frame has the sequence
+    /// number of the last that went into it.
+    ///
+    /// # Errors
+    /// As [`rewrite`](Segment::rewrite).
+    pub fn compact(&self) -> Result<Rewrite, Error> {
+        self.begin_rewrite(true)
+    }
+
+    /// Whether this generation came about by [`compact`](Segment::compact), or a later one of such.
+    pub fn is_compact(&self) -> bool {
+        self.inner.header.compact
+    }
+
+    fn begin_rewrite(&self, compact: bool) -> Result<Rewrite, Error> {
         if *self.inner.phase.lock() == Phase::Open {
             return Err(Error::StillOpen {
                 file: self.path.to_path_buf(),
             });
         }
-        Rewrite::begin(self)
+        Rewrite::begin(self, compact)
     }
 
     /// Replaces this segment by a generation with exactly these frames (sequence number and payload), which

@@ -120,6 +120,7 @@ impl Survey {
     pub fn rewrite(&self, place: &Place) -> Result<Rewrite, Error> {
         let header = Header {
             unsynced: false,
+            compact: false,
             shard: self.shard,
             epoch: place.segment.as_ref().map_or(1, |segment| segment.header().epoch),
             number: place.number,

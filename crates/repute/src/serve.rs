@@ -266,6 +266,7 @@ fn open_store(settings: &ServeSettings, dir: &DataDir, observer: Arc<dyn store::
         retention: settings.retention,
         retention_bytes: settings.retention_bytes,
         scrub_bytes_per_second: settings.scrub_rate,
+        compaction_bytes_per_second: settings.compaction_rate,
         ..store::Options::default()
     };
     options.journal.sync = !settings.no_sync;
@@ -317,6 +318,7 @@ fn log_settings(settings: &ServeSettings, secrets: &Secrets, max_open_files: usi
         retention_s = settings.retention.map(|age| age.as_secs()),
         retention_bytes = settings.retention_bytes,
         scrub_rate_bytes = settings.scrub_rate,
+        compaction_rate_bytes = settings.compaction_rate,
         max_connections = settings.max_connections,
         max_open_files,
         drain_timeout_s = settings.drain_timeout.as_secs(),

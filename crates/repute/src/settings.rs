@@ -109,6 +109,9 @@ pub(crate) struct ServeSettings {
     /// How fast stored events are read again to find damage, in bytes a second; 0 is not at all.
     #[arg(long, env = "REPUTE_SCRUB_RATE", default_value = "4MiB", value_parser = units::bytes, value_name = "SIZE")]
     pub(crate) scrub_rate: u64,
+    /// How fast stored events of small commits are rewritten to take less space, in bytes a second; 0 is not at all.
+    #[arg(long, env = "REPUTE_COMPACTION_RATE", default_value = "4MiB", value_parser = units::bytes, value_name = "SIZE")]
+    pub(crate) compaction_rate: u64,
     /// Connections at once.
     #[arg(
         long,

@@ -78,6 +78,7 @@ pub struct Metrics {
     group_size: Histogram,
     group_bytes: Counter,
     scrubbed: Counter,
+    compacted: Counter,
     retention_segments: Counter,
     retention_events: Counter,
     retention_carried: Counter,
@@ -135,6 +136,7 @@ impl Default for Metrics {
             group_size: Histogram::new(GROUP_SIZES),
             group_bytes: Counter::default(),
             scrubbed: Counter::default(),
+            compacted: Counter::default(),
             retention_segments: Counter::default(),
             retention_events: Counter::default(),
             retention_carried: Counter::default(),
@@ -231,6 +233,11 @@ impl Metrics {
             "scrubbed_bytes",
             "Bytes of stored frames read again to find damage",
             self.scrubbed.clone(),
+        );
+        r.register(
+            "compacted_bytes",
+            "Bytes that rewriting segments of small commits has freed",
+            self.compacted.clone(),
         );
         r.register(
             "retention_segments",
@@ -440,6 +447,10 @@ impl Metrics {
     }
 
     /// So many bytes were read again to find damage.
+    pub(crate) fn compacted(&self, bytes: u64) {
+        self.compacted.inc_by(bytes);
+    }
+
     pub(crate) fn scrubbed(&self, bytes: u64) {
         self.scrubbed.inc_by(bytes);
     }

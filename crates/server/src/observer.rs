@@ -34,6 +34,10 @@ impl Observer for Hearers {
         self.metrics.scrubbed(bytes);
     }
 
+    fn compacted(&self, bytes: u64) {
+        self.metrics.compacted(bytes);
+    }
+
     fn let_go(&self, events: u64) {
         self.metrics.let_go(events);
     }

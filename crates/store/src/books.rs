@@ -1,6 +1,6 @@
 //! What the log says of each batch, read back: for whoever keeps books and missed the newest frames.
 
-use crate::codec::{self, BatchReader, Malformed};
+use crate::codec::{self, BatchReader, Malformed, records_by_commit};
 use crate::segments::damaged;
 use crate::shared::Shared;
 use crate::{Booked, Error};
@@ -17,7 +17,7 @@ pub(crate) fn after(shared: &Shared, frame_seq: u64, mut visit: impl FnMut(u64, 
         for frame in segment.frames() {
             let booked = match frame {
                 Ok(frame) if frame.seq <= frame_seq => continue,
-                Ok(frame) => booked(&frame)
+                Ok(frame) => booked(&frame, frame_seq)
                     .map(|batches| (frame.seq, batches))
                     .map_err(|what| damaged(&segment, frame.payload_offset, what)),
                 Err(damage) => Err(Error::from(journal::Error::from(damage))),
@@ -35,14 +35,16 @@ pub(crate) fn oldest_receipt(shared: &Shared) -> Option<Micros> {
     let segments = shared.published.read().segments.after(0);
     let frames = segments.iter().flat_map(Segment::frames).flatten();
     frames
-        .filter_map(|frame| booked(&frame).ok()?.first().map(|batch| batch.received_at))
+        .filter_map(|frame| booked(&frame, 0).ok()?.first().map(|batch| batch.received_at))
         .next()
 }
 
-fn booked(frame: &FrameRef) -> Result<Vec<Booked>, Malformed> {
-    let batches = frame.records().filter(|record| record.kind == codec::BATCH);
+/// The batches of a frame that were committed after this one.
+fn booked(frame: &FrameRef, after: u64) -> Result<Vec<Booked>, Malformed> {
+    let batches =
+        records_by_commit(frame)?.filter(|(commit, record)| *commit > after && record.kind == codec::BATCH);
     batches
-        .map(|record| {
+        .map(|(_, record)| {
             let reader = BatchReader::new(record.body)?;
             let header = reader.header;
             // It is in the books of where it came from.

@@ -6,6 +6,7 @@
 
 mod batch;
 mod carry;
+mod commits;
 mod erase;
 mod evaluation_id;
 mod fields;
@@ -15,6 +16,7 @@ mod words;
 
 pub(crate) use batch::{BatchEncoder, BatchHeader, BatchReader, max_batch_bytes};
 pub(crate) use carry::{CarriedWindow, CarryRecord, encode_carry, max_carry_bytes};
+pub(crate) use commits::{Gathered, first_commit, records_by_commit};
 pub(crate) use erase::{EraseRecord, MAX_ERASE_BYTES, NameHash, encode_erase, without_rows};
 pub(crate) use evaluation_id::{IdForm, fingerprint};
 pub(crate) use fields::Malformed;
@@ -32,4 +34,6 @@ pub(crate) const REGISTRATION: u8 = 3;
 pub(crate) const CARRY: u8 = 4;
 /// An agent that goes from all segments before this one.
 pub(crate) const ERASE: u8 = 5;
+/// Which commits the records of its frame came from.
+pub(crate) const COMMITS: u8 = 7;
 // 6 ledger is reserved for what accounting will record.

@@ -4,6 +4,7 @@ use crate::agent::{AgentName, AgentNo};
 use crate::checkpoint::{self, Covered};
 use crate::codec::{
     self, AgentWord, BatchReader, CarryRecord, EraseRecord, Malformed, RegistrationRecord, Word, read_words,
+    records_by_commit,
 };
 use crate::damage::Damage;
 use crate::erasure::Erasure;
@@ -131,7 +132,7 @@ fn take_in(shared: &Shared, segment: Segment, covered: u64, is_newest: bool) -> 
             if sealed.is_none() {
                 index_frame(&segment, &frame, &open)?;
             }
-            replay.frame(shared, &segment, &frame, frame.seq > covered)?;
+            replay.frame(shared, &segment, &frame, covered)?;
         }
     }
     let index = match sealed {
@@ -155,6 +156,7 @@ pub(crate) fn index_frame(segment: &Segment, frame: &FrameRef, index: &OpenIndex
         let offset = frame.payload_offset + u64::from(record.offset);
         let taken = match record.kind {
             codec::WORDS => index.add_words(record.body),
+            codec::COMMITS => Ok(()),
             codec::BATCH => BatchReader::new(record.body)
                 .and_then(|reader| NewBatch::of(&reader, offset, record.record_bytes()))
                 .and_then(|batch| index.add_batch(&batch)),
@@ -191,11 +193,14 @@ impl Replay {
         shared: &Shared,
         segment: &Segment,
         frame: &FrameRef,
-        counts: bool,
+        covered: u64,
     ) -> Result<(), Error> {
         let mut published = shared.published.write();
         let published = &mut *published;
-        for record in frame.records() {
+        let records = records_by_commit(frame);
+        let records = records.map_err(|what| segments::damaged(segment, frame.payload_offset, what))?;
+        for (seq, record) in records {
+            let counts = seq > covered;
             let taken = match record.kind {
                 codec::WORDS => self.words(record.body),
                 codec::BATCH if counts => self.batch(&mut published.registry, record.body),
@@ -220,7 +225,7 @@ impl Replay {
                 segments::damaged(segment, frame.payload_offset + u64::from(record.offset), what)
             })?;
         }
-        if counts {
+        if frame.seq > covered {
             published.frame_seq = frame.seq;
         }
         Ok(())

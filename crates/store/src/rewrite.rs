@@ -4,8 +4,8 @@
 //! that only rows of erased agents used go as well, since a reason may tell as much as a name.
 
 use crate::codec::{
-    self, AgentWord, BatchReader, CarryRecord, Malformed, RegistrationRecord, Row, TextRef, TextWord, Word,
-    read_words,
+    self, AgentWord, BatchReader, CarryRecord, Gathered, Malformed, RegistrationRecord, Row, TextRef,
+    TextWord, Word, read_words, records_by_commit,
 };
 use crate::index::OpenIndex;
 use crate::recover;
@@ -13,7 +13,7 @@ use crate::segments::{self, SegmentIndex, damaged};
 use crate::shared::Shared;
 use crate::{Error, OrgId};
 use hashbrown::HashSet;
-use journal::{Frame, Record, Segment};
+use journal::{Record, Segment};
 
 /// Replaces a sealed segment by one without the agents of which this is true.
 pub(crate) fn without(
@@ -25,13 +25,16 @@ pub(crate) fn without(
     let mut rewrite = segment.rewrite()?;
     for frame in segment.frames() {
         let frame = frame.map_err(journal::Error::from)?;
-        let mut anew = Frame::new();
-        for record in frame.records() {
+        let mut anew = Gathered::default();
+        let records = records_by_commit(&frame);
+        for (commit, record) in records.map_err(|what| damaged(segment, frame.payload_offset, what))? {
+            anew.commit(commit);
             let put = sieve.put(&record, &mut anew);
             put.map_err(|what| damaged(segment, frame.payload_offset + u64::from(record.offset), what))?;
         }
-        if !anew.is_empty() {
-            rewrite.push(frame.seq, anew.payload())?;
+        anew.commit(frame.seq);
+        if let Some((seq, payload)) = anew.take() {
+            rewrite.push(seq, &payload)?;
         }
     }
     let anew = rewrite.finish()?;
@@ -143,7 +146,7 @@ impl<'a> Sieve<'a> {
     }
 
     /// Appends what stays of a record.
-    fn put(&mut self, record: &Record<'_>, out: &mut Frame) -> Result<(), Malformed> {
+    fn put(&mut self, record: &Record<'_>, out: &mut Gathered) -> Result<(), Malformed> {
         let body = match record.kind {
             codec::WORDS => self.words(record.body)?,
             codec::BATCH => codec::without_rows(record.body, |word| self.agents.contains(&word))?,
@@ -157,7 +160,7 @@ impl<'a> Sieve<'a> {
             }
             _ => record.body.to_vec(),
         };
-        out.record(record.kind, record.must_understand, &body);
+        out.push(record, &body);
         Ok(())
     }
 

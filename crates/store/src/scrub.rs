@@ -2,6 +2,7 @@
 //! lost, and not only when somebody asks for it.
 
 use crate::Error;
+use crate::pace::Pace;
 use crate::segments::SegmentIndex;
 use crate::shared::Shared;
 use crate::upkeep::Step;
@@ -19,9 +20,7 @@ pub(crate) struct Scrub {
     /// The pass goes on with the first sealed segment from this number on.
     next: u64,
     began: Instant,
-    /// Bytes that may be read now; below 0 after a frame that took more.
-    saved: i64,
-    looked_at: Instant,
+    pace: Pace,
 }
 
 impl Scrub {
@@ -30,14 +29,13 @@ impl Scrub {
             reading: None,
             next: 0,
             began: Instant::now(),
-            saved: 0,
-            looked_at: Instant::now(),
+            pace: Pace::new(),
         }
     }
 
     /// Reads a little, if the pace allows it. Damage that it finds is noted and no error: it goes on behind it.
     pub(crate) fn step(&mut self, shared: &Shared) -> Result<Step, Error> {
-        if !self.may_read(shared.options.scrub_bytes_per_second) {
+        if !self.pace.allows(shared.options.scrub_bytes_per_second) {
             return Ok(Step::Idle);
         }
         if self.reading.is_none() {
@@ -67,7 +65,7 @@ impl Scrub {
                 }
             }
         }
-        self.saved -= bytes.cast_signed();
+        self.pace.spend(bytes);
         shared.observer.scrubbed(bytes);
         Ok(Step::More)
     }
@@ -81,19 +79,5 @@ impl Scrub {
         let (segment, _) = left.find(|(_, index)| is_sealed(index))?;
         let frames = segment.frames();
         Some((segment, frames))
-    }
-
-    fn may_read(&mut self, bytes_per_second: u64) -> bool {
-        let elapsed = self.looked_at.elapsed();
-        self.looked_at += elapsed;
-        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        let earned = u128::from(bytes_per_second) * u128::from(micros) / 1_000_000;
-        // No more than a second's worth is saved up.
-        let most = i64::try_from(bytes_per_second).unwrap_or(i64::MAX);
-        self.saved = self
-            .saved
-            .saturating_add(i64::try_from(earned).unwrap_or(i64::MAX))
-            .min(most);
-        self.saved > 0
     }
 }

@@ -49,8 +49,12 @@ pub struct Options {
     pub retention: Option<Duration>,
     /// Bytes of segments and indexes beyond which the oldest go; `None` for no limit.
     pub retention_bytes: Option<u64>,
-    /// How fast stored segments are read again to find damage, in bytes a second; 0 for not at all.
+    /// How fast stored segments are read again to find damage, in bytes a second; 0 for not at all,
+    /// [`u64::MAX`] for without limit.
     pub scrub_bytes_per_second: u64,
+    /// How fast segments of small commits are rewritten to take less space, in bytes read a second; 0 for not at
+    /// all, [`u64::MAX`] for without limit.
+    pub compaction_bytes_per_second: u64,
     /// How often it's looked whether something is to be done about stored segments; [`Duration::MAX`] for only when
     /// [`Store::settle`] asks, as tests do that must not depend on time.
     pub upkeep_every: Duration,
@@ -70,6 +74,7 @@ impl Default for Options {
             retention: None,
             retention_bytes: None,
             scrub_bytes_per_second: 4 << 20,
+            compaction_bytes_per_second: 4 << 20,
             upkeep_every: Duration::from_secs(1),
             clock: system_clock(),
         }
@@ -87,6 +92,8 @@ pub trait Observer: Send + Sync {
     fn carried(&self, _bytes: u64) {}
     /// So many bytes of stored frames were read again to find damage.
     fn scrubbed(&self, _bytes: u64) {}
+    /// A segment was rewritten, and takes so many bytes less.
+    fn compacted(&self, _bytes: u64) {}
     /// Retention let a segment with so many events go.
     fn let_go(&self, _events: u64) {}
 }

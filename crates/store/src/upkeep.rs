@@ -2,6 +2,7 @@
 //! pace, so that neither the log nor queries wait for it.
 
 use crate::Error;
+use crate::compaction::Compaction;
 use crate::erasure;
 use crate::owner::Message;
 use crate::retention::Retention;
@@ -34,6 +35,7 @@ pub(crate) enum Step {
 /// The thread's state.
 pub(crate) struct Upkeep {
     retention: Retention,
+    compaction: Compaction,
     scrub: Scrub,
     /// What the last failed step said, so that it's logged once.
     trouble: Option<String>,
@@ -43,6 +45,7 @@ impl Upkeep {
     pub(crate) fn new(owner: Sender<Message>) -> Self {
         Self {
             retention: Retention::new(owner),
+            compaction: Compaction::new(),
             scrub: Scrub::new(),
             trouble: None,
         }
@@ -68,7 +71,7 @@ impl Upkeep {
     /// Does what there is to do: of several things the first. One that fails waits for the next time, and does not
     /// keep the others from being done.
     fn work(&mut self, shared: &Shared, closing: &AtomicBool) {
-        let mut failed = [false; 3];
+        let mut failed = [false; 4];
         while !closing.load(Ordering::Acquire) {
             // Full segments get their indexes first, since writers wait for those.
             shared.sealing.wait_until_idle();
@@ -77,6 +80,7 @@ impl Upkeep {
                 let stepped = match task {
                     0 => erasure::step(shared),
                     1 => self.retention.step(shared),
+                    2 => self.compaction.step(shared),
                     _ => self.scrub.step(shared),
                 };
                 match shared.damage.note(stepped) {

@@ -88,6 +88,11 @@ const WRONG: &[(&str, &str, &str)] = &[
         "fast",
         "`fast` is not a size like 16MiB, 512KiB or 1048576",
     ),
+    (
+        "--compaction-rate",
+        "slow",
+        "`slow` is not a size like 16MiB, 512KiB or 1048576",
+    ),
     ("--max-connections", "0", "must be 1 to 1000000"),
     ("--max-connections", "1000001", "must be 1 to 1000000"),
     (

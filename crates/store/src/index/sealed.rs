@@ -26,7 +26,7 @@ pub(crate) struct SealedIndex {
     rows: u32,
     /// The rows that are there.
     pub(crate) events: u32,
-    batches: u32,
+    pub(crate) batches: u32,
     orgs: u32,
     agents: u32,
     pub(crate) span: Option<TimeSpan>,

@@ -1,7 +1,10 @@
 //! What can be kept of a segment, and what is lost of it.
 
 use super::{LostEvents, LostFrames};
-use crate::codec::{self, BatchReader, CarryRecord, EraseRecord, Malformed, RegistrationRecord, Word};
+use crate::codec::{
+    self, BatchReader, CarryRecord, EraseRecord, Malformed, RegistrationRecord, Word, first_commit,
+    records_by_commit,
+};
 use crate::index::{BlockCache, SealedIndex, Vocabulary};
 use crate::registry::Registry;
 use crate::verify::{Dictionary, check_texts};
@@ -36,6 +39,13 @@ pub(super) struct Salvage<'a> {
 struct Loss {
     offset: u64,
     why: String,
+}
+
+/// A frame that is kept, and the first and last commit in it.
+struct Kept {
+    first: u64,
+    last: u64,
+    payload: Vec<u8>,
 }
 
 impl<'a> Salvage<'a> {
@@ -80,11 +90,11 @@ impl<'a> Salvage<'a> {
                 }),
             };
             match kept {
-                Ok((frame_seq, payload)) => {
+                Ok(Kept { first, last, payload }) => {
                     if let Some(loss) = loss.take() {
-                        self.lose(seq + 1, frame_seq - 1, loss);
+                        self.lose(seq + 1, first - 1, loss);
                     }
-                    seq = frame_seq;
+                    seq = last;
                     keep(seq, &payload)?;
                 }
                 Err(why) => {
@@ -125,7 +135,7 @@ impl<'a> Salvage<'a> {
     }
 
     /// The frame as it can be kept.
-    fn take(&mut self, frame: FrameRef, numbers: &mut Numbers) -> Result<(u64, Vec<u8>), Loss> {
+    fn take(&mut self, frame: FrameRef, numbers: &mut Numbers) -> Result<Kept, Loss> {
         let lost = |why: &str| Loss {
             offset: frame.payload_offset,
             why: why.to_owned(),
@@ -133,6 +143,7 @@ impl<'a> Salvage<'a> {
         if self.is_broken && !self.is_completed {
             self.complete().map_err(lost)?;
         }
+        let first = first_commit(&frame).map_err(|Malformed(what)| lost(what))?;
         let batches = self.understand(&frame).map_err(|Malformed(what)| lost(what))?;
         batches.iter().for_each(|batch| numbers.take(*batch));
         let payload = if self.is_completed {
@@ -140,7 +151,11 @@ impl<'a> Salvage<'a> {
         } else {
             frame.payload
         };
-        Ok((frame.seq, payload))
+        Ok(Kept {
+            first,
+            last: frame.seq,
+            payload,
+        })
     }
 
     /// Completes the dictionary from the index.
@@ -176,7 +191,7 @@ impl<'a> Salvage<'a> {
     /// Whether all of a frame can be read; gives its batches: organisation, first number, next number.
     fn understand(&mut self, frame: &FrameRef) -> Result<Vec<(OrgId, u64, u64)>, Malformed> {
         let mut batches = Vec::new();
-        for record in frame.records() {
+        for (_, record) in records_by_commit(frame)? {
             match record.kind {
                 codec::WORDS if self.is_completed => {}
                 codec::WORDS => self.dictionary.add(record.body)?,

@@ -2,7 +2,8 @@
 
 use super::{Dictionary, Report};
 use crate::codec::{
-    self, BatchReader, CarryRecord, EraseRecord, Malformed, RegistrationRecord, Row, TextRef,
+    self, BatchReader, CarryRecord, EraseRecord, Malformed, RegistrationRecord, Row, TextRef, first_commit,
+    records_by_commit,
 };
 use crate::index::{self, OpenIndex, SegmentExtent};
 use crate::verify::facts::FactsRecount;
@@ -29,7 +30,9 @@ pub(super) fn check(
     let mut seq = place.previous_seq;
     for frame in segment.frames() {
         let checked = frame.map_err(Error::from_damage).and_then(|frame| {
-            if frame.seq != seq + 1 {
+            let first =
+                first_commit(&frame).map_err(|what| malformed(segment, frame.payload_offset, what))?;
+            if first != seq + 1 {
                 facts.lose_frames();
             }
             seq = frame.seq;
@@ -66,28 +69,32 @@ fn records(
     facts: &mut FactsRecount<'_>,
     report: &mut Report,
 ) -> Result<(), Error> {
-    for record in frame.records() {
+    let records = records_by_commit(frame);
+    let records = records.map_err(|what| malformed(segment, frame.payload_offset, what))?;
+    for (commit, record) in records {
         let checked = match record.kind {
             codec::WORDS => dictionary.add(record.body),
-            codec::BATCH => batch(record.body, frame.seq, dictionary, facts, report),
+            codec::BATCH => batch(record.body, commit, dictionary, facts, report),
             codec::REGISTRATION => {
                 RegistrationRecord::read(record.body).map(|record| facts.register(&record))
             }
-            codec::CARRY => carry(record.body, dictionary, frame.seq, facts),
-            codec::ERASE => EraseRecord::read(record.body).map(|_| facts.erase(frame.seq)),
+            codec::CARRY => carry(record.body, dictionary, commit, facts),
+            codec::ERASE => EraseRecord::read(record.body).map(|_| facts.erase(commit)),
             // What must be understood and is not ends the look, where the index is built.
             _ => Ok(()),
         };
-        checked.map_err(|Malformed(what)| {
-            let offset = frame.payload_offset + u64::from(record.offset);
-            Error::from_damage(journal::Damage {
-                file: segment.path.to_path_buf(),
-                offset,
-                what: what.to_owned(),
-            })
-        })?;
+        let offset = frame.payload_offset + u64::from(record.offset);
+        checked.map_err(|what| malformed(segment, offset, what))?;
     }
     Ok(())
+}
+
+fn malformed(segment: &Segment, offset: u64, Malformed(what): Malformed) -> Error {
+    Error::from_damage(journal::Damage {
+        file: segment.path.to_path_buf(),
+        offset,
+        what: what.to_owned(),
+    })
 }
 
 fn carry(

@@ -4,6 +4,7 @@
 
 mod backup;
 mod books;
+mod compaction;
 mod crash;
 mod erase;
 mod forgetting;

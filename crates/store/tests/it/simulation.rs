@@ -70,6 +70,7 @@ impl Run {
             clock: Arc::new(move || Micros(read.load(Ordering::Relaxed))),
             upkeep_every: Duration::MAX, // at the steps alone, so that a seed names a run
             scrub_bytes_per_second: 1 << 40,
+            compaction_bytes_per_second: u64::MAX,
             retention_bytes: seed.is_multiple_of(2).then_some(24 << 10),
             retention: seed.is_multiple_of(3).then_some(Duration::from_secs(600)),
             ..Options::default()
