@@ -1,5 +1,7 @@
-//! What a running server writes down now and then: times of last use, and the ledger.
+//! What a running server does now and then: it writes down times of last use and the ledger, and looks at keys that are
+//! about to expire.
 
+use reputation::Micros;
 use server::Ledger;
 use server::accounts::Accounts;
 use std::sync::Arc;
@@ -18,16 +20,22 @@ const LEDGER_REST: u32 = 20;
 /// How often old minutes and days of the ledger are let go of.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
+/// How often keys that are about to expire are looked at, first at the start.
+const EXPIRY_EVERY: Duration = Duration::from_secs(86_400);
+/// How long before its last secret key expires an organisation that requires signatures is warned of.
+const EXPIRY_WARNING: Duration = Duration::from_secs(7 * 86_400);
+
 /// Starts it all; it goes on until aborted.
 pub(crate) fn spawn(
     accounts: &Arc<Accounts>,
     store: &Arc<Store>,
     ledger: &Arc<Ledger>,
-) -> [JoinHandle<()>; 3] {
+) -> [JoinHandle<()>; 4] {
     [
         tokio::spawn(write_last_used(Arc::clone(accounts))),
         tokio::spawn(write_ledger(Arc::clone(ledger))),
         tokio::spawn(prune_ledger(Arc::clone(ledger), Arc::clone(store))),
+        tokio::spawn(warn_of_expiry(Arc::clone(accounts))),
     ]
 }
 
@@ -71,5 +79,21 @@ async fn prune_ledger(ledger: Arc<Ledger>, store: Arc<Store>) {
         if let Ok(Err(error)) = pruned.await {
             tracing::warn!(%error, "old entries of the ledger cannot be removed");
         }
+    }
+}
+
+async fn warn_of_expiry(accounts: Arc<Accounts>) {
+    loop {
+        let warning_us = i64::try_from(EXPIRY_WARNING.as_micros()).unwrap_or(i64::MAX);
+        let by = Micros(store::now().0.saturating_add(warning_us));
+        for org in accounts.shut_by(by) {
+            tracing::warn!(
+                org_id = org.0,
+                by = wire::timestamp::format(by),
+                "this organisation requires signatures and has no secret key that is live by then: it takes no events without one; \
+                 `repute key create` makes another"
+            );
+        }
+        sleep(EXPIRY_EVERY).await;
     }
 }

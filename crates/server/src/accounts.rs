@@ -131,6 +131,12 @@ impl Accounts {
         self.directory.read().live_secret_keys(org, now)
     }
 
+    /// Organisations that require signatures and will have no live secret key by this time: then they take no events.
+    #[must_use]
+    pub fn shut_by(&self, by: Micros) -> Vec<OrgId> {
+        self.directory.read().shut_by(by)
+    }
+
     /// All organisations, by number.
     #[must_use]
     pub fn orgs(&self) -> Vec<Org> {

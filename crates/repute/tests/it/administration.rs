@@ -4,7 +4,7 @@ use crate::kit::{Server, program, run, said};
 use serde_json::Value;
 use std::fs::File;
 use std::process::Output;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn json(output: &Output) -> Value {
     assert!(output.status.success(), "{}", said(output));
@@ -183,6 +183,32 @@ fn what_the_operator_does_is_written_down() {
         table.starts_with("id  at ") && table.contains("org.create"),
         "{table}"
     );
+}
+
+#[test]
+fn an_organisation_whose_last_secret_key_expires_soon_is_warned_of() {
+    let mut server = Server::start(&[]);
+    let dir = server.path().to_str().unwrap().to_owned();
+    let ask = |arguments: &[&str]| json(&run(&[arguments, &["--data-dir", &dir, "--json"]].concat()));
+    let in_5_days = wire::timestamp::format(reputation::Micros(store::now().0 + 5 * 86_400 * 1_000_000));
+    ask(&[
+        "key",
+        "create",
+        "default",
+        "--kind",
+        "secret",
+        "--expires-at",
+        &in_5_days,
+    ]);
+    ask(&["org", "set", "default", "--require-signature", "true"]);
+    ask(&["key", "revoke", "default", "2"]);
+    assert_eq!(server.stop(), Some(0));
+    server.start_again(&[]);
+    let started = Instant::now();
+    while !server.logged().contains("no secret key that is live by then") {
+        assert!(started.elapsed() < Duration::from_secs(30), "{}", server.logged());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]

@@ -189,6 +189,14 @@ impl Directory {
         self.orgs.keys().filter_map(of_org).collect()
     }
 
+    pub(super) fn shut_by(&self, by: Micros) -> Vec<OrgId> {
+        let of_org = |(org, account): (&OrgId, &Account)| {
+            let requires = account.org.settings.signature.requires();
+            (requires && self.live_secret_keys(*org, by) == 0).then_some(*org)
+        };
+        self.orgs.iter().filter_map(of_org).collect()
+    }
+
     pub(super) fn orgs(&self) -> Vec<Org> {
         self.orgs.values().map(|account| account.org.clone()).collect()
     }

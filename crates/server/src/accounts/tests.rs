@@ -205,6 +205,36 @@ fn the_last_secret_key_stays_while_signatures_are_required() {
 }
 
 #[test]
+fn an_organisation_that_will_lack_a_secret_key_it_requires_is_told_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let accounts = open(dir.path());
+    let org = org(&accounts);
+    let short = NewKey {
+        expires_at: Some(LATER),
+        ..new(KeyKind::Secret)
+    };
+    accounts.create_key(org, short, NOW, Actor::Operator).unwrap();
+    let lasting = make(&accounts, org, KeyKind::Secret);
+    let required = OrgSettings {
+        signature: SignatureRule::Timestamped,
+        ..OrgSettings::default()
+    };
+    accounts.set_org(org, required, Actor::Operator).unwrap();
+    assert_eq!(accounts.shut_by(LATER), []);
+    accounts
+        .revoke_key(org, lasting.info.id, NOW, Actor::Operator)
+        .unwrap();
+    assert_eq!(
+        (accounts.shut_by(NOW), accounts.shut_by(LATER)),
+        (vec![], vec![org])
+    );
+    accounts
+        .set_org(org, OrgSettings::default(), Actor::Operator)
+        .unwrap();
+    assert_eq!(accounts.shut_by(LATER), []);
+}
+
+#[test]
 fn keys_of_another_organisation_are_unknown() {
     let dir = tempfile::tempdir().unwrap();
     let accounts = open(dir.path());
