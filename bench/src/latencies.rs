@@ -21,6 +21,11 @@ impl Latencies {
         self.is_sorted = false;
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.ns.len()
+    }
+
     /// The latency, in milliseconds, that this share of all does not exceed; not a number where there is none.
     pub(crate) fn quantile_ms(&mut self, share: f64) -> f64 {
         if !self.is_sorted {

@@ -69,6 +69,7 @@ fn main() -> Result<()> {
     let given: Vec<String> = std::env::args().skip(1).collect();
     match given.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [place::SINK] => return sink::serve(),
+        [scenario::proxy::SERVER] => return scenario::proxy::serve(),
         [instructions::CASE, step, rounds] => return instructions::case(step, rounds.parse()?),
         _ => {}
     }

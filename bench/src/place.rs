@@ -13,7 +13,7 @@ pub(crate) const SINK: &str = "null-sink";
 
 /// What every scenario is given.
 pub(crate) struct Place {
-    repute: PathBuf,
+    pub(crate) repute: PathBuf,
     pub(crate) dir: PathBuf,
     pub(crate) server_cores: Cores,
     pub(crate) client_cores: Cores,

@@ -7,6 +7,7 @@ mod ingest;
 mod memory;
 mod one;
 mod peers;
+pub(crate) mod proxy;
 mod query;
 mod restart;
 mod soak;
@@ -48,6 +49,11 @@ const SCENARIOS: &[Scenario] = &[
         "evaluate",
         "gates run by the server, against an ingest of one event",
         evaluate::run,
+    ),
+    scenario(
+        "proxy",
+        "what the MCP proxy adds to a call, against the same server without it",
+        proxy::run,
     ),
     scenario("late", "times spread over 5 s", unusual::late),
     scenario("repeat", "every batch twice", unusual::repeat),

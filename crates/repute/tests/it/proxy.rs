@@ -8,3 +8,4 @@ mod lifetime;
 mod limits;
 mod outputs;
 mod reports;
+mod rmcp;
