@@ -107,8 +107,10 @@ impl Backup {
         let names = self.disk.list(&self.target).map_err(Error::io(&self.target))?;
         let log = self.target.join(SHARD_DIR);
         let in_log = self.disk.list(&log).map_err(Error::io(&log))?;
-        // The lock is the caller's own.
-        if names.iter().any(|name| name != "lock") || !in_log.is_empty() {
+        // The lock is the caller's own; a mark that was not finished is what a crash leaves of a first backup.
+        let mark = temporary(Path::new(MARK));
+        let is_ours = |name: &String| name == "lock" || Path::new(name) == mark;
+        if !names.iter().all(is_ours) || !in_log.is_empty() {
             return Err(Error::NotABackup {
                 dir: self.target.clone(),
             });

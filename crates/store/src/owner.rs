@@ -15,7 +15,7 @@ use crate::erasure;
 use crate::loader::Errand;
 use crate::shared::{Permit, Shared};
 use crate::{KeyId, NotKept, OrgId, Receipt, Refused, Reply, Source};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use group::Group;
 use hashbrown::{HashMap, HashSet};
 use journal::Journal;
@@ -89,8 +89,18 @@ pub(crate) enum Message {
     Register(Registration),
     Carry(CarryOrder),
     Erase(EraseOrder),
+    /// Drop the sender once all that was handed in before is done with.
+    Settle(Sender<()>),
     /// Take no more; leave everything on disk.
     Close,
+}
+
+/// Waits until the owner is done with all that was handed to it before, down to preparing the next segment.
+pub(crate) fn settle(owner: &Sender<Message>) {
+    let (done, settled) = bounded(0);
+    if owner.send(Message::Settle(done)).is_ok() {
+        let _ = settled.recv(); // ends when the sender is dropped
+    }
 }
 
 impl CarryItem {
@@ -108,7 +118,7 @@ impl Message {
             Self::Register(registration) => (registration.reply)(Err(why.clone())),
             Self::Carry(order) => (order.reply)(Err(why.clone())),
             Self::Erase(order) => (order.reply)(Err(why.clone())),
-            Self::Close => {}
+            Self::Settle(_) | Self::Close => {}
         }
     }
 
@@ -119,7 +129,7 @@ impl Message {
             Self::Register(registration) => group::registration_bytes(&registration.agent_id),
             Self::Carry(order) => order.agents.iter().map(CarryItem::frame_bytes).sum(),
             Self::Erase(_) => codec::MAX_ERASE_BYTES,
-            Self::Close => 0,
+            Self::Settle(_) | Self::Close => 0,
         }
     }
 }
@@ -147,6 +157,8 @@ pub(crate) struct Owner {
     segment: Option<group::OpenSegment>,
     /// Places of agents that were erased: what is on its way may still name them.
     erased: HashSet<AgentNo>,
+    /// Those who wait until what was handed in before is done with.
+    settling: Vec<Sender<()>>,
     closing: bool,
 }
 
@@ -177,6 +189,7 @@ impl Owner {
             group: shared.progress.published() + 1,
             segment: None,
             erased: HashSet::new(),
+            settling: Vec::new(),
             closing: false,
             shared,
             journal,
@@ -194,6 +207,7 @@ impl Owner {
                 Ok(message) => {
                     let waiting = self.gather(message);
                     self.take(waiting);
+                    self.settling.clear();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -206,7 +220,9 @@ impl Owner {
             message.refuse(&Refused::NotKept(NotKept::Draining));
         }
         let published = self.shared.progress.published();
-        self.residents.into_published(published).collect()
+        let mut residents: Vec<_> = self.residents.into_published(published).collect();
+        residents.sort_unstable_by_key(|(no, _)| *no); // a run can be repeated
+        residents
     }
 
     /// All that waits, up to a group's bounds.
@@ -215,10 +231,18 @@ impl Owner {
         let mut bytes = 0;
         let mut next = Some(first);
         while let Some(message) = next {
-            if matches!(message, Message::Close) {
-                self.closing = true;
-                break;
-            }
+            let message = match message {
+                Message::Close => {
+                    self.closing = true;
+                    break;
+                }
+                Message::Settle(done) => {
+                    self.settling.push(done);
+                    next = self.messages.try_recv().ok();
+                    continue;
+                }
+                message => message,
+            };
             bytes += message.frame_bytes();
             waiting.push(message);
             if waiting.len() == MAX_GROUP_SUBMISSIONS || bytes >= MAX_GROUP_BYTES {
@@ -255,7 +279,7 @@ impl Owner {
                 Message::Batch(work) => self.take_batch(work, &mut group),
                 Message::Register(registration) => self.take_registration(registration, &mut group),
                 Message::Carry(order) => group.carry(order, &self.residents, &self.shared),
-                Message::Close => {}
+                Message::Settle(_) | Message::Close => {}
             }
         }
         if group.is_empty() {
@@ -275,7 +299,7 @@ impl Owner {
         let leaves = |message: &Message| match message {
             Message::Carry(order) => order.leaves == open,
             Message::Erase(_) => true,
-            Message::Batch(_) | Message::Register(_) | Message::Close => false,
+            Message::Batch(_) | Message::Register(_) | Message::Settle(_) | Message::Close => false,
         };
         if waiting.iter().any(leaves) {
             self.journal.roll();

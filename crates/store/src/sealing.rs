@@ -7,7 +7,7 @@ use crate::checkpoint::{self, Covered};
 use crate::shared::Shared;
 use crate::{Error, segments};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use parking_lot::{Condvar, Mutex, RwLockReadGuard};
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLockReadGuard};
 
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ struct Backlog {
     unsealed: usize,
     /// Jobs that were handed in and are not done.
     jobs: usize,
+    /// How many wait until jobs are done.
+    waiting: usize,
     trouble: Option<String>,
     closing: bool,
 }
@@ -68,9 +70,25 @@ impl Sealing {
 
     /// Waits until what was handed in is done, or can't be done now.
     pub(crate) fn wait_until_idle(&self) {
+        drop(self.wait_while(|b| b.jobs > 0 && b.trouble.is_none() && !b.closing));
+    }
+
+    fn wait_while(&self, mut is_busy: impl FnMut(&Backlog) -> bool) -> MutexGuard<'_, Backlog> {
         let mut backlog = self.backlog.lock();
-        let is_busy = |b: &mut Backlog| b.jobs > 0 && b.trouble.is_none() && !b.closing;
-        self.changed.wait_while(&mut backlog, is_busy);
+        if is_busy(&backlog) {
+            backlog.waiting += 1;
+            self.changed.notify_all();
+            self.changed.wait_while(&mut backlog, |b| is_busy(b));
+            backlog.waiting -= 1;
+        }
+        backlog
+    }
+
+    /// Waits until somebody waits for jobs to be done.
+    fn wait_for_somebody(&self) {
+        let mut backlog = self.backlog.lock();
+        self.changed
+            .wait_while(&mut backlog, |b| b.waiting == 0 && !b.closing);
     }
 
     fn done(&self) {
@@ -112,10 +130,7 @@ impl Sealing {
 
     /// Waits while too many full segments have no index yet; says why if that can't be helped now.
     pub(crate) fn wait_for_room(&self) -> Result<(), String> {
-        let mut backlog = self.backlog.lock();
-        self.changed.wait_while(&mut backlog, |b| {
-            b.unsealed >= MAX_UNSEALED && b.trouble.is_none() && !b.closing
-        });
+        let backlog = self.wait_while(|b| b.unsealed >= MAX_UNSEALED && b.trouble.is_none() && !b.closing);
         match &backlog.trouble {
             Some(trouble) if backlog.unsealed >= MAX_UNSEALED => Err(trouble.clone()),
             _ => Ok(()),
@@ -176,6 +191,9 @@ impl Background {
             crossbeam_channel::select_biased! {
                 recv(shared.sealing.jobs.1) -> job => match job {
                     Ok(Job::Seal(number)) => {
+                        if shared.options.upkeep_every == Duration::MAX {
+                            shared.sealing.wait_for_somebody();
+                        }
                         self.seal(shared, number);
                         shared.sealing.done();
                     }

@@ -5,7 +5,7 @@ use crate::batch::Batch;
 use crate::books;
 use crate::clock::{Clock, system_clock};
 use crate::loader::{self, Errand};
-use crate::owner::{EraseOrder, Message, Owner, Registration, Work};
+use crate::owner::{self, EraseOrder, Message, Owner, Registration, Work};
 use crate::recover::{self, Recovered};
 use crate::sealing::Background;
 use crate::shared::{Permit, Shared};
@@ -56,7 +56,8 @@ pub struct Options {
     /// all, [`u64::MAX`] for without limit.
     pub compaction_bytes_per_second: u64,
     /// How often it's looked whether something is to be done about stored segments; [`Duration::MAX`] for only when
-    /// [`Store::settle`] asks, as tests do that must not depend on time.
+    /// [`Store::settle`] asks, as tests do that must not depend on time: then full segments, too, wait for that, so that
+    /// one thread after the other uses the disk.
     pub upkeep_every: Duration,
     /// The time of receipt.
     pub clock: Clock,
@@ -406,11 +407,13 @@ impl Store {
 
     /// Waits until full segments have their indexes, and erasures, retention and the search for damage have done what they can do now.
     pub fn settle(&self) {
+        owner::settle(&self.owner);
         self.shared.sealing.wait_until_idle();
         let (done, settled) = bounded(0);
         if self.upkeep.send(upkeep::Job::Settle(done)).is_ok() {
             let _ = settled.recv(); // ends when the sender is dropped
         }
+        owner::settle(&self.owner);
         self.shared.sealing.wait_until_idle();
     }
 

@@ -4,7 +4,7 @@
 use crate::Error;
 use crate::compaction::Compaction;
 use crate::erasure;
-use crate::owner::Message;
+use crate::owner::{self, Message};
 use crate::retention::Retention;
 use crate::scrub::Scrub;
 use crate::shared::Shared;
@@ -34,6 +34,7 @@ pub(crate) enum Step {
 
 /// The thread's state.
 pub(crate) struct Upkeep {
+    owner: Sender<Message>,
     retention: Retention,
     compaction: Compaction,
     scrub: Scrub,
@@ -44,8 +45,9 @@ pub(crate) struct Upkeep {
 impl Upkeep {
     pub(crate) fn new(owner: Sender<Message>) -> Self {
         Self {
-            retention: Retention::new(owner),
+            retention: Retention::new(owner.clone()),
             compaction: Compaction::new(),
+            owner,
             scrub: Scrub::new(),
             trouble: None,
         }
@@ -74,6 +76,9 @@ impl Upkeep {
         let mut failed = [false; 4];
         while !closing.load(Ordering::Acquire) {
             // Full segments get their indexes first, since writers wait for those.
+            if shared.options.upkeep_every == Duration::MAX {
+                owner::settle(&self.owner);
+            }
             shared.sealing.wait_until_idle();
             let mut is_idle = true;
             for (task, failed) in failed.iter_mut().enumerate().filter(|(_, failed)| !**failed) {

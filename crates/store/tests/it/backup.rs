@@ -118,3 +118,14 @@ fn damage_is_not_passed_on() {
     back_up(lab.path(), copy.path(), false).unwrap();
     assert!(look(copy.path()).is_sound(), "the good copy stays");
 }
+
+#[test]
+fn a_first_backup_that_was_cut_short_at_its_mark_can_be_taken_again() {
+    let lab = varied_lab();
+    fill(&lab, 0, 5);
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::write(copy.path().join("backup.unfinished.tmp"), "").unwrap();
+    back_up(lab.path(), copy.path(), false).unwrap();
+    assert!(look(copy.path()).is_sound());
+    assert!(!copy.path().join("backup.unfinished.tmp").exists());
+}

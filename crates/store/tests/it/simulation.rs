@@ -1,27 +1,34 @@
-//! Seeded runs of the store on the simulated disk: clients that send and erase, faults, crashes and restarts in
-//! any order. After each step the invariants of `ARCHITECTURE.md` hold. A seed names what is done; on a quiet
-//! machine also the run, operation by operation.
+//! Seeded runs of the store on the simulated disk: clients that send and erase, backups, faults, crashes and restarts
+//! in any order. After each step the invariants of `ARCHITECTURE.md` hold. A seed names the run, operation by operation.
 //!
 //! `REPUTE_SIMULATIONS=5000 cargo test --release -p store --test it simulation` runs more of them;
 //! `REPUTE_SIMULATION_SEED=17` begins with that seed.
 
 use crate::kit::{KEY, NOW, ORG, event, everything, ingest};
-use journal::SimDisk;
 use journal::sim::Fault;
+use journal::{Disk, SimDisk};
 use reputation::{Micros, Slot, Summary, Window};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
-use store::{AgentOrder, Options, Receipt, Refused, Start, Store, Unobserved};
+use store::{
+    AgentOrder, Backup, Error, Options, Receipt, Refused, Start, Store, Unobserved, adopt_backup,
+    refuse_unfinished_backup,
+};
 
 /// Runs where nothing else is said.
 const RUNS: u64 = 24;
-/// Seeds that found something. 5058: an old generation that could not be removed outlived the new one.
-const KNOWN: [u64; 1] = [5_058];
+/// Seeds that found something. 5058: an old generation that could not be removed outlived the new one. 54: a first
+/// backup that was cut short while it was marked could not be taken again.
+const KNOWN: [u64; 2] = [5_058, 54];
 const STEPS: usize = 40;
 const EVENTS: usize = 7;
+/// An erasure that has no answer after so many rounds of upkeep has none before a restart.
+const SETTLES: usize = 3;
+const DIR: &str = "/data";
+const BACKUP: &str = "/backup";
 const AGENTS: [&str; 4] = ["a", "b", "c", "d"];
 
 /// A small generator of its own, so that a seed names a run.
@@ -43,6 +50,9 @@ enum Unsure {
     Erasure(usize),
 }
 
+/// What a store shows: each agent's lifetime count and window, and the events by number.
+type Shown = (BTreeMap<String, (u64, Summary)>, BTreeMap<u64, String>);
+
 /// One run.
 struct Run {
     seed: u64,
@@ -58,6 +68,9 @@ struct Run {
     unsure: Vec<Unsure>,
     /// Which event each number was given to.
     numbers: BTreeMap<u64, String>,
+    /// Another disk, where backups go, and what was shown when the last was taken.
+    backups: SimDisk,
+    backed_up: Option<Shown>,
     /// What happened, for comparing two runs.
     history: Vec<String>,
 }
@@ -90,6 +103,8 @@ impl Run {
             batches: 0,
             unsure: Vec::new(),
             numbers: BTreeMap::new(),
+            backups: SimDisk::new(!seed),
+            backed_up: None,
             history: Vec::new(),
         }
     }
@@ -113,17 +128,68 @@ impl Run {
     }
 
     fn open(&mut self) {
-        let disk = Arc::new(self.disk.clone());
-        let opened = Store::open(
-            disk,
-            Path::new("/data"),
-            self.options.clone(),
-            Arc::new(Unobserved),
-        );
-        let store = opened.unwrap_or_else(|error| panic!("{}: {error}", self.place()));
+        let store = self.open_on(&self.disk, DIR);
         store.settle();
         self.store = Some(store);
         self.note("open");
+    }
+
+    fn open_on(&self, disk: &SimDisk, dir: &str) -> Store {
+        let opened = Store::open(
+            Arc::new(disk.clone()),
+            Path::new(dir),
+            self.options.clone(),
+            Arc::new(Unobserved),
+        );
+        opened.unwrap_or_else(|error| panic!("{}: {error}", self.place()))
+    }
+
+    /// Takes a backup beside the running store, which may be cut short; then the power of its disk goes. What is there
+    /// afterwards is this backup or the one before, whole, or is refused.
+    fn back_up(&mut self) {
+        let is_cut = self.random.below(2) == 0;
+        if is_cut {
+            // At any of its operations: a rehearsal on a copy says how many they are.
+            let rehearsal = self.backups.kill();
+            take_backup(&self.disk, &rehearsal).unwrap_or_else(|error| panic!("{}: {error}", self.place()));
+            let nth = 1 + self.random.below(rehearsal.operations());
+            self.backups.fail_nth(nth, Fault::Halt);
+        }
+        let now = self.shown(self.store());
+        let is_taken = take_backup(&self.disk, &self.backups).is_ok();
+        assert_ne!(is_taken, is_cut, "{}: cut short or not", self.place());
+        self.backups = self.backups.crash();
+        self.note(format!("backup: {is_taken}"));
+        let copy = self.backups.kill();
+        let is_refused = refuse_unfinished_backup(&copy, Path::new(BACKUP)).is_err();
+        assert!(
+            !(is_taken && is_refused),
+            "{}: a whole backup is refused",
+            self.place()
+        );
+        if is_taken {
+            self.backed_up = Some(now.clone());
+        }
+        if is_refused || copy.list(Path::new(BACKUP)).is_err() {
+            return;
+        }
+        let is_one = adopt_backup(&copy, Path::new(BACKUP)).unwrap().is_some();
+        assert!(
+            is_one || self.backed_up.is_none(),
+            "{}: the backup is gone",
+            self.place()
+        );
+        if is_one {
+            let restored = self.open_on(&copy, BACKUP);
+            let shown = self.shown(&restored);
+            let is_either = shown == now || Some(&shown) == self.backed_up.as_ref();
+            assert!(
+                is_either,
+                "{}: the backup shows {shown:?}, and it was {now:?}",
+                self.place()
+            );
+            self.backed_up = Some(shown);
+        }
     }
 
     /// Ends the process, with a crash of the machine or without, and starts again.
@@ -191,24 +257,12 @@ impl Run {
         let (answer, answers) = mpsc::channel();
         let reply = Box::new(move |outcome| drop(answer.send(outcome)));
         self.store().erase(ORG, Some(KEY), AGENTS[agent], reply);
-        // Waits for the owner, then for the segments.
         let mut outcome = None;
-        for _ in 0..50_000 {
+        for _ in 0..SETTLES {
+            self.store().settle();
             outcome = answers.try_recv().ok();
-            if outcome.is_some() || self.store().stats().erasures > 0 {
-                break;
-            }
-            std::thread::sleep(Duration::from_micros(100));
-        }
-        for _ in 0..200 {
             if outcome.is_some() {
                 break;
-            }
-            self.store().settle();
-            match answers.recv_timeout(Duration::from_millis(2)) {
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                Ok(answer) => outcome = Some(answer),
             }
         }
         let is_gone = outcome == Some(Ok(()));
@@ -223,7 +277,7 @@ impl Run {
 
     fn step(&mut self) {
         let mut is_faulty = false;
-        match self.random.below(12) {
+        match self.random.below(13) {
             0 => {
                 let nth = 1 + self.random.below(30);
                 self.disk.fail_nth(nth, Fault::Halt);
@@ -250,6 +304,7 @@ impl Run {
                 self.store().settle();
                 return self.note("time goes on");
             }
+            6 if self.unsure.is_empty() => return self.back_up(),
             _ => {}
         }
         for _ in 0..1 + self.random.below(5) {
@@ -287,13 +342,29 @@ impl Run {
             .is_some_and(|batches| batches.contains(&batch))
     }
 
+    fn shown(&self, store: &Store) -> Shown {
+        let agents = store.agents(ORG, &AgentOrder::AgentId(None), 100).unwrap();
+        let standing = agents
+            .into_iter()
+            .map(|agent| (agent.agent_id, (agent.eval_count, agent.summary)));
+        let (mut listed, mut query) = (BTreeMap::new(), everything());
+        loop {
+            let page = store.events(ORG, &query).unwrap();
+            for one in page.events {
+                let id = one.evaluation.evaluation_id.unwrap().into_owned();
+                let before = listed.insert(one.seq, id);
+                assert_eq!(before, None, "{}: a number is listed twice", self.place());
+            }
+            match page.next {
+                Some(key) => query.start = Start::After(key),
+                None => return (standing.collect(), listed),
+            }
+        }
+    }
+
     fn check(&mut self) {
         let place = self.place();
-        let agents = self.store().agents(ORG, &AgentOrder::AgentId(None), 100).unwrap();
-        let standing: BTreeMap<String, (u64, Summary)> = agents
-            .into_iter()
-            .map(|agent| (agent.agent_id, (agent.eval_count, agent.summary)))
-            .collect();
+        let (standing, events) = self.shown(self.store());
         let recount = |(agent, batches): (&usize, &BTreeSet<usize>)| {
             let window: Window = batches.iter().flat_map(|batch| slots(*batch)).collect();
             (
@@ -303,24 +374,16 @@ impl Run {
         };
         let there = self.recorded.iter().filter(|(_, batches)| !batches.is_empty());
         assert_eq!(standing, there.map(recount).collect(), "{place}");
-        let (listed, mut query) = (&mut BTreeSet::new(), everything());
-        loop {
-            let page = self.store().events(ORG, &query).unwrap();
-            for one in page.events {
-                let id = one.evaluation.evaluation_id.unwrap().into_owned();
-                let batch: usize = id.split('-').nth(1).and_then(|part| part.parse().ok()).unwrap();
-                assert!(
-                    self.is_settled(batch),
-                    "{place}: {id} is listed and was never recorded, or was erased"
-                );
-                let first = self.numbers.entry(one.seq).or_insert_with(|| id.clone());
-                assert_eq!(*first, id, "{place}: the number {} was given twice", one.seq);
-                assert!(listed.insert(id), "{place}: an event is listed twice");
-            }
-            match page.next {
-                Some(key) => query.start = Start::After(key),
-                None => break,
-            }
+        let mut listed = BTreeSet::new();
+        for (seq, id) in events {
+            let batch: usize = id.split('-').nth(1).and_then(|part| part.parse().ok()).unwrap();
+            assert!(
+                self.is_settled(batch),
+                "{place}: {id} is listed and was never recorded, or was erased"
+            );
+            let first = self.numbers.entry(seq).or_insert_with(|| id.clone());
+            assert_eq!(*first, id, "{place}: the number {seq} was given twice");
+            assert!(listed.insert(id), "{place}: an event is listed twice");
         }
         if self.options.retention.is_none() && self.options.retention_bytes.is_none() {
             let all: usize = self.recorded.values().map(BTreeSet::len).sum();
@@ -343,6 +406,13 @@ impl Run {
         self.store().close();
         self.history
     }
+}
+
+fn take_backup(from: &SimDisk, to: &SimDisk) -> Result<(), Error> {
+    let (reading, writing): (Arc<dyn Disk>, Arc<dyn Disk>) = (Arc::new(from.clone()), Arc::new(to.clone()));
+    let mut backup = Backup::begin(&writing, Path::new(BACKUP))?;
+    backup.copy_log(&reading, Path::new(DIR), false)?;
+    backup.finish("{}", &[]).map(drop)
 }
 
 fn agent_of(batch: usize) -> usize {
@@ -388,9 +458,16 @@ fn nothing_is_lost_doubled_or_changed_whatever_happens_to_the_disk() {
 }
 
 #[test]
-#[ignore = "on a busy machine the store's threads still take turns in an order of their own"]
 fn the_same_seed_gives_the_same_run() {
-    for seed in [3, 4, 5] {
-        assert_eq!(Run::new(seed).run(), Run::new(seed).run(), "seed {seed}");
+    for seed in 1..=12 {
+        let (one, other) = (Run::new(seed).run(), Run::new(seed).run());
+        let same = one
+            .iter()
+            .zip(&other)
+            .take_while(|(one, other)| one == other)
+            .count();
+        let rest = |run: &[String]| run[same..].first().cloned();
+        let before = &one[same.saturating_sub(8)..same];
+        assert_eq!(rest(&one), rest(&other), "seed {seed}, after {before:?}");
     }
 }
