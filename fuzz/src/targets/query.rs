@@ -98,7 +98,7 @@ fn read(bytes: &[u8]) -> Outcome {
 
 /// A refusal without the name of the parameter, which may be any.
 fn rule_of(sentence: &str) -> &str {
-    sentence.split_once(": ").map_or(sentence, |(_, rule)| rule)
+    sentence.rsplit_once(": ").map_or(sentence, |(_, rule)| rule)
 }
 
 /// Reads a query string; one that means the same, with every name and value percent-encoded, reads the same.

@@ -155,7 +155,7 @@ impl SealedIndex {
 
     fn read_slice(&self, section: Section, offset: u64, out: &mut [u8]) -> Result<(), Error> {
         let (start, len) = self.sections[section as usize];
-        if offset + out.len() as u64 > len {
+        if offset.saturating_add(out.len() as u64) > len {
             return Err(self.blocks.damaged(start, "a section is too short"));
         }
         self.blocks.read(start + offset, out)
@@ -539,8 +539,12 @@ impl SealedIndex {
         let word = u64::from(word.0);
         let start = if word == 0 { 0 } else { end(word - 1)? };
         let damaged = |what| {
-            self.blocks
-                .damaged(self.sections[Section::AgentNames as usize].0 + start, what)
+            self.blocks.damaged(
+                self.sections[Section::AgentNames as usize]
+                    .0
+                    .saturating_add(start),
+                what,
+            )
         };
         let len = end(word)?.checked_sub(start).filter(|len| *len <= 4 * 200);
         let mut name = vec![0; len.ok_or_else(|| damaged("a name is too long"))? as usize];
