@@ -1,12 +1,19 @@
 //! The agents whose states are in memory: bounded, the least recently counted leave first.
 
 use crate::agent::{AgentNo, AgentState};
-use hashbrown::HashMap;
 use std::collections::VecDeque;
+
+/// Stands for an agent that isn't here.
+const NOWHERE: u32 = u32::MAX;
 
 /// States by agent, with the group that last counted each.
 pub(crate) struct Residents {
-    states: HashMap<AgentNo, Resident>,
+    /// By [`AgentNo`]: where in `slots` its state is. Agents are numbered without gaps, so that finding one
+    /// takes no hash.
+    places: Vec<u32>,
+    slots: Vec<Option<Resident>>,
+    /// The slots that are empty.
+    free: Vec<u32>,
     /// Every use in order: (agent, group). An agent's own entry is the one with its last group; those
     /// before are skipped when their turn comes.
     uses: VecDeque<(AgentNo, u64)>,
@@ -14,6 +21,7 @@ pub(crate) struct Residents {
 }
 
 struct Resident {
+    no: AgentNo,
     state: AgentState,
     last_group: u64,
 }
@@ -21,39 +29,83 @@ struct Resident {
 impl Residents {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            states: HashMap::new(),
+            places: Vec::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
             uses: VecDeque::new(),
             limit,
         }
     }
 
+    fn find(&self, no: AgentNo) -> Option<&Resident> {
+        let place = *self.places.get(no.0 as usize)?;
+        self.slots.get(place as usize)?.as_ref()
+    }
+
+    fn find_mut(&mut self, no: AgentNo) -> Option<&mut Resident> {
+        let place = *self.places.get(no.0 as usize)?;
+        self.slots.get_mut(place as usize)?.as_mut()
+    }
+
     pub(crate) fn contains(&self, no: AgentNo) -> bool {
-        self.states.contains_key(&no)
+        self.places
+            .get(no.0 as usize)
+            .is_some_and(|place| *place != NOWHERE)
     }
 
     pub(crate) fn get(&self, no: AgentNo) -> Option<&AgentState> {
-        self.states.get(&no).map(|resident| &resident.state)
+        self.find(no).map(|resident| &resident.state)
     }
 
     /// The state, to be changed without being counted.
     pub(crate) fn get_mut(&mut self, no: AgentNo) -> Option<&mut AgentState> {
-        self.states.get_mut(&no).map(|resident| &mut resident.state)
+        self.find_mut(no).map(|resident| &mut resident.state)
     }
 
     /// Lets go of a state for good.
     pub(crate) fn remove(&mut self, no: AgentNo) {
-        self.states.remove(&no);
+        self.take(no);
+    }
+
+    fn take(&mut self, no: AgentNo) -> Option<AgentState> {
+        let place = std::mem::replace(self.places.get_mut(no.0 as usize)?, NOWHERE);
+        let resident = self.slots.get_mut(place as usize)?.take()?;
+        self.free.push(place);
+        Some(resident.state)
     }
 
     /// Takes in a state that no group has counted yet.
     pub(crate) fn insert(&mut self, no: AgentNo, state: AgentState) {
-        self.states.insert(no, Resident { state, last_group: 0 });
+        let resident = Resident {
+            no,
+            state,
+            last_group: 0,
+        };
+        let index = no.0 as usize;
+        if index >= self.places.len() {
+            self.places.resize(index + 1, NOWHERE);
+        }
+        match self.places[index] {
+            NOWHERE => self.places[index] = self.put(resident),
+            place => self.slots[place as usize] = Some(resident),
+        }
         self.uses.push_back((no, 0));
+    }
+
+    /// Puts a state in an empty slot and says in which.
+    fn put(&mut self, resident: Resident) -> u32 {
+        if let Some(place) = self.free.pop() {
+            self.slots[place as usize] = Some(resident);
+            return place;
+        }
+        self.slots.push(Some(resident));
+        self.slots.len() as u32 - 1
     }
 
     /// The state, to be counted in this group, and whether the group touches it for the first time.
     pub(crate) fn touch(&mut self, no: AgentNo, group: u64) -> Option<(&mut AgentState, bool)> {
-        let resident = self.states.get_mut(&no)?;
+        let place = *self.places.get(no.0 as usize)?;
+        let resident = self.slots.get_mut(place as usize)?.as_mut()?;
         let first = resident.last_group != group;
         if first {
             resident.last_group = group;
@@ -64,28 +116,24 @@ impl Residents {
 
     /// How many are in memory beyond the limit. Also keeps the order of use from growing without bound.
     pub(crate) fn over_limit(&mut self) -> usize {
-        if self.uses.len() > 4 * self.states.len() + 1_024 {
-            let states = &self.states;
-            self.uses
-                .retain(|(no, group)| states.get(no).is_some_and(|r| r.last_group == *group));
+        if self.uses.len() > 4 * self.len() + 1_024 {
+            let mut uses = std::mem::take(&mut self.uses);
+            uses.retain(|(no, group)| self.find(*no).is_some_and(|r| r.last_group == *group));
+            self.uses = uses;
         }
-        self.states.len().saturating_sub(self.limit)
+        self.len().saturating_sub(self.limit)
     }
 
     /// Removes the least recently counted state if there are too many and its last group is published.
     pub(crate) fn evict(&mut self, published: u64) -> Option<(AgentNo, AgentState)> {
-        while self.states.len() > self.limit {
+        while self.len() > self.limit {
             let (no, group) = *self.uses.front()?;
-            if self
-                .states
-                .get(&no)
-                .is_some_and(|resident| resident.last_group == group)
-            {
+            if self.find(no).is_some_and(|resident| resident.last_group == group) {
                 if group > published {
                     return None;
                 }
                 self.uses.pop_front();
-                return self.states.remove(&no).map(|resident| (no, resident.state));
+                return self.take(no).map(|state| (no, state));
             }
             self.uses.pop_front();
         }
@@ -93,16 +141,15 @@ impl Residents {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.states.len()
+        self.slots.len() - self.free.len()
     }
 
     /// All states that hold nothing but what is published, when counting has ended.
     pub(crate) fn into_published(self, published: u64) -> impl Iterator<Item = (AgentNo, AgentState)> {
-        let states = self
-            .states
-            .into_iter()
-            .filter(move |(_, resident)| resident.last_group <= published);
-        states.map(|(no, resident)| (no, resident.state))
+        let states = self.slots.into_iter().flatten();
+        states
+            .filter(move |resident| resident.last_group <= published)
+            .map(|resident| (resident.no, resident.state))
     }
 }
 
