@@ -78,13 +78,6 @@ struct BatchGate {
 #[derive(Clone, Copy)]
 struct Term(u32);
 
-/// The words of a segment that a batch's terms and agents are, each looked up when it is first met.
-pub(crate) struct Resolved<'b> {
-    terms: Vec<Option<TextRef<'b>>>,
-    agents: Vec<Option<AgentWord>>,
-    gates: Vec<GateView<'b>>,
-}
-
 /// A piece of the batch's text. Batches are far smaller than 4 GiB: the wire's limit is 16 MiB.
 #[derive(Clone, Copy)]
 struct Text {
@@ -182,52 +175,45 @@ impl Batch {
         event.evaluation_id.map(|id| self.get(id))
     }
 
-    /// Nothing looked up yet.
-    pub(crate) fn unresolved(&self) -> Resolved<'_> {
-        Resolved {
-            terms: vec![None; self.terms.len()],
-            agents: vec![None; self.agents.len()],
-            gates: Vec::new(),
-        }
+    /// Its tools and names of gates as a segment's rows name them.
+    pub(crate) fn terms_in(&self, words: &mut Words) -> Vec<TextRef<'_>> {
+        let terms = self.terms.iter();
+        terms.map(|term| words.term(self.get(*term))).collect()
     }
 
-    /// What was sent with an event, for the codec, in words of the segment where they are words.
-    pub(crate) fn view<'r, 'b>(
+    /// What was sent with an event, for the codec: under the number that its agent has in the segment, and with
+    /// the batch's terms as they are there.
+    pub(crate) fn view<'b>(
         &'b self,
         event: &BatchEvent,
-        resolved: &'r mut Resolved<'b>,
-        words: &mut Words,
-    ) -> EventView<'r>
-    where
-        'b: 'r,
-    {
-        let Resolved { terms, agents, gates } = resolved;
-        let mut term = |term: Term| {
-            let place = term.0 as usize;
-            *terms[place].get_or_insert_with(|| words.term(self.get(self.terms[place])))
-        };
-        let tool = event.tool.map(&mut term);
-        gates.clear();
-        let own = &self.gates[event.gates.start as usize..event.gates.end as usize];
-        gates.extend(own.iter().map(|gate| GateView {
-            name: term(gate.name),
-            passed: gate.passed,
-            latency_ms: gate.latency_ms,
-            reason: gate.reason.map(|reason| self.get(reason)),
-            skipped: gate.skipped,
-        }));
-        let agent =
-            *agents[event.agent].get_or_insert_with(|| words.agent(self.org, self.agent_id(event.agent)));
+        agent: AgentWord,
+        terms: &[TextRef<'b>],
+    ) -> EventView<'b> {
         EventView {
             agent,
-            tool,
+            tool: event.tool.map(|tool| terms[tool.0 as usize]),
             passed: event.passed,
-            gates,
             total_latency_us: event.total_latency_us,
             sent_at: event.sent_at,
             evaluation_id: self.evaluation_id(event),
             agent_latency_us: event.agent_latency_us,
         }
+    }
+
+    /// The gates of an event, likewise.
+    pub(crate) fn gates<'r, 'b: 'r>(
+        &'b self,
+        event: &BatchEvent,
+        terms: &'r [TextRef<'b>],
+    ) -> impl ExactSizeIterator<Item = GateView<'b>> + 'r {
+        let gates = &self.gates[event.gates.start as usize..event.gates.end as usize];
+        gates.iter().map(|gate| GateView {
+            name: terms[gate.name.0 as usize],
+            passed: gate.passed,
+            latency_ms: gate.latency_ms,
+            reason: gate.reason.map(|reason| self.get(reason)),
+            skipped: gate.skipped,
+        })
     }
 
     /// Bytes of all its texts, each as often as it was sent.

@@ -10,6 +10,7 @@ mod commits;
 mod erase;
 mod evaluation_id;
 mod fields;
+mod pen;
 mod registration;
 mod row;
 mod words;
@@ -20,8 +21,9 @@ pub(crate) use commits::{Gathered, first_commit, records_by_commit};
 pub(crate) use erase::{EraseRecord, MAX_ERASE_BYTES, NameHash, encode_erase, without_rows};
 pub(crate) use evaluation_id::{IdForm, fingerprint};
 pub(crate) use fields::Malformed;
+pub(crate) use pen::Pen;
 pub(crate) use registration::{RegistrationRecord, encode_registration, max_registration_bytes};
-pub(crate) use row::{EventView, GateView, Row, RowFields, TextRef};
+pub(crate) use row::{EventView, GateView, Row, RowFields, TextRef, Written};
 pub(crate) use words::{AgentWord, TextWord, Word, Words, put_word, read_words, thin_words};
 
 /// New words of the segment's dictionary.

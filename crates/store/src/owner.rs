@@ -416,8 +416,8 @@ impl Owner {
                     events: Vec::new(),
                 }));
             }
-            self.add_agent(registration.org, &registration.agent_id, group);
-            group.register(&registration);
+            let no = self.add_agent(registration.org, &registration.agent_id, group);
+            group.register(no, &registration);
         }
         group.answer(registration.reply, registration.permit);
     }

@@ -1,7 +1,8 @@
 //! A batch record: who sent it, when and how, and its rows.
 
-use super::fields::{Malformed, Reader, put_varint};
-use super::row::{self, EventView, Row, RowFields};
+use super::fields::{Malformed, Reader};
+use super::pen::Pen;
+use super::row::{self, EventView, GateView, Row, RowFields, Written};
 use super::words::Words;
 use crate::{KeyId, OrgId, Source};
 use reputation::Micros;
@@ -36,45 +37,42 @@ impl BatchHeader {
 }
 
 /// Writes a batch record row by row.
-pub(crate) struct BatchEncoder {
-    header: BatchHeader,
-    out: Vec<u8>,
-    row: Vec<u8>,
+pub(crate) struct BatchEncoder<'p> {
+    received_at: Micros,
+    pen: &'p mut Pen,
 }
 
-impl BatchEncoder {
-    pub(crate) fn new(header: &BatchHeader) -> Self {
-        let mut out = Vec::with_capacity(8 << 10);
-        put_varint(&mut out, u64::from(header.org.0));
-        put_varint(&mut out, u64::from(header.key.0));
+impl<'p> BatchEncoder<'p> {
+    /// Begins a record with a pen, whatever that wrote before.
+    pub(crate) fn new(header: &BatchHeader, pen: &'p mut Pen) -> Self {
+        pen.clear();
+        pen.varint(u64::from(header.org.0));
+        pen.varint(u64::from(header.key.0));
         let imported = if header.imported_at.is_some() { IMPORTED } else { 0 };
-        out.push(u8::from(header.signed) | row::source_number(header.source) << SOURCE_SHIFT | imported);
-        out.extend_from_slice(&header.received_at.0.to_le_bytes());
+        pen.byte(u8::from(header.signed) | row::source_number(header.source) << SOURCE_SHIFT | imported);
+        pen.word(header.received_at.0.cast_unsigned(), 8);
         if let Some(imported_at) = header.imported_at {
-            out.extend_from_slice(&imported_at.0.to_le_bytes());
+            pen.word(imported_at.0.cast_unsigned(), 8);
         }
-        put_varint(&mut out, header.first_seq);
-        put_varint(&mut out, u64::from(header.duplicates));
+        pen.varint(header.first_seq);
+        pen.varint(u64::from(header.duplicates));
         Self {
-            header: *header,
-            out,
-            row: Vec::with_capacity(128),
+            received_at: header.received_at,
+            pen,
         }
     }
 
-    /// Appends a row. Gives the fingerprint of its id, 0 without one.
-    pub(crate) fn push(&mut self, event: &EventView<'_>, fields: &RowFields, words: &mut Words) -> u16 {
-        self.row.clear();
-        let received_at = self.header.received_at;
-        let fingerprint = row::put(&mut self.row, received_at, event, fields, words);
-        put_varint(&mut self.out, self.row.len() as u64);
-        self.out.extend_from_slice(&self.row);
-        fingerprint
-    }
-
-    /// The record's body.
-    pub(crate) fn finish(self) -> Vec<u8> {
-        self.out
+    /// Appends a row.
+    pub(crate) fn push<'e>(
+        &mut self,
+        event: &EventView<'e>,
+        gates: impl ExactSizeIterator<Item = GateView<'e>>,
+        fields: &RowFields,
+        words: &mut Words,
+    ) -> Written {
+        let received_at = self.received_at;
+        self.pen
+            .measured(|pen| row::put(pen, received_at, event, gates, fields, words))
     }
 }
 
@@ -168,7 +166,8 @@ fn read_row(bytes: &[u8], received_at: Micros) -> Result<Option<Row<'_>>, Malfor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{GateView, TextRef, Word, read_words};
+    use crate::agent::AgentNo;
+    use crate::codec::{TextRef, Word, read_words};
     use proptest::prelude::*;
     use reputation::{Evaluation, GateResult};
 
@@ -263,7 +262,9 @@ mod tests {
     }
 
     fn encode(events: &[(Evaluation<'static>, i64, bool, u16)], words: &mut Words) -> Vec<u8> {
-        let mut encoder = BatchEncoder::new(&header());
+        let mut pen = Pen::default();
+        let mut encoder = BatchEncoder::new(&header(), &mut pen);
+        let mut agents: Vec<&str> = Vec::new();
         for (event, recorded_at, late, score) in events {
             let gates: Vec<GateView<'_>> = event
                 .gates
@@ -276,11 +277,15 @@ mod tests {
                     skipped: gate.skipped,
                 })
                 .collect();
+            let known = agents.iter().position(|agent| *agent == event.agent_id);
+            let no = known.unwrap_or_else(|| {
+                agents.push(&event.agent_id);
+                agents.len() - 1
+            });
             let view = EventView {
-                agent: words.agent(header().org, &event.agent_id),
+                agent: words.agent(AgentNo(no as u32), header().org, &event.agent_id),
                 tool: event.tool.as_deref().map(|tool| words.term(tool)),
                 passed: event.passed,
-                gates: &gates,
                 total_latency_us: event.total_latency_us,
                 sent_at: event.sent_at,
                 evaluation_id: event.evaluation_id.as_deref(),
@@ -288,6 +293,7 @@ mod tests {
             };
             encoder.push(
                 &view,
+                gates.into_iter(),
                 &RowFields {
                     recorded_at: Micros(*recorded_at),
                     late: *late,
@@ -296,7 +302,7 @@ mod tests {
                 words,
             );
         }
-        encoder.finish()
+        pen.written().to_vec()
     }
 
     fn decode(body: &[u8], words: &[u8]) -> Result<Vec<(Evaluation<'static>, i64, bool, u16)>, Malformed> {

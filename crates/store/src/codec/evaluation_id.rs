@@ -1,6 +1,7 @@
 //! An `evaluation_id` in few bytes: the usual shapes of random ids are packed, any other stands as it is.
 
-use super::fields::{Malformed, Reader, put_text};
+use super::fields::{Malformed, Reader};
+use super::pen::Pen;
 
 const RAW: u8 = 0;
 const HEX: u8 = 1;
@@ -19,59 +20,75 @@ pub(crate) enum IdForm<'a> {
     Uuid(&'a [u8]),
 }
 
-/// Appends the id in its shortest form. Gives its fingerprint.
-pub(crate) fn put(out: &mut Vec<u8>, id: &str) -> u16 {
+/// Writes the id in its shortest form. Gives its fingerprint.
+pub(crate) fn put(pen: &mut Pen, id: &str) -> u16 {
     let bytes = id.as_bytes();
-    let start = out.len();
+    let start = pen.len();
     let packed = if bytes.len() == 36 && DASHES.iter().all(|&at| bytes[at] == b'-') {
-        out.push(UUID);
-        let parts = [
-            &bytes[..8],
-            &bytes[9..13],
-            &bytes[14..18],
-            &bytes[19..23],
-            &bytes[24..],
-        ];
-        parts.iter().all(|part| pack(out, part)).then_some(start + 1)
+        pen.byte(UUID);
+        let mut digits = [0; 32];
+        digits[..8].copy_from_slice(&bytes[..8]);
+        digits[8..12].copy_from_slice(&bytes[9..13]);
+        digits[12..16].copy_from_slice(&bytes[14..18]);
+        digits[16..20].copy_from_slice(&bytes[19..23]);
+        digits[20..].copy_from_slice(&bytes[24..]);
+        pack(pen, &digits).then_some(start + 1)
     } else if !bytes.is_empty() && bytes.len().is_multiple_of(2) && bytes.len() <= 64 {
-        out.push(HEX);
-        out.push((bytes.len() / 2) as u8);
-        pack(out, bytes).then_some(start + 2)
+        pen.byte(HEX);
+        pen.byte((bytes.len() / 2) as u8);
+        pack(pen, bytes).then_some(start + 2)
     } else {
         None
     };
     match packed {
-        Some(digits) => fingerprint_of(&out[digits..]),
+        Some(digits) => fingerprint_of(&pen.written()[digits..]),
         None => {
-            out.truncate(start);
-            out.push(RAW);
-            put_text(out, id);
+            pen.truncate(start);
+            pen.byte(RAW);
+            pen.text(id);
             fingerprint_of(bytes)
         }
     }
 }
 
-/// Appends hex digits, an even number of them, two a byte; false where one is none.
-fn pack(out: &mut Vec<u8>, digits: &[u8]) -> bool {
-    let mut is_hex = true;
-    out.extend(digits.chunks_exact(2).map(|pair| {
-        let (high, low) = (DIGITS[pair[0] as usize], DIGITS[pair[1] as usize]);
-        is_hex &= (high | low) < 16;
-        high << 4 | low
-    }));
-    is_hex
+/// Writes hex digits, an even number of them, two a byte; false where one is none.
+fn pack(pen: &mut Pen, digits: &[u8]) -> bool {
+    let (eights, rest) = digits.as_chunks::<8>();
+    for eight in eights {
+        match packed(*eight) {
+            Some(bytes) => pen.word(bytes, 4),
+            None => return false,
+        }
+    }
+    if rest.is_empty() {
+        return true;
+    }
+    let mut last = [b'0'; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    packed(last).is_some_and(|bytes| {
+        pen.word(bytes, rest.len() / 2);
+        true
+    })
 }
 
-/// The value of each lower-case hex digit; of any other byte, one beyond all of them.
-const DIGITS: [u8; 256] = {
-    let mut values = [0xf0; 256];
-    let mut value = 0;
-    while value < 16 {
-        values[b"0123456789abcdef"[value] as usize] = value as u8;
-        value += 1;
+/// The four bytes, little-endian, that eight lower-case hex digits stand for. All eight at once, a byte of a
+/// word each.
+#[inline]
+fn packed(digits: [u8; 8]) -> Option<u64> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let text = u64::from_le_bytes(digits);
+    let is_letter = text >> 6 & ONES;
+    let values = (text & (0x0f * ONES)) + 9 * is_letter;
+    // No byte overflows: 15 + 9 is the most. A digit is what its value is written as, and no other byte is.
+    let is_ten_or_more = (values + 6 * ONES) >> 4 & ONES;
+    let written = values + 0x30 * ONES + 0x27 * is_ten_or_more;
+    if written != text || values & (0xf0 * ONES) != 0 {
+        return None;
     }
-    values
-};
+    let pairs = (values << 4 | values >> 8) & 0x00ff_00ff_00ff_00ff;
+    let halves = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    Some((halves | halves >> 16) & 0xffff_ffff)
+}
 
 /// Reads an id.
 pub(crate) fn read<'a>(reader: &mut Reader<'a>) -> Result<IdForm<'a>, Malformed> {
@@ -99,7 +116,7 @@ impl IdForm<'_> {
 
 /// The fingerprint of an id, as its rows have it.
 pub(crate) fn fingerprint(id: &str) -> u16 {
-    put(&mut Vec::with_capacity(64), id)
+    put(&mut Pen::default(), id)
 }
 
 fn fingerprint_of(bytes: &[u8]) -> u16 {
@@ -125,13 +142,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn round_trip(id: &str) -> (String, usize) {
-        let mut out = Vec::new();
-        put(&mut out, id);
-        let mut reader = Reader { bytes: &out };
+        let mut pen = Pen::default();
+        put(&mut pen, id);
+        let mut reader = Reader { bytes: pen.written() };
         let form = read(&mut reader).unwrap();
         assert!(reader.is_empty());
         assert_eq!(form.fingerprint(), fingerprint(id));
-        (form.to_string(), out.len())
+        (form.to_string(), pen.len())
     }
 
     #[test]
@@ -145,6 +162,27 @@ mod tests {
         ];
         for (id, bytes) in sizes {
             assert_eq!(round_trip(id), (id.to_owned(), bytes));
+        }
+    }
+
+    #[test]
+    fn a_byte_is_a_hex_digit_where_it_is_one_and_nowhere_else() {
+        for at in 0..8 {
+            for byte in 0..=u8::MAX {
+                let mut digits = *b"0f9a8b7c";
+                digits[at] = byte;
+                let text = std::str::from_utf8(&digits);
+                let is_hex = matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+                let value = text
+                    .ok()
+                    .filter(|_| is_hex)
+                    .map(|text| u32::from_str_radix(text, 16).unwrap());
+                assert_eq!(
+                    packed(digits),
+                    value.map(|value| u64::from(value.swap_bytes())),
+                    "{byte} at {at}"
+                );
+            }
         }
     }
 

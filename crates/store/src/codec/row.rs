@@ -1,7 +1,8 @@
 //! One event inside a batch record.
 
 use super::evaluation_id::{self, IdForm};
-use super::fields::{Malformed, Reader, put_signed, put_text, put_varint};
+use super::fields::{Malformed, Reader};
+use super::pen::{Pen, varint};
 use super::words::{AgentWord, TextWord, Words};
 use crate::Source;
 use reputation::Micros;
@@ -31,13 +32,12 @@ const LATENCY_MILLIS: u8 = 0;
 const LATENCY_MICROS: u8 = 1;
 const LATENCY_DOUBLE: u8 = 2;
 
-/// An event as it's handed to the codec.
+/// An event as it's handed to the codec, but for its gates.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EventView<'a> {
     pub(crate) agent: AgentWord,
     pub(crate) tool: Option<TextRef<'a>>,
     pub(crate) passed: bool,
-    pub(crate) gates: &'a [GateView<'a>],
     pub(crate) total_latency_us: u32,
     pub(crate) sent_at: Option<Micros>,
     pub(crate) evaluation_id: Option<&'a str>,
@@ -108,14 +108,24 @@ impl GateRow<'_> {
     }
 }
 
-/// Appends a row, without the length before it. Gives the fingerprint of its id, 0 without one.
-pub(crate) fn put(
-    out: &mut Vec<u8>,
+/// What the index needs of a row that was written.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// Of its id; 0 without one.
+    pub(crate) fingerprint: u16,
+    /// The names of the gates that failed; `None` if one of them is no word of the dictionary.
+    pub(crate) failed: Option<Vec<TextWord>>,
+}
+
+/// Writes a row, without the length before it.
+pub(crate) fn put<'e>(
+    pen: &mut Pen,
     received_at: Micros,
-    event: &EventView<'_>,
+    event: &EventView<'e>,
+    gates: impl ExactSizeIterator<Item = GateView<'e>>,
     fields: &RowFields,
     words: &mut Words,
-) -> u16 {
+) -> Written {
     let time = match event.sent_at {
         Some(sent) if sent == fields.recorded_at => TIME_AS_SENT,
         Some(_) => TIME_CLAMPED,
@@ -129,31 +139,37 @@ pub(crate) fn put(
         | flag(event.evaluation_id.is_some(), HAS_ID)
         | flag(event.agent_latency_us.is_some(), HAS_AGENT_LATENCY)
         | time << TIME_SHIFT;
-    put_varint(out, flags);
-    put_varint(out, u64::from(event.agent.0));
+    pen.varint(flags);
+    pen.varint(u64::from(event.agent.0));
     if let Some(tool) = event.tool {
-        put_text_ref(out, tool);
+        put_text_ref(pen, tool);
     }
     match (time, event.sent_at) {
         (TIME_OF_RECEIPT, _) => {}
-        (TIME_CLAMPED, Some(sent)) => put_signed(out, sent.0.wrapping_sub(received_at.0)),
-        _ => put_signed(out, received_at.0.wrapping_sub(fields.recorded_at.0)),
+        (TIME_CLAMPED, Some(sent)) => pen.signed(sent.0.wrapping_sub(received_at.0)),
+        _ => pen.signed(received_at.0.wrapping_sub(fields.recorded_at.0)),
     }
-    put_varint(out, u64::from(event.total_latency_us));
-    put_varint(out, u64::from(fields.score));
+    pen.varint(u64::from(event.total_latency_us));
+    pen.varint(u64::from(fields.score));
     if let Some(latency) = event.agent_latency_us {
-        put_varint(out, u64::from(latency));
+        pen.varint(u64::from(latency));
     }
-    let fingerprint = event.evaluation_id.map_or(0, |id| evaluation_id::put(out, id));
-    put_varint(out, event.gates.len() as u64);
-    for gate in event.gates {
-        put_gate(out, gate, words);
+    let fingerprint = event.evaluation_id.map_or(0, |id| evaluation_id::put(pen, id));
+    pen.varint(gates.len() as u64);
+    let mut failed = Some(Vec::new());
+    for gate in gates {
+        put_gate(pen, &gate, words);
+        if gate.failed() {
+            match (gate.name, &mut failed) {
+                (TextRef::Word(word), Some(words)) => words.push(word),
+                _ => failed = None,
+            }
+        }
     }
-    fingerprint
+    Written { fingerprint, failed }
 }
 
-fn put_gate(out: &mut Vec<u8>, gate: &GateView<'_>, words: &mut Words) {
-    put_text_ref(out, gate.name);
+fn put_gate(pen: &mut Pen, gate: &GateView<'_>, words: &mut Words) {
     let (form, number) = latency_form(gate.latency_ms);
     let skipped = match gate.skipped {
         None => 0,
@@ -161,44 +177,55 @@ fn put_gate(out: &mut Vec<u8>, gate: &GateView<'_>, words: &mut Words) {
         Some(true) => 2u8,
     };
     let reason = if gate.reason.is_some() { GATE_HAS_REASON } else { 0 };
-    out.push(u8::from(gate.passed) | skipped << GATE_SKIPPED_SHIFT | reason | form << GATE_LATENCY_SHIFT);
-    match form {
-        LATENCY_DOUBLE => out.extend_from_slice(&gate.latency_ms.to_le_bytes()),
-        _ => put_varint(out, number),
+    let flags = u8::from(gate.passed) | skipped << GATE_SKIPPED_SHIFT | reason | form << GATE_LATENCY_SHIFT;
+    // Mostly all three fit in a word, and are written at once.
+    if let TextRef::Word(TextWord(name @ 0..0x3fff)) = gate.name
+        && form != LATENCY_DOUBLE
+        && let Some((name, name_len)) = varint(u64::from(name) + 1)
+        && let Some((number, number_len)) = varint(number)
+    {
+        let behind_name = u64::from(flags) | number << 8;
+        pen.word(name | behind_name << (8 * name_len), name_len + 1 + number_len);
+    } else {
+        put_text_ref(pen, gate.name);
+        pen.byte(flags);
+        match form {
+            LATENCY_DOUBLE => pen.word(gate.latency_ms.to_bits(), 8),
+            _ => pen.varint(number),
+        }
     }
     if let Some(reason) = gate.reason {
         let word = words.text_seen_twice(reason);
-        put_text_ref(out, word.map_or(TextRef::Inline(reason), TextRef::Word));
+        put_text_ref(pen, word.map_or(TextRef::Inline(reason), TextRef::Word));
     }
 }
 
 /// The shortest form that gives back exactly this double: whole milliseconds, whole microseconds, or itself.
 #[expect(
     clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
     clippy::cast_precision_loss,
     reason = "checked by coming back"
 )]
 fn latency_form(latency_ms: f64) -> (u8, u64) {
-    let same = |value: f64| value.to_bits() == latency_ms.to_bits();
-    let millis = latency_ms as u64;
-    let micros = (latency_ms * 1_000.0).round() as u64;
-    if same(millis as f64) {
-        (LATENCY_MILLIS, millis)
-    } else if same(micros as f64 / 1_000.0) {
-        (LATENCY_MICROS, micros)
-    } else {
-        (LATENCY_DOUBLE, 0)
+    // Half up: where that is another number than the nearest, no whole one comes back. Signed, since the
+    // processor has an instruction for those.
+    let micros = (latency_ms * 1_000.0 + 0.5) as i64;
+    if (micros as f64 / 1_000.0).to_bits() != latency_ms.to_bits() {
+        return (LATENCY_DOUBLE, 0);
+    }
+    match micros.cast_unsigned() {
+        millis if millis % 1_000 == 0 => (LATENCY_MILLIS, millis / 1_000),
+        micros => (LATENCY_MICROS, micros),
     }
 }
 
 /// 0 and the text, or the word's number plus 1.
-fn put_text_ref(out: &mut Vec<u8>, text: TextRef<'_>) {
+fn put_text_ref(pen: &mut Pen, text: TextRef<'_>) {
     match text {
-        TextRef::Word(word) => put_varint(out, u64::from(word.0) + 1),
+        TextRef::Word(word) => pen.varint(u64::from(word.0) + 1),
         TextRef::Inline(text) => {
-            out.push(0);
-            put_text(out, text);
+            pen.byte(0);
+            pen.text(text);
         }
     }
 }

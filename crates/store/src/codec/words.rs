@@ -6,6 +6,7 @@
 use super::fields::{Malformed, Reader, put_text, put_varint};
 use super::row::TextRef;
 use crate::OrgId;
+use crate::agent::AgentNo;
 use hashbrown::{HashMap, HashSet};
 
 /// Texts in a segment's dictionary at most; what comes later stands inline in its rows.
@@ -30,7 +31,8 @@ pub(crate) struct TextWord(pub(crate) u32);
 /// The dictionary of the open segment, as its one writer has it.
 #[derive(Default)]
 pub(crate) struct Words {
-    agents: HashMap<OrgId, HashMap<Box<str>, AgentWord>>,
+    /// By [`AgentNo`]: the agent's number here plus one, or 0.
+    agents: Vec<u32>,
     agent_count: u32,
     texts: HashMap<Box<str>, TextWord>,
     text_bytes: usize,
@@ -56,15 +58,17 @@ impl Words {
         Self::default()
     }
 
-    /// The number of an agent.
-    pub(crate) fn agent(&mut self, org: OrgId, agent_id: &str) -> AgentWord {
-        let agents = self.agents.entry(org).or_default();
-        if let Some(word) = agents.get(agent_id) {
-            return *word;
+    /// The number of an agent, which has this place in the registry.
+    pub(crate) fn agent(&mut self, no: AgentNo, org: OrgId, agent_id: &str) -> AgentWord {
+        let index = no.0 as usize;
+        match self.agents.get(index) {
+            Some(0) => {}
+            Some(after) => return AgentWord(after - 1),
+            None => self.agents.resize(index + 1, 0),
         }
         let word = AgentWord(self.agent_count);
         self.agent_count += 1;
-        agents.insert(agent_id.into(), word);
+        self.agents[index] = self.agent_count;
         put_word(&mut self.new, Word::Agent(org, agent_id));
         word
     }
@@ -178,9 +182,9 @@ mod tests {
     #[test]
     fn words_are_numbered_in_order_and_written_once() {
         let mut words = Words::new();
-        assert_eq!(words.agent(OrgId(1), "a"), AgentWord(0));
-        assert_eq!(words.agent(OrgId(2), "a"), AgentWord(1));
-        assert_eq!(words.agent(OrgId(1), "a"), AgentWord(0));
+        assert_eq!(words.agent(AgentNo(7), OrgId(1), "a"), AgentWord(0));
+        assert_eq!(words.agent(AgentNo(3), OrgId(2), "a"), AgentWord(1));
+        assert_eq!(words.agent(AgentNo(7), OrgId(1), "a"), AgentWord(0));
         assert_eq!(words.text("pii"), Some(TextWord(0)));
         assert_eq!(
             (words.text_seen_twice("why"), words.text_seen_twice("why")),
@@ -209,8 +213,8 @@ mod tests {
     #[test]
     fn a_word_that_goes_leaves_its_number_and_nothing_else() {
         let mut words = Words::new();
-        words.agent(OrgId(1), "stays");
-        words.agent(OrgId(1), "doomed");
+        words.agent(AgentNo(0), OrgId(1), "stays");
+        words.agent(AgentNo(1), OrgId(1), "doomed");
         words.text("why");
         let body = words.take_new().unwrap();
         let thin = thin_words(&body, |word| *word == Word::Agent(OrgId(1), "stays")).unwrap();

@@ -5,7 +5,7 @@ use super::list::{ListRow, RowKey, RowList};
 use super::{ASK_ROW, AgentIn, BatchPlace, CarryPlace, NO_TEXT, OrgTotals, TimeSpan};
 use crate::OrgId;
 use crate::codec::{
-    AgentWord, BatchReader, EventView, IdForm, Malformed, Row, TextRef, TextWord, Word, read_words,
+    AgentWord, BatchReader, EventView, IdForm, Malformed, Row, TextRef, TextWord, Word, Written, read_words,
 };
 use hashbrown::HashMap;
 use parking_lot::{RwLock, RwLockReadGuard};
@@ -78,21 +78,14 @@ impl NewRow {
 
 impl NewRow {
     /// The same of a row that was just written.
-    pub(crate) fn written(event: &EventView<'_>, recorded_at: Micros, fingerprint: u16) -> Self {
-        let failed = event.gates.iter().filter(|gate| gate.failed());
-        let words: Option<Vec<TextWord>> = failed
-            .map(|gate| match gate.name {
-                TextRef::Word(word) => Some(word),
-                TextRef::Inline(_) => None,
-            })
-            .collect();
+    pub(crate) fn written(event: &EventView<'_>, recorded_at: Micros, written: Written) -> Self {
         Self {
             agent: event.agent,
             recorded_at,
             passed: event.passed,
-            fingerprint,
+            fingerprint: written.fingerprint,
             tool: tool_value(event.tool),
-            failed: words.map(sorted),
+            failed: written.failed.map(sorted),
             clamped_from: event.sent_at.filter(|sent| *sent != recorded_at),
         }
     }

@@ -5,7 +5,7 @@ use super::{CarryItem, CarryOrder, Form, Registration, Work};
 use crate::agent::{AgentNo, Arrival};
 use crate::batch::{Batch, BatchEvent, Verdict};
 use crate::codec::{
-    self, BatchEncoder, BatchHeader, CarryRecord, EraseRecord, RegistrationRecord, RowFields, Words,
+    self, BatchEncoder, BatchHeader, CarryRecord, EraseRecord, Pen, RegistrationRecord, RowFields, Words,
 };
 use crate::erasure;
 use crate::facts::{Facts, Recorded};
@@ -21,10 +21,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// The segment that frames go to, and its dictionary so far.
+/// The segment that frames go to, its dictionary so far, and what its records are written with.
 pub(crate) struct OpenSegment {
     segment: Segment,
     words: Words,
+    pen: Pen,
     since: Instant,
     /// Whether some frame went to it.
     used: bool,
@@ -35,6 +36,7 @@ impl OpenSegment {
         Self {
             segment,
             words: Words::new(),
+            pen: Pen::default(),
             since: Instant::now(),
             used: false,
         }
@@ -165,7 +167,7 @@ impl Group {
     }
 
     /// Records that an agent is known from now on.
-    pub(crate) fn register(&mut self, registration: &Registration) {
+    pub(crate) fn register(&mut self, no: AgentNo, registration: &Registration) {
         let Registration {
             org, key, agent_id, ..
         } = registration;
@@ -176,7 +178,7 @@ impl Group {
             agent_id,
         };
         // Its word lets the segment's index name the agent.
-        self.segment.words.agent(*org, agent_id);
+        self.segment.words.agent(no, *org, agent_id);
         self.put_words();
         let body = codec::encode_registration(&record);
         self.frame.record(codec::REGISTRATION, true, &body);
@@ -214,7 +216,7 @@ impl Group {
                 (Form::Window(_), None) => continue,
             };
             let record = CarryRecord {
-                agent: self.segment.words.agent(*org, agent_id),
+                agent: self.segment.words.agent(*no, *org, agent_id),
                 carried_at: self.received_at,
                 facts,
                 window,
@@ -284,8 +286,9 @@ impl Group {
             first_seq: *last_seq + 1,
             duplicates,
         };
-        let mut encoder = BatchEncoder::new(&header);
-        let mut resolved = batch.unresolved();
+        let OpenSegment { words, pen, .. } = &mut self.segment;
+        let mut encoder = BatchEncoder::new(&header, pen);
+        let mut terms = None;
         let mut rows = Vec::with_capacity(batch.events.len());
         for (index, event) in (0u32..).zip(&batch.events) {
             let Some(no) = agents[event.agent] else {
@@ -304,7 +307,7 @@ impl Group {
             let recorded = provenance.and_then(|provenance| provenance.recorded_at.get(index as usize));
             let (recorded_at, clamped) = match recorded {
                 Some(recorded_at) => (*recorded_at, false),
-                None => self.recorded_at(&batch, event, shared),
+                None => recorded_at_of(&batch, event, self.received_at, shared),
             };
             *last_seq += 1;
             let evaluation_id = batch.evaluation_id(event);
@@ -328,10 +331,12 @@ impl Group {
                 late,
                 score: state.window.summary().score(),
             };
-            let words = &mut self.segment.words;
-            let view = batch.view(event, &mut resolved, words);
-            let fingerprint = encoder.push(&view, &fields, words);
-            rows.push(Some(NewRow::written(&view, recorded_at, fingerprint)));
+            let agent = words.agent(no, batch.org, batch.agent_id(event.agent));
+            let terms = terms.get_or_insert_with(|| batch.terms_in(words));
+            let view = batch.view(event, agent, terms);
+            let gates = batch.gates(event, terms);
+            let written = encoder.push(&view, gates, &fields, words);
+            rows.push(Some(NewRow::written(&view, recorded_at, written)));
         }
         receipt.updates = (0..batch.agents.len())
             .filter_map(|agent| {
@@ -343,8 +348,8 @@ impl Group {
             })
             .collect();
         self.put_words();
-        let body = encoder.finish();
-        let offset = self.frame.record(codec::BATCH, true, &body);
+        let body = self.segment.pen.written();
+        let offset = self.frame.record(codec::BATCH, true, body);
         let written = NewBatch {
             org: header.org,
             first_seq: header.first_seq,
@@ -354,7 +359,7 @@ impl Group {
             rows,
         };
         debug_assert_eq!(
-            read_back(&body, &written),
+            read_back(body, &written),
             Ok(written.clone()),
             "a recovery would index it differently"
         );
@@ -372,23 +377,6 @@ impl Group {
             });
         }
         self.answers.push(Answer::Batch(reply, receipt, permit));
-    }
-
-    /// The time by which an event is ordered, and whether it differs from the one sent.
-    fn recorded_at(&self, batch: &Batch, event: &BatchEvent, shared: &Shared) -> (Micros, bool) {
-        let ahead = i64::try_from(shared.options.max_clock_ahead.as_micros()).unwrap_or(i64::MAX);
-        match event.sent_at {
-            Some(sent) if sent.0 <= self.received_at.0.saturating_add(ahead) => (sent, false),
-            Some(_) => (self.received_at, true),
-            None if batch.source == Source::EvaluateMadeId => (
-                batch
-                    .evaluation_id(event)
-                    .and_then(made_at)
-                    .unwrap_or(self.received_at),
-                false,
-            ),
-            None => (self.received_at, false),
-        }
     }
 
     /// The frame, what follows its sync, and the segment for the next group.
@@ -528,6 +516,23 @@ impl Answer {
             Self::Registration(reply, _) => reply(Err(why.clone())),
             Self::Carry(reply, _) => reply(Err(why.clone())),
         }
+    }
+}
+
+/// The time by which an event is ordered, and whether it differs from the one sent.
+fn recorded_at_of(batch: &Batch, event: &BatchEvent, received_at: Micros, shared: &Shared) -> (Micros, bool) {
+    let ahead = i64::try_from(shared.options.max_clock_ahead.as_micros()).unwrap_or(i64::MAX);
+    match event.sent_at {
+        Some(sent) if sent.0 <= received_at.0.saturating_add(ahead) => (sent, false),
+        Some(_) => (received_at, true),
+        None if batch.source == Source::EvaluateMadeId => (
+            batch
+                .evaluation_id(event)
+                .and_then(made_at)
+                .unwrap_or(received_at),
+            false,
+        ),
+        None => (received_at, false),
     }
 }
 
