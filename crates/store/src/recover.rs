@@ -159,7 +159,7 @@ pub(crate) fn index_frame(segment: &Segment, frame: &FrameRef, index: &OpenIndex
             codec::COMMITS => Ok(()),
             codec::BATCH => BatchReader::new(record.body)
                 .and_then(|reader| NewBatch::of(&reader, offset, record.record_bytes()))
-                .and_then(|batch| index.add_batch(&batch)),
+                .and_then(|batch| index.add_batches(&[batch])),
             codec::REGISTRATION => RegistrationRecord::read(record.body)
                 .map(|registration| index.received(registration.received_at)),
             codec::ERASE => EraseRecord::read(record.body).map(|erase| index.received(erase.received_at)),

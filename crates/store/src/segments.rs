@@ -105,7 +105,7 @@ impl Segments {
         }) = self.entries.last()
         {
             words.iter().try_for_each(|words| index.add_words(words))?;
-            batches.iter().try_for_each(|batch| index.add_batch(batch))?;
+            index.add_batches(batches)?;
             let mut carries = other.carries.iter();
             carries.try_for_each(|carry| index.add_carry(carry.agent, carry.place, other.received_at))?;
             index.received(other.received_at);

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 /// Rows in a chunk at most: an insert moves at most 8 KiB.
 const CHUNK_ROWS: usize = 512;
+/// Rows at most that a list keeps outside of chunks.
+const NEWEST_ROWS: usize = CHUNK_ROWS + CHUNK_ROWS / 2;
 
 /// A row's place in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,111 +15,227 @@ pub(crate) struct RowKey {
     pub(crate) ordinal: u32,
 }
 
-/// A row of a list.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ListRow {
-    pub(crate) key: RowKey,
-    pub(crate) fingerprint: u16,
-    pub(crate) passed: bool,
+/// A row of a list: one number that sorts as its key does. From the highest bits down: recorded time, ordinal, id
+/// fingerprint, verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ListRow(u128);
+
+impl ListRow {
+    pub(crate) fn new(key: RowKey, fingerprint: u16, passed: bool) -> Self {
+        Self(Self::before_all(key).0 | u128::from(fingerprint) << 1 | u128::from(passed))
+    }
+
+    /// Not after any row with this key, and after all rows with smaller ones.
+    fn before_all(key: RowKey) -> Self {
+        let time = key.recorded_at.0.cast_unsigned() ^ 1 << 63;
+        Self(u128::from(time) << 64 | u128::from(key.ordinal) << 32)
+    }
+
+    pub(crate) fn key(self) -> RowKey {
+        let time = (self.0 >> 64) as u64 ^ 1 << 63;
+        RowKey {
+            recorded_at: Micros(time.cast_signed()),
+            ordinal: (self.0 >> 32) as u32,
+        }
+    }
+
+    pub(crate) fn fingerprint(self) -> u16 {
+        (self.0 >> 1) as u16
+    }
+
+    pub(crate) fn passed(self) -> bool {
+        self.0 & 1 != 0
+    }
 }
 
-/// A sorted list as runs of at most [`CHUNK_ROWS`]. A clone shares the chunks; a later insert copies the one
-/// that it changes, so a reader's clone stays as it was.
+/// A sorted list. The newest rows are its own, so that an insert among them touches nothing else; a clone shares
+/// all before, in chunks, and a later insert copies the chunk that it changes: a reader's clone stays as it was.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RowList {
+    newest: Vec<ListRow>,
+    newest_passed: u32,
+    /// All rows before the newest, if there were ever so many.
+    older: Option<Box<Chunks>>,
+}
+
+/// Sorted rows as runs of at most [`CHUNK_ROWS`].
+#[derive(Clone, Debug, Default)]
+struct Chunks {
     chunks: Vec<Arc<Chunk>>,
     len: u32,
     passed: u32,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Chunk {
+    /// At least one.
     rows: Vec<ListRow>,
     passed: u32,
 }
 
 impl RowList {
     pub(crate) fn len(&self) -> u32 {
-        self.len
+        self.older().map_or(0, |older| older.len) + self.newest.len() as u32
     }
 
-    /// Puts a row in its place.
-    pub(crate) fn insert(&mut self, row: ListRow) {
-        self.len += 1;
-        self.passed += u32::from(row.passed);
-        let after = self.chunks_before(row.key);
-        let Some(at) = after
-            .checked_sub(1)
-            .or(if self.chunks.is_empty() { None } else { Some(0) })
-        else {
-            return self.chunks.push(Arc::new(Chunk::of(vec![row])));
-        };
-        let is_last = at + 1 == self.chunks.len();
-        let chunk = Arc::make_mut(&mut self.chunks[at]);
-        let place = match chunk.rows.last() {
-            Some(newest) if newest.key < row.key => chunk.rows.len(),
-            _ => chunk.rows.partition_point(|other| other.key < row.key),
-        };
-        if chunk.rows.len() < CHUNK_ROWS {
-            chunk.passed += u32::from(row.passed);
-            chunk.rows.insert(place, row);
-        } else if is_last && place == chunk.rows.len() {
-            // Rows mostly come in order: full chunks stay full.
-            self.chunks.push(Arc::new(Chunk::of(vec![row])));
-        } else {
-            let upper = chunk.rows.split_off(CHUNK_ROWS / 2);
-            let mut halves = [Chunk::of(std::mem::take(&mut chunk.rows)), Chunk::of(upper)];
-            let (half, place) = if place <= CHUNK_ROWS / 2 {
-                (0, place)
-            } else {
-                (1, place - CHUNK_ROWS / 2)
-            };
-            halves[half].passed += u32::from(row.passed);
-            halves[half].rows.insert(place, row);
-            let [lower, upper] = halves;
-            *chunk = lower;
-            self.chunks.insert(at + 1, Arc::new(upper));
+    /// Puts rows, which are sorted, in their places.
+    pub(crate) fn insert(&mut self, rows: &[ListRow]) {
+        let mut newer = rows;
+        if let Some(older) = &mut self.older
+            && let Some(last) = older.last()
+        {
+            let (before, behind) = rows.split_at(rows.partition_point(|row| *row < last));
+            older.insert(before);
+            newer = behind;
+        }
+        self.newest_passed += passed_of(newer);
+        merge(&mut self.newest, newer);
+        if self.newest.len() > NEWEST_ROWS {
+            self.settle();
         }
     }
 
-    /// How many chunks begin before this key. Searched for from the newest in steps that double: most rows are
-    /// among the newest, and those chunks are in the processor's cache.
-    fn chunks_before(&self, key: RowKey) -> usize {
-        let begins_before = |chunk: &Arc<Chunk>| chunk.rows[0].key < key;
-        let (mut high, mut step) = (self.chunks.len(), 1);
-        let low = loop {
-            match high.checked_sub(step) {
-                Some(probe) if begins_before(&self.chunks[probe]) => break probe + 1,
-                Some(probe) => (high, step) = (probe, 2 * step),
-                None => break 0,
-            }
-        };
-        low + self.chunks[low..high].partition_point(begins_before)
+    /// Moves all but the newest rows to chunks, which are full: rows mostly come in order.
+    fn settle(&mut self) {
+        let whole = (self.newest.len() - CHUNK_ROWS / 2) / CHUNK_ROWS * CHUNK_ROWS;
+        let settled = &self.newest[..whole];
+        self.newest_passed -= passed_of(settled);
+        self.older.get_or_insert_default().append(settled);
+        self.newest.drain(..whole);
+    }
+
+    fn older(&self) -> Option<&Chunks> {
+        self.older.as_deref()
     }
 
     /// How many rows come before this key, and how many of them passed.
     pub(crate) fn rank(&self, key: RowKey) -> (u32, u32) {
-        let whole = self
-            .chunks
-            .partition_point(|chunk| chunk.rows.last().is_some_and(|row| row.key < key));
+        let key = ListRow::before_all(key);
+        let newer = self.newest.partition_point(|row| *row < key);
+        match self.older() {
+            Some(older) if newer == 0 => older.rank(key),
+            older => {
+                let (rank, passed) = older.map_or((0, 0), |older| (older.len, older.passed));
+                (rank + newer as u32, passed + passed_of(&self.newest[..newer]))
+            }
+        }
+    }
+
+    /// The row at this place, from the oldest.
+    pub(crate) fn get(&self, rank: u32) -> Option<ListRow> {
+        let before = self.older().map_or(0, |older| older.len);
+        match rank.checked_sub(before) {
+            Some(place) => self.newest.get(place as usize).copied(),
+            None => self.older()?.get(rank),
+        }
+    }
+
+    /// The place of the `nth` row, from 0, among those with this verdict.
+    pub(crate) fn select(&self, passed: bool, nth: u32) -> Option<u32> {
+        let before = self.older().map_or(0, |older| older.matching(passed));
+        match nth.checked_sub(before) {
+            Some(nth) => {
+                let place = place_of(&self.newest, passed, nth)?;
+                Some(self.older().map_or(0, |older| older.len) + place)
+            }
+            None => self.older()?.select(passed, nth),
+        }
+    }
+
+    /// How many rows passed.
+    pub(crate) fn passed(&self) -> u32 {
+        self.older().map_or(0, |older| older.passed) + self.newest_passed
+    }
+
+    /// All rows, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ListRow> {
+        let older = self.older().into_iter().flat_map(|older| &older.chunks);
+        older.flat_map(|chunk| &chunk.rows).chain(&self.newest).copied()
+    }
+
+    /// The oldest row's key.
+    pub(crate) fn first(&self) -> Option<RowKey> {
+        Some(self.get(0)?.key())
+    }
+
+    /// The newest row's key.
+    pub(crate) fn last(&self) -> Option<RowKey> {
+        let last = self.newest.last().copied();
+        Some(last.or_else(|| self.older()?.last())?.key())
+    }
+}
+
+impl Chunks {
+    fn last(&self) -> Option<ListRow> {
+        self.chunks.last()?.rows.last().copied()
+    }
+
+    /// How many rows have this verdict.
+    fn matching(&self, passed: bool) -> u32 {
+        if passed {
+            self.passed
+        } else {
+            self.len - self.passed
+        }
+    }
+
+    /// Puts rows behind all others.
+    fn append(&mut self, rows: &[ListRow]) {
+        self.len += rows.len() as u32;
+        self.passed += passed_of(rows);
+        let chunks = rows.chunks(CHUNK_ROWS).map(Chunk::of).map(Arc::new);
+        self.chunks.extend(chunks);
+    }
+
+    /// Puts sorted rows in their places, none of them behind the last. From the newest end: there most belong, and
+    /// those chunks are in the processor's cache.
+    fn insert(&mut self, mut rows: &[ListRow]) {
+        self.len += rows.len() as u32;
+        self.passed += passed_of(rows);
+        let mut end = self.chunks.len();
+        while let Some(newest) = rows.last() {
+            let begins = count_before(&self.chunks[..end], |chunk| chunk.rows[0] < *newest);
+            let at = begins.saturating_sub(1);
+            let first = match at {
+                0 => 0, // what is before all chunks goes into the first
+                _ => count_before(rows, |row| *row < self.chunks[at].rows[0]),
+            };
+            self.insert_into(at, &rows[first..]);
+            (rows, end) = (&rows[..first], at);
+        }
+    }
+
+    /// Puts sorted rows into a chunk, which is split if it gets too large.
+    fn insert_into(&mut self, at: usize, rows: &[ListRow]) {
+        let chunk = Arc::make_mut(&mut self.chunks[at]);
+        chunk.passed += passed_of(rows);
+        merge(&mut chunk.rows, rows);
+        let len = chunk.rows.len();
+        if len > CHUNK_ROWS {
+            let part = len.div_ceil(len.div_ceil(CHUNK_ROWS));
+            let whole = std::mem::take(&mut chunk.rows);
+            let parts = whole.chunks(part).map(Chunk::of).map(Arc::new);
+            self.chunks.splice(at..=at, parts);
+        }
+    }
+
+    fn rank(&self, key: ListRow) -> (u32, u32) {
+        let is_before = |chunk: &Arc<Chunk>| chunk.rows.last().is_some_and(|row| *row < key);
+        let whole = self.chunks.partition_point(is_before);
         let (mut rank, mut passed) = (0, 0);
         for chunk in &self.chunks[..whole] {
             rank += chunk.len();
             passed += chunk.passed;
         }
         if let Some(chunk) = self.chunks.get(whole) {
-            let inside = chunk.rows.partition_point(|row| row.key < key);
+            let inside = chunk.rows.partition_point(|row| *row < key);
             rank += inside as u32;
-            passed += chunk.rows[..inside]
-                .iter()
-                .map(|row| u32::from(row.passed))
-                .sum::<u32>();
+            passed += passed_of(&chunk.rows[..inside]);
         }
         (rank, passed)
     }
 
-    /// The row at this place, from the oldest.
-    pub(crate) fn get(&self, rank: u32) -> Option<ListRow> {
+    fn get(&self, rank: u32) -> Option<ListRow> {
         // Mostly the newest rows are asked for: look from the nearer end.
         if rank >= self.len / 2 {
             let mut behind = self.len.checked_sub(rank)?; // the row and all after it
@@ -139,77 +257,98 @@ impl RowList {
         None
     }
 
-    /// The place of the `nth` row, from 0, among those with this verdict.
-    pub(crate) fn select(&self, passed: bool, nth: u32) -> Option<u32> {
-        let matching = |chunk: &Chunk| {
-            if passed {
-                chunk.passed
-            } else {
-                chunk.len() - chunk.passed
-            }
-        };
-        let within = |chunk: &Chunk, nth: u32| {
-            let rows = (0u32..).zip(&chunk.rows).filter(|(_, row)| row.passed == passed);
-            rows.map(|(place, _)| place).nth(nth as usize)
-        };
-        let all = if passed {
-            self.passed
-        } else {
-            self.len - self.passed
-        };
+    fn select(&self, passed: bool, nth: u32) -> Option<u32> {
+        let all = self.matching(passed);
         if nth >= all / 2 {
             let mut behind = all.checked_sub(nth)?; // the row and all matching ones after it
             let mut after = self.len;
             for chunk in self.chunks.iter().rev() {
                 after -= chunk.len();
-                match matching(chunk).checked_sub(behind) {
-                    Some(nth) => return within(chunk, nth).map(|place| after + place),
-                    None => behind -= matching(chunk),
+                let matching = chunk.matching(passed);
+                match matching.checked_sub(behind) {
+                    Some(nth) => return place_of(&chunk.rows, passed, nth).map(|place| after + place),
+                    None => behind -= matching,
                 }
             }
             return None;
         }
         let (mut nth, mut before) = (nth, 0);
         for chunk in &self.chunks {
-            if nth < matching(chunk) {
-                return within(chunk, nth).map(|place| before + place);
+            let matching = chunk.matching(passed);
+            if nth < matching {
+                return place_of(&chunk.rows, passed, nth).map(|place| before + place);
             }
-            nth -= matching(chunk);
+            nth -= matching;
             before += chunk.len();
         }
         None
     }
-
-    /// How many rows passed.
-    pub(crate) fn passed(&self) -> u32 {
-        self.passed
-    }
-
-    /// All rows, oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &ListRow> {
-        self.chunks.iter().flat_map(|chunk| &chunk.rows)
-    }
-
-    /// The oldest row's key.
-    pub(crate) fn first(&self) -> Option<RowKey> {
-        Some(self.chunks.first()?.rows.first()?.key)
-    }
-
-    /// The newest row's key.
-    pub(crate) fn last(&self) -> Option<RowKey> {
-        Some(self.chunks.last()?.rows.last()?.key)
-    }
 }
 
 impl Chunk {
-    fn of(rows: Vec<ListRow>) -> Self {
-        let passed = rows.iter().map(|row| u32::from(row.passed)).sum();
-        Self { rows, passed }
+    /// With room for as many as a chunk holds.
+    fn of(rows: &[ListRow]) -> Self {
+        let mut of = Self {
+            rows: Vec::with_capacity(CHUNK_ROWS),
+            passed: passed_of(rows),
+        };
+        of.rows.extend_from_slice(rows);
+        of
     }
 
     fn len(&self) -> u32 {
         self.rows.len() as u32
     }
+
+    fn matching(&self, passed: bool) -> u32 {
+        if passed {
+            self.passed
+        } else {
+            self.len() - self.passed
+        }
+    }
+}
+
+fn passed_of(rows: &[ListRow]) -> u32 {
+    rows.iter().map(|row| u32::from(row.passed())).sum()
+}
+
+/// The place of the `nth` row with this verdict.
+fn place_of(rows: &[ListRow], passed: bool, nth: u32) -> Option<u32> {
+    let matching = (0u32..).zip(rows).filter(|(_, row)| row.passed() == passed);
+    matching.map(|(place, _)| place).nth(nth as usize)
+}
+
+/// Merges sorted rows into sorted rows, from the end: what lies before the first of them does not move.
+fn merge(all: &mut Vec<ListRow>, rows: &[ListRow]) {
+    let mut end = all.len();
+    let is_behind = all
+        .last()
+        .is_none_or(|last| rows.first().is_none_or(|first| last < first));
+    all.extend_from_slice(rows);
+    if is_behind {
+        return;
+    }
+    for (before, row) in rows.iter().enumerate().rev() {
+        let at = count_before(&all[..end], |other| other < row);
+        all.copy_within(at..end, at + before + 1);
+        all[at + before] = *row;
+        end = at;
+    }
+}
+
+/// How many come before the first that does not. Searched for from the end in steps that double: the answer is
+/// mostly near it.
+fn count_before<T>(sorted: &[T], is_before: impl Fn(&T) -> bool) -> usize {
+    let (mut high, mut step) = (sorted.len(), 1);
+    let low = loop {
+        match high.checked_sub(step) {
+            Some(probe) if is_before(&sorted[probe]) => break probe + 1,
+            Some(probe) => (high, step) = (probe, 2 * step),
+            None => break 0,
+        }
+    };
+    low + sorted[low..high].partition_point(is_before)
 }
 
 #[cfg(test)]
@@ -218,14 +357,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn row(time: i64, ordinal: u32, passed: bool) -> ListRow {
-        ListRow {
-            key: RowKey {
-                recorded_at: Micros(time),
-                ordinal,
-            },
-            fingerprint: 1,
-            passed,
-        }
+        let key = RowKey {
+            recorded_at: Micros(time),
+            ordinal,
+        };
+        ListRow::new(key, ordinal as u16, passed)
     }
 
     /// Times in order, descending, or random: the orders that clients send.
@@ -240,16 +376,25 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn a_list_agrees_with_a_sorted_vector(times in times(), probe in 0i64..2_500) {
+        fn a_list_agrees_with_a_sorted_vector(
+            times in times(),
+            at_once in prop_oneof![Just(1usize), 1usize..1_500],
+            probe in 0i64..2_500,
+        ) {
             let mut list = RowList::default();
-            let mut naive = Vec::new();
-            for (ordinal, time) in (0u32..).zip(times) {
-                let new = row(time, ordinal, (time + i64::from(ordinal)) % 3 != 0);
-                list.insert(new);
-                naive.push((new.key, new.passed));
+            let mut rows: Vec<ListRow> = (0u32..)
+                .zip(times)
+                .map(|(ordinal, time)| row(time, ordinal, (time + i64::from(ordinal)) % 3 != 0))
+                .collect();
+            for group in rows.chunks_mut(at_once) {
+                group.sort_unstable();
+                list.insert(group);
             }
+            let mut naive: Vec<_> = rows.iter().map(|row| (row.key(), row.passed())).collect();
             naive.sort_unstable();
-            prop_assert_eq!(list.iter().map(|r| (r.key, r.passed)).collect::<Vec<_>>(), naive.clone());
+            prop_assert_eq!(list.iter().map(|r| (r.key(), r.passed())).collect::<Vec<_>>(), naive.clone());
+            prop_assert_eq!(list.len() as usize, naive.len());
+            prop_assert_eq!(list.passed() as usize, naive.iter().filter(|(_, passed)| *passed).count());
             let key = RowKey { recorded_at: Micros(probe), ordinal: 300 };
             let before: Vec<_> = naive.iter().filter(|(k, _)| *k < key).collect();
             let passed = before.iter().filter(|(_, passed)| *passed).count();
@@ -261,7 +406,7 @@ mod tests {
                 prop_assert_eq!(list.select(verdict, nth as u32), places.get(nth).copied());
             }
             let at = probe as usize % naive.len();
-            prop_assert_eq!(list.get(at as u32).map(|r| r.key), Some(naive[at].0));
+            prop_assert_eq!(list.get(at as u32).map(ListRow::key), Some(naive[at].0));
             prop_assert_eq!((list.first(), list.last()), (Some(naive[0].0), naive.last().map(|r| r.0)));
         }
     }
@@ -269,9 +414,9 @@ mod tests {
     #[test]
     fn a_clone_stays_as_it_was() {
         let mut list = RowList::default();
-        (0..1_000).for_each(|i| list.insert(row(i64::from(i) * 2, i, true)));
+        (0..1_000).for_each(|i| list.insert(&[row(i64::from(i) * 2, i, true)]));
         let before = list.clone();
-        (0..1_000).for_each(|i| list.insert(row(i64::from(i) * 2 + 1, 1_000 + i, false)));
+        (0..1_000).for_each(|i| list.insert(&[row(i64::from(i) * 2 + 1, 1_000 + i, false)]));
         assert_eq!(
             (before.len(), before.passed(), before.iter().count()),
             (1_000, 1_000, 1_000)
@@ -280,5 +425,22 @@ mod tests {
             (list.len(), list.passed(), list.iter().count()),
             (2_000, 1_000, 2_000)
         );
+    }
+
+    #[test]
+    fn a_row_says_what_was_put_into_it_and_sorts_as_its_key_does() {
+        for time in [i64::MIN, -1, 0, 1, i64::MAX] {
+            let row = row(time, u32::MAX, true);
+            let key = RowKey {
+                recorded_at: Micros(time),
+                ordinal: u32::MAX,
+            };
+            assert_eq!(
+                (row.key(), row.fingerprint(), row.passed()),
+                (key, u16::MAX, true)
+            );
+        }
+        assert!(row(-1, 5, true) < row(0, 0, false));
+        assert!(row(7, 1, true) < row(7, 2, false));
     }
 }

@@ -169,10 +169,16 @@ pub(super) struct AgentRows {
     pub(super) org: OrgId,
     pub(super) agent_id: Arc<str>,
     pub(super) rows: RowList,
+    /// What few agents have. Apart, so that the entries, of which each row needs one, stay in the processor's cache.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+struct Rare {
     /// Rows that were clamped: timestamp as sent, ordinal. Sorted.
-    pub(super) clamped: Vec<(Micros, u32)>,
+    clamped: Vec<(Micros, u32)>,
     /// The agent's newest carry record in the segment.
-    pub(super) carry: Option<CarryPlace>,
+    carry: Option<CarryPlace>,
 }
 
 impl AgentRows {
@@ -181,19 +187,61 @@ impl AgentRows {
             org,
             agent_id,
             rows: RowList::default(),
-            clamped: Vec::new(),
-            carry: None,
+            rare: None,
         }
+    }
+
+    /// Rows that were clamped: timestamp as sent, ordinal. Sorted.
+    pub(super) fn clamped(&self) -> &[(Micros, u32)] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.clamped)
+    }
+
+    /// The agent's newest carry record in the segment.
+    pub(super) fn carry(&self) -> Option<CarryPlace> {
+        self.rare.as_ref()?.carry
+    }
+
+    fn add_clamped(&mut self, sent: Micros, ordinal: u32) {
+        let clamped = &mut self.rare.get_or_insert_default().clamped;
+        let at = clamped.partition_point(|other| *other < (sent, ordinal));
+        clamped.insert(at, (sent, ordinal));
     }
 }
 
 /// The rows of one organisation in the segment.
 pub(super) struct OrgRows {
     pub(super) rows: RowList,
+    /// Rows of the group that is just taken in, not among `rows` yet. Empty between groups.
+    fresh: Vec<ListRow>,
     pub(super) agents: HashMap<Arc<str>, AgentWord>,
     pub(super) totals: OrgTotals,
     /// The organisation's batches, by number, in order.
     pub(super) batches: Vec<u32>,
+}
+
+impl Default for OrgRows {
+    fn default() -> Self {
+        Self {
+            rows: RowList::default(),
+            fresh: Vec::new(),
+            agents: HashMap::new(),
+            totals: OrgTotals {
+                first_seq: u64::MAX,
+                last_seq: 0,
+            },
+            batches: Vec::new(),
+        }
+    }
+}
+
+impl OrgRows {
+    /// Puts a group's rows in their places, all at once: clients' clocks and delays mix the newest few ten thousand rows,
+    /// and row by row each would move half a chunk.
+    fn settle_fresh(&mut self) {
+        self.fresh.sort_unstable();
+        self.rows.insert(&self.fresh);
+        self.fresh.clear();
+    }
 }
 
 impl OpenIndex {
@@ -211,19 +259,20 @@ impl OpenIndex {
         Ok(())
     }
 
-    /// Takes in a batch.
-    pub(crate) fn add_batch(&self, batch: &NewBatch) -> Result<(), Malformed> {
+    /// Takes in the batches of a group.
+    pub(crate) fn add_batches(&self, batches: &[NewBatch]) -> Result<(), Malformed> {
         let mut inner = self.inner.write();
         let known = inner.agents.len();
-        if batch
-            .rows
-            .iter()
-            .flatten()
-            .any(|row| row.agent.0 as usize >= known)
-        {
+        let mut rows = batches.iter().flat_map(|batch| batch.rows.iter().flatten());
+        if rows.any(|row| row.agent.0 as usize >= known) {
             return Err(Malformed("a row names an agent that the dictionary lacks"));
         }
-        inner.add_batch(batch);
+        for batch in batches {
+            inner.add_batch(batch);
+        }
+        for batch in batches {
+            inner.org_mut(batch.org).settle_fresh();
+        }
         Ok(())
     }
 
@@ -237,7 +286,7 @@ impl OpenIndex {
         let mut inner = self.inner.write();
         let entry = inner.agents.get_mut(agent.0 as usize);
         let entry = entry.ok_or(Malformed("a carry names an agent that the dictionary lacks"))?;
-        entry.carry = Some(carry);
+        entry.rare.get_or_insert_default().carry = Some(carry);
         inner.received(carried_at);
         Ok(())
     }
@@ -265,15 +314,7 @@ impl Inner {
     }
 
     fn org_mut(&mut self, org: OrgId) -> &mut OrgRows {
-        self.orgs.entry(org).or_insert_with(|| OrgRows {
-            rows: RowList::default(),
-            agents: HashMap::new(),
-            totals: OrgTotals {
-                first_seq: u64::MAX,
-                last_seq: 0,
-            },
-            batches: Vec::new(),
-        })
+        self.orgs.entry(org).or_default()
     }
 
     fn add_batch(&mut self, batch: &NewBatch) {
@@ -302,23 +343,8 @@ impl Inner {
             self.failed.push(set);
         }
         self.rows += batch.rows.len() as u32;
-        for (ordinal, row) in rows_of(first_ordinal, batch) {
-            let key = RowKey {
-                recorded_at: row.recorded_at,
-                ordinal,
-            };
-            let agent = &mut self.agents[row.agent.0 as usize];
-            agent.rows.insert(ListRow {
-                key,
-                fingerprint: row.fingerprint,
-                passed: row.passed,
-            });
-            if let Some(sent) = row.clamped_from {
-                let at = agent.clamped.partition_point(|other| *other < (sent, ordinal));
-                agent.clamped.insert(at, (sent, ordinal));
-            }
-        }
-        let org = self.org_mut(batch.org);
+        let Self { agents, orgs, .. } = self;
+        let org = orgs.entry(batch.org).or_default();
         org.totals.first_seq = org.totals.first_seq.min(batch.first_seq);
         org.totals.last_seq = batch.first_seq + batch.rows.len() as u64 - 1;
         org.batches.push(number);
@@ -327,11 +353,13 @@ impl Inner {
                 recorded_at: row.recorded_at,
                 ordinal,
             };
-            org.rows.insert(ListRow {
-                key,
-                fingerprint: row.fingerprint,
-                passed: row.passed,
-            });
+            let list_row = ListRow::new(key, row.fingerprint, row.passed);
+            let agent = &mut agents[row.agent.0 as usize];
+            agent.rows.insert(&[list_row]);
+            if let Some(sent) = row.clamped_from {
+                agent.add_clamped(sent, ordinal);
+            }
+            org.fresh.push(list_row);
         }
     }
 
@@ -390,7 +418,7 @@ impl Inner {
     pub(crate) fn clamped_at(&self, org: OrgId, agent_id: &str, sent: Micros) -> Vec<u32> {
         let word = self.orgs.get(&org).and_then(|org| org.agents.get(agent_id));
         let agent = word.map(|word| &self.agents[word.0 as usize]);
-        let all = agent.into_iter().flat_map(|agent| &agent.clamped);
+        let all = agent.into_iter().flat_map(AgentRows::clamped);
         all.filter(|(time, _)| *time == sent)
             .map(|(_, ordinal)| *ordinal)
             .collect()
@@ -399,7 +427,7 @@ impl Inner {
     /// Where the agent's newest carry record of the segment is.
     pub(crate) fn carry(&self, org: OrgId, agent_id: &str) -> Option<CarryPlace> {
         let word = self.orgs.get(&org)?.agents.get(agent_id)?;
-        self.agents[word.0 as usize].carry
+        self.agents[word.0 as usize].carry()
     }
 
     /// The latest time of receipt of anything in the segment.

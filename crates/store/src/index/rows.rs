@@ -1,6 +1,6 @@
 //! A list of rows, wherever it lies, as one of those with a verdict: what queries count and pick from.
 
-use super::list::{RowKey, RowList};
+use super::list::{ListRow, RowKey, RowList};
 use super::sealed::{ListPlace, SealedIndex};
 use crate::Error;
 use reputation::Micros;
@@ -119,7 +119,7 @@ impl Rows {
                 };
                 place
                     .and_then(|place| list.get(place))
-                    .map(|row| row.key)
+                    .map(ListRow::key)
                     .ok_or_else(gone)
             }
             Source::Sealed(index, list) => {
@@ -135,7 +135,7 @@ impl Rows {
     /// The ordinals of all rows of the list, whatever their verdict, in no order.
     pub(crate) fn ordinals(&self) -> Result<Vec<u32>, Error> {
         match &self.source {
-            Source::Open(list) => Ok(list.iter().map(|row| row.key.ordinal).collect()),
+            Source::Open(list) => Ok(list.iter().map(|row| row.key().ordinal).collect()),
             Source::Sealed(index, list) => index.ordinals(*list),
         }
     }
@@ -151,11 +151,11 @@ impl Rows {
         match &self.source {
             Source::Open(list) => {
                 let wanted = |passed: bool| self.passed.is_none_or(|wanted| wanted == passed);
-                let rows = list.iter().filter(|row| wanted(row.passed)).skip(from as usize);
+                let rows = list.iter().filter(|row| wanted(row.passed())).skip(from as usize);
                 let rows = rows
                     .take((to - from) as usize)
-                    .filter(|row| row.fingerprint == fingerprint);
-                found.extend(rows.map(|row| row.key));
+                    .filter(|row| row.fingerprint() == fingerprint);
+                found.extend(rows.map(ListRow::key));
             }
             Source::Sealed(index, list) => {
                 return index.with_fingerprint(*list, self.passed, from..to, fingerprint);

@@ -114,8 +114,9 @@ fn columns(inner: &Inner, sections: &mut [Vec<u8>; SECTIONS]) {
     let rows = inner.rows as usize;
     let (mut times, mut fingerprints) = (vec![0i64; rows], vec![0u16; rows]);
     for row in inner.orgs.values().flat_map(|org| org.rows.iter()) {
-        times[row.key.ordinal as usize] = row.key.recorded_at.0;
-        fingerprints[row.key.ordinal as usize] = row.fingerprint;
+        let key = row.key();
+        times[key.ordinal as usize] = key.recorded_at.0;
+        fingerprints[key.ordinal as usize] = row.fingerprint();
     }
     sections[Section::Times as usize] = times.iter().flat_map(|time| time.to_le_bytes()).collect();
     sections[Section::Fingerprints as usize] = fingerprints.iter().flat_map(|f| f.to_le_bytes()).collect();
@@ -177,14 +178,14 @@ fn agents(inner: &Inner, sections: &mut [Vec<u8>; SECTIONS], lists: &mut Lists) 
         for key in [agent.rows.first(), agent.rows.last()] {
             out.extend_from_slice(&key.map_or(0, |key| key.recorded_at.0).to_le_bytes());
         }
-        let clamped = [first_clamped as u32, agent.clamped.len() as u32];
+        let clamped = [first_clamped as u32, agent.clamped().len() as u32];
         clamped
             .iter()
             .for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
-        out.extend_from_slice(&agent.carry.map_or(0, |carry| carry.offset).to_le_bytes());
-        out.extend_from_slice(&agent.carry.map_or(0, |carry| carry.bytes).to_le_bytes());
+        out.extend_from_slice(&agent.carry().map_or(0, |carry| carry.offset).to_le_bytes());
+        out.extend_from_slice(&agent.carry().map_or(0, |carry| carry.bytes).to_le_bytes());
         out.extend_from_slice(&[0; 4]);
-        for (sent, ordinal) in &agent.clamped {
+        for (sent, ordinal) in agent.clamped() {
             sections[Section::Clamped as usize].extend_from_slice(&sent.0.to_le_bytes());
             sections[Section::Clamped as usize].extend_from_slice(&ordinal.to_le_bytes());
         }
@@ -231,11 +232,11 @@ impl Lists {
             if self.len.is_multiple_of(SAMPLE_EVERY) {
                 self.samples.extend_from_slice(&self.passed.to_le_bytes());
             }
-            let verdict = if row.passed { PASSED_BIT } else { 0 };
+            let verdict = if row.passed() { PASSED_BIT } else { 0 };
             self.rows
-                .extend_from_slice(&(row.key.ordinal | verdict).to_le_bytes());
+                .extend_from_slice(&(row.key().ordinal | verdict).to_le_bytes());
             self.len += 1;
-            self.passed += u32::from(row.passed);
+            self.passed += u32::from(row.passed());
         }
         start
     }
