@@ -89,9 +89,23 @@ pub trait File: Send + Sync {
 /// Puts `bytes` in the place of a file, so that a crash leaves the old content or the new one: written under
 /// `<path>.tmp`, synced, renamed, and the directory synced.
 pub fn write_atomically(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_atomically(disk, path, |put| put(bytes))
+}
+
+/// The same of content that comes in pieces, which `write` hands on in order.
+pub fn replace_atomically(
+    disk: &dyn Disk,
+    path: &Path,
+    write: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>,
+) -> io::Result<()> {
     let temporary = temporary_name(path);
     let file = create_anew(disk, &temporary)?;
-    file.write_all_at(bytes, 0)?;
+    let mut end = 0;
+    write(&mut |piece| {
+        file.write_all_at(piece, end)?;
+        end += piece.len() as u64;
+        Ok(())
+    })?;
     file.sync_all()?;
     disk.rename(&temporary, path)?;
     disk.sync_dir(parent(path))

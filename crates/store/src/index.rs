@@ -8,6 +8,7 @@ mod blocks;
 mod column;
 mod list;
 mod open;
+mod output;
 mod rows;
 mod sealed;
 mod write;

@@ -293,13 +293,15 @@ pub(crate) fn write_index(
     open: &OpenIndex,
 ) -> Result<Arc<SealedIndex>, Error> {
     let extent = SegmentExtent::of(segment);
-    let bytes = index::write(&extent, &open.read());
     let path = index_path(&shared.dir, &extent);
     let io = |source| Error::Io {
         path: path.clone(),
         source,
     };
-    journal::write_atomically(&*shared.disk, &path, &bytes).map_err(io)?;
+    let written = journal::replace_atomically(&*shared.disk, &path, |put| {
+        index::write(&extent, &open.read(), put)
+    });
+    written.map_err(io)?;
     let opened = SealedIndex::open(&*shared.disk, &path, &extent, &shared.blocks);
     opened.map(Arc::new).ok_or_else(|| Error::Index {
         file: path,

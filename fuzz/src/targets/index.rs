@@ -7,7 +7,7 @@ pub(super) const TARGET: Target = Target {
     name: "index",
     read,
     words: &[
-        "RPTINDX2",
+        "RPTINDX3",
         "\0\0\0\0",
         "\u{1}\0\0\0",
         "\u{7f}\u{7f}\u{7f}\u{7f}",

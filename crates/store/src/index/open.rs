@@ -77,6 +77,20 @@ impl NewRow {
 }
 
 impl NewRow {
+    /// Of a row that passed and has no more than it must.
+    #[cfg(test)]
+    pub(super) fn plain(agent: AgentWord, recorded_at: Micros) -> Self {
+        Self {
+            agent,
+            recorded_at,
+            passed: true,
+            fingerprint: 0,
+            tool: NO_TEXT,
+            failed: Some(Vec::new()),
+            clamped_from: None,
+        }
+    }
+
     /// The same of a row that was just written.
     pub(crate) fn written(event: &EventView<'_>, recorded_at: Micros, written: Written) -> Self {
         Self {

@@ -5,7 +5,7 @@ use super::list::RowKey;
 use super::open::GONE;
 use super::write::{
     AGENT_BYTES, BATCH_BYTES, CLAMPED_BYTES, HEADER_BYTES, MAGIC, NO_RECEIPT, ORG_BYTES, PASSED_BIT,
-    SAMPLE_EVERY, SECTIONS, Section, SegmentExtent, TEXT_GONE, agent_hash,
+    SAMPLE_EVERY, SECTIONS, Section, SegmentExtent, TEXT_GONE, agent_hash, is_narrow,
 };
 use super::{AgentIn, BatchPlace, CarryPlace, OrgTotals, TimeSpan};
 use crate::codec::{AgentWord, TextWord};
@@ -30,6 +30,8 @@ pub(crate) struct SealedIndex {
     orgs: u32,
     agents: u32,
     pub(crate) span: Option<TimeSpan>,
+    /// Where times are told as what lies between them and this one.
+    times_since: Option<Micros>,
     pub(crate) file_bytes: u64,
     /// Some row's tool or failed gates stand in the row alone.
     pub(crate) asks_rows: bool,
@@ -126,7 +128,8 @@ impl SealedIndex {
         };
         let sections = std::array::from_fn(|i| (u64_at(&header, 84 + 16 * i), u64_at(&header, 92 + 16 * i)));
         let [batches, orgs, agents] = [48, 52, 56].map(|at| u32_at(&header, at));
-        if !fit(&sections, data_bytes, rows, batches, orgs, agents) {
+        let is_narrow = rows > 0 && is_narrow(span);
+        if !fit(&sections, data_bytes, is_narrow, rows, batches, orgs, agents) {
             return None;
         }
         Some(Self {
@@ -138,6 +141,7 @@ impl SealedIndex {
             orgs,
             agents,
             span: (rows > 0).then_some(span),
+            times_since: is_narrow.then_some(span.min),
             file_bytes: len,
             asks_rows: u32_at(&header, 84 + 16 * SECTIONS) != 0,
             newest_receipt: Some(i64_at(&header, 76))
@@ -448,9 +452,14 @@ impl SealedIndex {
     }
 
     fn time(&self, ordinal: u32) -> Result<Micros, Error> {
-        Ok(Micros(i64::from_le_bytes(
-            self.read(Section::Times, u64::from(ordinal) * 8)?,
-        )))
+        let at = u64::from(ordinal);
+        Ok(Micros(match self.times_since {
+            Some(since) => {
+                let after = u32::from_le_bytes(self.read(Section::Times, at * 4)?);
+                since.0.saturating_add(i64::from(after))
+            }
+            None => i64::from_le_bytes(self.read(Section::Times, at * 8)?),
+        }))
     }
 
     /// A row's tool and failed set.
@@ -647,6 +656,7 @@ impl SealedWords {
 fn fit(
     sections: &[(u64, u64); SECTIONS],
     data_bytes: u64,
+    is_narrow: bool,
     rows: u32,
     batches: u32,
     orgs: u32,
@@ -655,7 +665,7 @@ fn fit(
     let is_inside = |(start, len): &(u64, u64)| start.checked_add(*len).is_some_and(|end| end <= data_bytes);
     let lists = sections[Section::Lists as usize].1;
     let exact = [
-        (Section::Times, 8 * u64::from(rows)),
+        (Section::Times, if is_narrow { 4 } else { 8 } * u64::from(rows)),
         (Section::Fingerprints, 2 * u64::from(rows)),
         (Section::Tools, 2 * u64::from(rows)),
         (Section::Failed, 2 * u64::from(rows)),

@@ -3,13 +3,16 @@
 //! Everything has a fixed width, so that a reader finds a field by arithmetic. Sections follow each other;
 //! behind them stand a checksum per block, then the header, whose place is fixed by the file's length.
 
-use super::blocks::BLOCK_BYTES;
-use super::list::RowList;
+use super::TimeSpan;
+use super::list::{RowKey, RowList};
 use super::open::Inner;
+use super::output::{Output, Put};
 use crate::OrgId;
+use reputation::Micros;
 use std::hash::Hasher as _;
+use std::io;
 
-pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"RPTINDX2");
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"RPTINDX3");
 pub(super) const SECTIONS: usize = 14;
 /// Magic, segment (number, generation, end, first and last frame), rows, batches, orgs, agents, times,
 /// newest receipt, sections (start, length), whether rows must be asked for labels, erased rows, block count, checksum of the
@@ -33,7 +36,7 @@ pub(super) const CLAMPED_BYTES: u64 = 12;
 /// What each section holds.
 #[derive(Clone, Copy)]
 pub(super) enum Section {
-    /// Recorded times by ordinal: i64.
+    /// Recorded times by ordinal: u32 microseconds after the earliest, or i64 where the latest is too far from it.
     Times,
     /// Id fingerprints by ordinal: u16.
     Fingerprints,
@@ -96,173 +99,204 @@ pub(super) fn agent_hash(org: OrgId, agent_id: &str) -> u64 {
     hasher.finish()
 }
 
-/// The bytes of the index file of a whole segment.
-pub(crate) fn write(extent: &SegmentExtent, inner: &Inner) -> Vec<u8> {
-    let mut sections: [Vec<u8>; SECTIONS] = std::array::from_fn(|_| Vec::new());
-    let mut lists = Lists::default();
-    columns(inner, &mut sections);
-    batches(inner, &mut sections);
-    orgs(inner, &mut sections, &mut lists);
-    agents(inner, &mut sections, &mut lists);
-    words(inner, &mut sections[Section::Words as usize]);
-    sections[Section::Lists as usize] = lists.rows;
-    sections[Section::Samples as usize] = lists.samples;
-    assemble(extent, inner, &sections)
+/// The earliest and the latest recorded time; both 0 where no row is left.
+fn span_of(inner: &Inner) -> TimeSpan {
+    let none = TimeSpan {
+        min: Micros(0),
+        max: Micros(0),
+    };
+    inner.time_span().unwrap_or(none)
 }
 
-fn columns(inner: &Inner, sections: &mut [Vec<u8>; SECTIONS]) {
-    let rows = inner.rows as usize;
-    let (mut times, mut fingerprints) = (vec![0i64; rows], vec![0u16; rows]);
-    for row in inner.orgs.values().flat_map(|org| org.rows.iter()) {
-        let key = row.key();
-        times[key.ordinal as usize] = key.recorded_at.0;
-        fingerprints[key.ordinal as usize] = row.fingerprint();
+/// Whether recorded times within this span are told as u32 microseconds after the earliest.
+pub(super) fn is_narrow(span: TimeSpan) -> bool {
+    let wide = span.max.0.checked_sub(span.min.0);
+    wide.is_some_and(|wide| u32::try_from(wide).is_ok())
+}
+
+/// Hands the index file of a whole segment to `put`, piece by piece from its start.
+pub(crate) fn write(
+    extent: &SegmentExtent,
+    inner: &Inner,
+    put: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let out = &mut Output::new(put);
+    let agents = agents_by_hash(inner);
+    times_and_fingerprints(inner, out)?;
+    for column in [&inner.tools, &inner.failed] {
+        out.put_all(column.iter().map(u16::to_le_bytes))?;
+        out.end_section();
     }
-    sections[Section::Times as usize] = times.iter().flat_map(|time| time.to_le_bytes()).collect();
-    sections[Section::Fingerprints as usize] = fingerprints.iter().flat_map(|f| f.to_le_bytes()).collect();
-    sections[Section::Tools as usize] = inner.tools.iter().flat_map(u16::to_le_bytes).collect();
-    sections[Section::Failed as usize] = inner.failed.iter().flat_map(u16::to_le_bytes).collect();
+    lists(inner, &agents, out)?;
+    batches(inner, out)?;
+    orgs(inner, out)?;
+    directory(inner, &agents, out)?;
+    names(inner, out)?;
+    words(inner, out)?;
+    out.end_sections()?;
+    ending(extent, inner, out)
 }
 
-fn batches(inner: &Inner, sections: &mut [Vec<u8>; SECTIONS]) {
-    let out = &mut sections[Section::Batches as usize];
-    for batch in &inner.batches {
-        out.extend_from_slice(&batch.first_ordinal.to_le_bytes());
-        out.extend_from_slice(&batch.bytes.to_le_bytes());
-        out.extend_from_slice(&batch.offset.to_le_bytes());
-        out.extend_from_slice(&batch.first_seq.to_le_bytes());
-        out.extend_from_slice(&batch.org.0.to_le_bytes());
-        out.extend_from_slice(&[0; 4]);
+fn times_and_fingerprints(inner: &Inner, out: &mut Output<impl Put>) -> io::Result<()> {
+    let rows = || inner.orgs.values().flat_map(|org| org.rows.iter());
+    let mut fingerprints = vec![0u16; inner.rows as usize];
+    let span = span_of(inner);
+    if is_narrow(span) {
+        let mut times = vec![0u32; inner.rows as usize];
+        for row in rows() {
+            let RowKey { recorded_at, ordinal } = row.key();
+            times[ordinal as usize] = (recorded_at.0 - span.min.0) as u32;
+            fingerprints[ordinal as usize] = row.fingerprint();
+        }
+        out.put_all(times.into_iter().map(u32::to_le_bytes))?;
+    } else {
+        let mut times = vec![0i64; inner.rows as usize];
+        for row in rows() {
+            let RowKey { recorded_at, ordinal } = row.key();
+            times[ordinal as usize] = recorded_at.0;
+            fingerprints[ordinal as usize] = row.fingerprint();
+        }
+        out.put_all(times.into_iter().map(i64::to_le_bytes))?;
     }
+    out.end_section();
+    out.put_all(fingerprints.into_iter().map(u16::to_le_bytes))?;
+    out.end_section();
+    Ok(())
 }
 
-fn orgs(inner: &Inner, sections: &mut [Vec<u8>; SECTIONS], lists: &mut Lists) {
-    for (org, rows) in &inner.orgs {
-        let start = lists.push(&rows.rows);
-        let first_batch = sections[Section::OrgBatches as usize].len() as u32 / 4;
-        let out = &mut sections[Section::Orgs as usize];
-        let counts = [
-            org.0,
-            start,
-            rows.rows.len(),
-            first_batch,
-            rows.batches.len() as u32,
-            0,
-        ];
-        counts
-            .iter()
-            .for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
-        out.extend_from_slice(&rows.totals.first_seq.to_le_bytes());
-        out.extend_from_slice(&rows.totals.last_seq.to_le_bytes());
-        out.extend_from_slice(&[0; 8]);
-        let numbers = rows.batches.iter().flat_map(|batch| batch.to_le_bytes());
-        sections[Section::OrgBatches as usize].extend(numbers);
-    }
-}
-
-fn agents(inner: &Inner, sections: &mut [Vec<u8>; SECTIONS], lists: &mut Lists) {
+/// Hash, organisation and word of each agent, sorted.
+fn agents_by_hash(inner: &Inner) -> Vec<(u64, u32, u32)> {
     let mut order: Vec<(u64, u32, u32)> = (0u32..)
         .zip(&inner.agents)
         .map(|(word, agent)| (agent_hash(agent.org, &agent.agent_id), agent.org.0, word))
         .collect();
     order.sort_unstable();
-    for (hash, org, word) in order {
-        let agent = &inner.agents[word as usize];
-        let start = lists.push(&agent.rows);
-        let first_clamped = sections[Section::Clamped as usize].len() as u64 / CLAMPED_BYTES;
-        let out = &mut sections[Section::Agents as usize];
-        out.extend_from_slice(&hash.to_le_bytes());
-        [org, word, start, agent.rows.len()]
-            .iter()
-            .for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
-        for key in [agent.rows.first(), agent.rows.last()] {
-            out.extend_from_slice(&key.map_or(0, |key| key.recorded_at.0).to_le_bytes());
-        }
-        let clamped = [first_clamped as u32, agent.clamped().len() as u32];
-        clamped
-            .iter()
-            .for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
-        out.extend_from_slice(&agent.carry().map_or(0, |carry| carry.offset).to_le_bytes());
-        out.extend_from_slice(&agent.carry().map_or(0, |carry| carry.bytes).to_le_bytes());
-        out.extend_from_slice(&[0; 4]);
-        for (sent, ordinal) in agent.clamped() {
-            sections[Section::Clamped as usize].extend_from_slice(&sent.0.to_le_bytes());
-            sections[Section::Clamped as usize].extend_from_slice(&ordinal.to_le_bytes());
-        }
-    }
-    for agent in &inner.agents {
-        sections[Section::AgentNames as usize].extend_from_slice(agent.agent_id.as_bytes());
-        let end = sections[Section::AgentNames as usize].len() as u64;
-        sections[Section::AgentNameEnds as usize].extend_from_slice(&end.to_le_bytes());
-    }
+    order
 }
 
-fn words(inner: &Inner, out: &mut Vec<u8>) {
-    out.extend_from_slice(&(inner.texts.len() as u32).to_le_bytes());
+/// All lists, the organisations' before the agents', and their samples.
+fn lists(inner: &Inner, agents: &[(u64, u32, u32)], out: &mut Output<impl Put>) -> io::Result<()> {
+    let of_agents = agents
+        .iter()
+        .map(|(_, _, word)| &inner.agents[*word as usize].rows);
+    let lists = inner.orgs.values().map(|org| &org.rows).chain(of_agents);
+    let (mut samples, mut len, mut passed) = (Vec::new(), 0u32, 0u32);
+    for row in lists.flat_map(RowList::iter) {
+        if len.is_multiple_of(SAMPLE_EVERY) {
+            samples.extend_from_slice(&passed.to_le_bytes());
+        }
+        let verdict = if row.passed() { PASSED_BIT } else { 0 };
+        out.put(&(row.key().ordinal | verdict).to_le_bytes())?;
+        len += 1;
+        passed += u32::from(row.passed());
+    }
+    out.end_section();
+    out.put(&samples)?;
+    out.end_section();
+    Ok(())
+}
+
+fn batches(inner: &Inner, out: &mut Output<impl Put>) -> io::Result<()> {
+    for batch in &inner.batches {
+        out.put(&batch.first_ordinal.to_le_bytes())?;
+        out.put(&batch.bytes.to_le_bytes())?;
+        out.put(&batch.offset.to_le_bytes())?;
+        out.put(&batch.first_seq.to_le_bytes())?;
+        out.put(&batch.org.0.to_le_bytes())?;
+        out.put(&[0; 4])?;
+    }
+    out.end_section();
+    Ok(())
+}
+
+fn orgs(inner: &Inner, out: &mut Output<impl Put>) -> io::Result<()> {
+    let numbers = inner.orgs.values().flat_map(|org| &org.batches);
+    out.put_all(numbers.map(|number| number.to_le_bytes()))?;
+    out.end_section();
+    let (mut list, mut first_batch) = (0u32, 0u32);
+    for (org, rows) in &inner.orgs {
+        let (len, batches) = (rows.rows.len(), rows.batches.len() as u32);
+        let counts = [org.0, list, len, first_batch, batches, 0];
+        out.put_all(counts.map(u32::to_le_bytes))?;
+        out.put_all([rows.totals.first_seq, rows.totals.last_seq, 0].map(u64::to_le_bytes))?;
+        list += len;
+        first_batch += batches;
+    }
+    out.end_section();
+    Ok(())
+}
+
+/// The agents, and their clamped rows.
+fn directory(inner: &Inner, agents: &[(u64, u32, u32)], out: &mut Output<impl Put>) -> io::Result<()> {
+    let mut list = inner.orgs.values().map(|org| org.rows.len()).sum::<u32>();
+    let mut first_clamped = 0u32;
+    for (hash, org, word) in agents {
+        let agent = &inner.agents[*word as usize];
+        let (len, clamped) = (agent.rows.len(), agent.clamped().len() as u32);
+        out.put(&hash.to_le_bytes())?;
+        out.put_all([*org, *word, list, len].map(u32::to_le_bytes))?;
+        let time = |key: Option<RowKey>| key.map_or(0, |key| key.recorded_at.0);
+        out.put_all([time(agent.rows.first()), time(agent.rows.last())].map(i64::to_le_bytes))?;
+        out.put_all([first_clamped, clamped].map(u32::to_le_bytes))?;
+        let carry = agent.carry();
+        out.put(&carry.map_or(0, |carry| carry.offset).to_le_bytes())?;
+        out.put(&carry.map_or(0, |carry| carry.bytes).to_le_bytes())?;
+        out.put(&[0; 4])?;
+        list += len;
+        first_clamped += clamped;
+    }
+    out.end_section();
+    for (_, _, word) in agents {
+        for (sent, ordinal) in inner.agents[*word as usize].clamped() {
+            out.put(&sent.0.to_le_bytes())?;
+            out.put(&ordinal.to_le_bytes())?;
+        }
+    }
+    out.end_section();
+    Ok(())
+}
+
+fn names(inner: &Inner, out: &mut Output<impl Put>) -> io::Result<()> {
+    let mut end = 0u64;
+    for agent in &inner.agents {
+        end += agent.agent_id.len() as u64;
+        out.put(&end.to_le_bytes())?;
+    }
+    out.end_section();
+    for agent in &inner.agents {
+        out.put(agent.agent_id.as_bytes())?;
+    }
+    out.end_section();
+    Ok(())
+}
+
+fn words(inner: &Inner, out: &mut Output<impl Put>) -> io::Result<()> {
+    out.put(&(inner.texts.len() as u32).to_le_bytes())?;
     for text in &inner.texts {
         let Some(text) = text else {
-            out.extend_from_slice(&TEXT_GONE.to_le_bytes());
+            out.put(&TEXT_GONE.to_le_bytes())?;
             continue;
         };
-        out.extend_from_slice(&(text.len() as u32).to_le_bytes());
-        out.extend_from_slice(text.as_bytes());
+        out.put(&(text.len() as u32).to_le_bytes())?;
+        out.put(text.as_bytes())?;
     }
-    out.extend_from_slice(&(inner.sets.len() as u32).to_le_bytes());
+    out.put(&(inner.sets.len() as u32).to_le_bytes())?;
     for set in &inner.sets {
-        out.extend_from_slice(&(set.len() as u32).to_le_bytes());
-        set.iter()
-            .for_each(|word| out.extend_from_slice(&word.0.to_le_bytes()));
+        out.put(&(set.len() as u32).to_le_bytes())?;
+        out.put_all(set.iter().map(|word| word.0.to_le_bytes()))?;
     }
+    out.end_section();
+    Ok(())
 }
 
-/// All lists of the file, one after another.
-#[derive(Default)]
-struct Lists {
-    rows: Vec<u8>,
-    samples: Vec<u8>,
-    len: u32,
-    passed: u32,
-}
-
-impl Lists {
-    /// Appends a list and says where it starts.
-    fn push(&mut self, list: &RowList) -> u32 {
-        let start = self.len;
-        for row in list.iter() {
-            if self.len.is_multiple_of(SAMPLE_EVERY) {
-                self.samples.extend_from_slice(&self.passed.to_le_bytes());
-            }
-            let verdict = if row.passed() { PASSED_BIT } else { 0 };
-            self.rows
-                .extend_from_slice(&(row.key().ordinal | verdict).to_le_bytes());
-            self.len += 1;
-            self.passed += u32::from(row.passed());
-        }
-        start
-    }
-}
-
-fn assemble(extent: &SegmentExtent, inner: &Inner, sections: &[Vec<u8>; SECTIONS]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(sections.iter().map(Vec::len).sum::<usize>() + (64 << 10));
-    let mut places = Vec::with_capacity(SECTIONS * 16);
-    for section in sections {
-        places.extend_from_slice(&(out.len() as u64).to_le_bytes());
-        places.extend_from_slice(&(section.len() as u64).to_le_bytes());
-        out.extend_from_slice(section);
-    }
-    let checksums: Vec<u8> = out
-        .chunks(BLOCK_BYTES)
-        .flat_map(|block| crc32c::crc32c(block).to_le_bytes())
-        .collect();
-    let blocks = (checksums.len() / 4) as u32;
-    let span = inner.time_span();
-    out.extend_from_slice(&checksums);
-    let header = out.len();
-    out.extend_from_slice(&MAGIC.to_le_bytes());
-    out.extend_from_slice(&extent.number.to_le_bytes());
-    out.extend_from_slice(&extent.generation.to_le_bytes());
+/// The checksums of the blocks, and the header.
+fn ending(extent: &SegmentExtent, inner: &Inner, out: &mut Output<impl Put>) -> io::Result<()> {
+    let mut header = Vec::with_capacity(HEADER_BYTES);
+    header.extend_from_slice(&MAGIC.to_le_bytes());
+    header.extend_from_slice(&extent.number.to_le_bytes());
+    header.extend_from_slice(&extent.generation.to_le_bytes());
     for number in [extent.end, extent.first_seq, extent.last_seq] {
-        out.extend_from_slice(&number.to_le_bytes());
+        header.extend_from_slice(&number.to_le_bytes());
     }
     let counts = [
         inner.rows,
@@ -272,16 +306,127 @@ fn assemble(extent: &SegmentExtent, inner: &Inner, sections: &[Vec<u8>; SECTIONS
     ];
     counts
         .iter()
-        .for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
-    out.extend_from_slice(&span.map_or(0, |span| span.min.0).to_le_bytes());
-    out.extend_from_slice(&span.map_or(0, |span| span.max.0).to_le_bytes());
-    out.extend_from_slice(&inner.newest_receipt.map_or(NO_RECEIPT, |at| at.0).to_le_bytes());
-    out.extend_from_slice(&places);
-    out.extend_from_slice(&u32::from(inner.asks_rows).to_le_bytes());
-    out.extend_from_slice(&inner.erased.to_le_bytes());
-    out.extend_from_slice(&blocks.to_le_bytes());
-    out.extend_from_slice(&crc32c::crc32c(&checksums).to_le_bytes());
-    let checksum = crc32c::crc32c(&out[header..]);
-    out.extend_from_slice(&checksum.to_le_bytes());
-    out
+        .for_each(|count| header.extend_from_slice(&count.to_le_bytes()));
+    let span = span_of(inner);
+    for time in [span.min, span.max] {
+        header.extend_from_slice(&time.0.to_le_bytes());
+    }
+    header.extend_from_slice(&inner.newest_receipt.map_or(NO_RECEIPT, |at| at.0).to_le_bytes());
+    header.extend_from_slice(&out.places);
+    header.extend_from_slice(&u32::from(inner.asks_rows).to_le_bytes());
+    header.extend_from_slice(&inner.erased.to_le_bytes());
+    header.extend_from_slice(&((out.checksums.len() / 4) as u32).to_le_bytes());
+    header.extend_from_slice(&crc32c::crc32c(&out.checksums).to_le_bytes());
+    header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
+    let mut ending = std::mem::take(&mut out.checksums);
+    ending.extend_from_slice(&header);
+    out.put_behind(&ending)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Words;
+    use crate::index::{BlockCache, NewBatch, NewRow, OpenIndex, SealedIndex};
+    use journal::{Disk as _, SimDisk};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    const EXTENT: SegmentExtent = SegmentExtent {
+        number: 1,
+        generation: 0,
+        end: 1 << 20,
+        first_seq: 1,
+        last_seq: 1,
+    };
+
+    /// An index of one agent's rows with these times.
+    fn index_of(times: &[i64]) -> OpenIndex {
+        let index = OpenIndex::default();
+        let mut words = Words::new();
+        let agent = words.agent(OrgId(1), "a");
+        let body = words.take_new().expect("a word is new");
+        index.add_words(&body).expect("words are taken");
+        let rows = times.iter().map(|time| Some(NewRow::plain(agent, Micros(*time))));
+        let batch = NewBatch {
+            org: OrgId(1),
+            first_seq: 1,
+            offset: 0,
+            bytes: 1,
+            received_at: Micros(0),
+            rows: rows.collect(),
+        };
+        index.add_batches(&[batch]).expect("a batch is taken");
+        index
+    }
+
+    #[test]
+    fn times_are_read_back_whatever_they_span() {
+        let max = i64::from(u32::MAX);
+        for (times, bytes_a_time) in [
+            (vec![7, 5, 7 + max, 6], 8),
+            (vec![7, 5, 5 + max, 6], 4),
+            (vec![-3, 9, 0], 4),
+            (vec![i64::MIN, i64::MAX, 0], 8),
+            (vec![0], 4),
+        ] {
+            let disk = SimDisk::new(0);
+            let path = Path::new("index");
+            let file = disk
+                .create_dir_all(Path::new("."))
+                .and_then(|()| disk.create_new(path));
+            let file = file.expect("a file");
+            let mut end = 0;
+            write(&EXTENT, &index_of(&times).read(), |piece| {
+                file.write_all_at(piece, end)?;
+                end += piece.len() as u64;
+                Ok(())
+            })
+            .expect("an index");
+            let cache = Arc::new(BlockCache::new(1 << 20));
+            let sealed = SealedIndex::open(&disk, path, &EXTENT, &cache).expect("it opens");
+            let list = sealed.list(OrgId(1), Some("a")).expect("sound").expect("a list");
+            let mut found: Vec<(u32, i64)> = (0..list.len)
+                .map(|rank| sealed.get(list, rank).expect("a row").0)
+                .map(|key| (key.ordinal, key.recorded_at.0))
+                .collect();
+            found.sort_unstable();
+            let sent: Vec<(u32, i64)> = (0..).zip(times.iter().copied()).collect();
+            assert_eq!(found, sent);
+            let mut header = [0; HEADER_BYTES];
+            file.read_exact_at(&mut header, end - HEADER_BYTES as u64)
+                .expect("a header");
+            assert_eq!(
+                u64::from(header[92]),
+                bytes_a_time * times.len() as u64,
+                "{times:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn pieces_have_the_checksums_of_their_blocks() {
+        let times: Vec<i64> = (0..200_000).collect();
+        let mut bytes = Vec::new();
+        let mut pieces = 0;
+        write(&EXTENT, &index_of(&times).read(), |piece| {
+            bytes.extend_from_slice(piece);
+            pieces += 1;
+            Ok(())
+        })
+        .expect("an index");
+        assert!(pieces > 10, "{pieces} pieces");
+        let disk = SimDisk::new(0);
+        let path = Path::new("index");
+        disk.create_dir_all(Path::new("."))
+            .and_then(|()| disk.create_new(path))
+            .and_then(|file| file.write_all_at(&bytes, 0))
+            .expect("a file");
+        let cache = Arc::new(BlockCache::new(1 << 20));
+        let sealed = SealedIndex::open(&disk, path, &EXTENT, &cache).expect("it opens");
+        let list = sealed.list(OrgId(1), None).expect("sound").expect("a list");
+        let ordinals = sealed.ordinals(list).expect("every block checks");
+        assert_eq!(ordinals, (0..200_000).collect::<Vec<u32>>());
+        assert_eq!(sealed.passed(list).expect("every block checks"), 200_000);
+    }
 }

@@ -161,7 +161,12 @@ fn compare_index(disk: &dyn Disk, dir: &Path, segment: &Segment, index: &OpenInd
     // It may not be written yet; a start builds what is missing.
     let Ok(file) = disk.open(&path) else { return };
     report.indexes += 1;
-    let expected = index::write(&extent, &index.read());
+    let mut expected = Vec::new();
+    let written = index::write(&extent, &index.read(), |piece| {
+        expected.extend_from_slice(piece);
+        Ok(())
+    });
+    debug_assert!(written.is_ok(), "memory takes everything");
     let mut found = Vec::new();
     let read = file.len().and_then(|len| {
         // One that is longer than it can be is not read to its end.
