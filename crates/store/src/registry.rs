@@ -6,11 +6,15 @@ use crate::erasure::Erasure;
 use crate::facts::Facts;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use reputation::{Micros, Summary};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::hash::BuildHasher as _;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Agents of an organisation at most whose place in the order of `last_seen` is not brought up to date yet: a reader of
+/// that order sorts them.
+const MAX_MOVED: usize = 16_384;
 
 /// The registry. An [`AgentNo`] is an entry's place, in order of appearance; the entry of an agent that was
 /// erased keeps its place, empty.
@@ -40,6 +44,8 @@ pub(crate) struct Entry {
     pub(crate) carried: Option<Carried>,
     /// Whether the owner has its state in memory. Written by the owner alone.
     resident: AtomicBool,
+    /// It was seen since it got its place in `by_last_seen`, and is in `moved`.
+    is_moved: bool,
 }
 
 /// Which carry record is an agent's newest.
@@ -56,6 +62,9 @@ pub(crate) struct Carried {
 struct OrgAgents {
     by_name: BTreeMap<Arc<str>, AgentNo>,
     by_last_seen: BTreeSet<(Micros, AgentNo)>,
+    /// Agents that are not in their place there, and in which they are, oldest first. Busy agents move with every
+    /// group, and nobody looks that often.
+    moved: VecDeque<(Micros, AgentNo)>,
     last_seq: u64,
 }
 
@@ -94,6 +103,7 @@ impl Entry {
             spilled: None,
             carried: None,
             resident: AtomicBool::new(false),
+            is_moved: false,
         }
     }
 
@@ -236,12 +246,15 @@ impl Registry {
             found.remove();
         }
         let empty = Entry::new(self.entry(no).org, "".into(), Facts::new(Micros(0)));
-        let Entry {
-            org, agent_id, facts, ..
-        } = std::mem::replace(self.entry_mut(no), empty);
-        if let Some(agents) = self.orgs.get_mut(&org) {
-            agents.by_name.remove(&agent_id);
-            agents.by_last_seen.remove(&(facts.last_seen, no));
+        let erased = std::mem::replace(self.entry_mut(no), empty);
+        if let Some(agents) = self.orgs.get_mut(&erased.org) {
+            agents.by_name.remove(&erased.agent_id);
+            let is_it = |(_, moved): &(Micros, AgentNo)| *moved == no;
+            let moved = agents.moved.iter().position(is_it);
+            let place = moved.and_then(|at| agents.moved.remove(at));
+            agents
+                .by_last_seen
+                .remove(&place.unwrap_or((erased.facts.last_seen, no)));
         }
         self.erased += 1;
     }
@@ -250,16 +263,20 @@ impl Registry {
     pub(crate) fn update(&mut self, update: &AgentUpdate) {
         let Self { entries, orgs, .. } = self;
         let entry = &mut entries[update.no.0 as usize];
-        if let Some(agents) = orgs.get_mut(&entry.org) {
-            if entry.facts.last_seen != update.facts.last_seen {
-                agents.by_last_seen.remove(&(entry.facts.last_seen, update.no));
-                agents.by_last_seen.insert((update.facts.last_seen, update.no));
-            }
-            agents.last_seq = agents.last_seq.max(update.facts.last_seq);
-        }
-        entry.facts = update.facts;
+        let before = std::mem::replace(&mut entry.facts, update.facts);
         entry.summary = update.summary;
         entry.floor = update.floor;
+        let Some(agents) = orgs.get_mut(&entry.org) else {
+            return;
+        };
+        agents.last_seq = agents.last_seq.max(update.facts.last_seq);
+        if before.last_seen != update.facts.last_seen && !entry.is_moved {
+            entry.is_moved = true;
+            agents.moved.push_back((before.last_seen, update.no));
+            if agents.moved.len() > MAX_MOVED {
+                agents.move_one(entries);
+            }
+        }
     }
 
     /// How many agents the organisation has, and the sequence number of its newest event.
@@ -302,11 +319,23 @@ impl Registry {
             }
         };
         let agents = self.orgs.get(&org);
-        agents.into_iter().flat_map(move |a| {
-            a.by_last_seen
-                .range((Bound::Unbounded, end))
-                .rev()
-                .map(|(_, no)| *no)
+        agents.into_iter().flat_map(move |agents| {
+            let up_to_end = (Bound::Unbounded, end);
+            let moved = agents
+                .moved
+                .iter()
+                .map(|(_, no)| (self.entry(*no).facts.last_seen, *no));
+            let mut moved: BinaryHeap<_> = moved.filter(|place| up_to_end.contains(place)).collect();
+            let placed = agents.by_last_seen.range(up_to_end).rev().copied();
+            let mut placed = placed.filter(|(_, no)| !self.entry(*no).is_moved).peekable();
+            std::iter::from_fn(move || {
+                let next = match (moved.peek(), placed.peek()) {
+                    (Some(moved_next), Some(placed_next)) if moved_next < placed_next => placed.next(),
+                    (Some(_), _) => moved.pop(),
+                    (None, _) => placed.next(),
+                };
+                next.map(|(_, no)| no)
+            })
         })
     }
 
@@ -322,6 +351,18 @@ impl Registry {
     }
 }
 
+impl OrgAgents {
+    /// Puts the agent that moved first in its place.
+    fn move_one(&mut self, entries: &mut [Entry]) {
+        if let Some((seen, no)) = self.moved.pop_front() {
+            let entry = &mut entries[no.0 as usize];
+            entry.is_moved = false;
+            self.by_last_seen.remove(&(seen, no));
+            self.by_last_seen.insert((entry.facts.last_seen, no));
+        }
+    }
+}
+
 fn hash_of(hasher: &DefaultHashBuilder, entries: &[Entry], no: AgentNo) -> u64 {
     let entry = &entries[no.0 as usize];
     hasher.hash_one(AgentName {
@@ -333,6 +374,7 @@ fn hash_of(hasher: &DefaultHashBuilder, entries: &[Entry], no: AgentNo) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const ORG: OrgId = OrgId(1);
 
@@ -445,5 +487,88 @@ mod tests {
             ["b", "a", "c"]
         );
         assert_eq!(registry.totals(ORG), (3, 9));
+    }
+
+    fn seen(registry: &mut Registry, no: u32, at: i64) {
+        registry.update(&AgentUpdate {
+            no: AgentNo(no),
+            facts: facts(at, 1),
+            summary: None,
+            floor: None,
+        });
+    }
+
+    /// All agents of the organisation that are there, most recently seen first, by sorting them.
+    fn sorted(registry: &Registry) -> Vec<(Micros, AgentNo)> {
+        let entries = (0u32..).map(AgentNo).zip(registry.entries_from(0));
+        let mut sorted: Vec<_> = entries
+            .filter(|(_, entry)| entry.org == ORG && !entry.is_erased())
+            .map(|(no, entry)| (entry.facts.last_seen, no))
+            .collect();
+        sorted.sort_unstable_by(|a, b| b.cmp(a));
+        sorted
+    }
+
+    #[derive(Clone, Debug)]
+    enum Change {
+        Seen(u32, i64),
+        Erased(u32),
+        Settled,
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        prop_oneof![
+            8 => (0u32..20, 0i64..100).prop_map(|(no, at)| Change::Seen(no, at)),
+            1 => (0u32..20).prop_map(Change::Erased),
+            2 => Just(Change::Settled),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_last_seen_is_that_of_sorted_entries(changes in prop::collection::vec(change(), 0..80)) {
+            let mut registry = Registry::default();
+            for no in 0..20 {
+                registry.add(ORG, format!("a{no}").into(), facts(i64::from(no % 7), 0));
+            }
+            for change in changes {
+                match change {
+                    Change::Seen(no, at) if !registry.entry(AgentNo(no)).is_erased() => {
+                        seen(&mut registry, no, at);
+                    }
+                    Change::Erased(no) if !registry.entry(AgentNo(no)).is_erased() => {
+                        registry.erase(AgentNo(no));
+                    }
+                    Change::Settled => {
+                        let Registry { entries, orgs, .. } = &mut registry;
+                        orgs.get_mut(&ORG).expect("it has agents").move_one(entries);
+                    }
+                    Change::Seen(..) | Change::Erased(_) => {}
+                }
+            }
+            let sorted = sorted(&registry);
+            let numbers: Vec<_> = sorted.iter().map(|(_, no)| *no).collect();
+            prop_assert_eq!(registry.by_last_seen(ORG, None).collect::<Vec<_>>(), numbers.clone());
+            for (at, (seen, no)) in sorted.iter().enumerate() {
+                let agent_id = &*registry.entry(*no).agent_id;
+                let behind: Vec<_> = registry.by_last_seen(ORG, Some((*seen, agent_id))).collect();
+                prop_assert_eq!(&behind, &numbers[at + 1..]);
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_agents_than_allowed_wait_for_their_place() {
+        let mut registry = Registry::default();
+        let agents = MAX_MOVED as u32 * 2;
+        for no in 0..agents {
+            registry.add(ORG, format!("a{no}").into(), facts(i64::from(no), 0));
+        }
+        for no in (0..agents).rev() {
+            seen(&mut registry, no, i64::from(agents + no % 1_000));
+        }
+        assert_eq!(registry.orgs[&ORG].moved.len(), MAX_MOVED);
+        let numbers: Vec<_> = sorted(&registry).into_iter().map(|(_, no)| no).collect();
+        assert_eq!(registry.by_last_seen(ORG, None).collect::<Vec<_>>(), numbers);
     }
 }

@@ -326,6 +326,7 @@ fn ending(extent: &SegmentExtent, inner: &Inner, out: &mut Output<impl Put>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::AgentNo;
     use crate::codec::Words;
     use crate::index::{BlockCache, NewBatch, NewRow, OpenIndex, SealedIndex};
     use journal::{Disk as _, SimDisk};
@@ -344,7 +345,7 @@ mod tests {
     fn index_of(times: &[i64]) -> OpenIndex {
         let index = OpenIndex::default();
         let mut words = Words::new();
-        let agent = words.agent(OrgId(1), "a");
+        let agent = words.agent(AgentNo(0), OrgId(1), "a");
         let body = words.take_new().expect("a word is new");
         index.add_words(&body).expect("words are taken");
         let rows = times.iter().map(|time| Some(NewRow::plain(agent, Micros(*time))));
