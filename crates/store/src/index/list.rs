@@ -55,22 +55,24 @@ pub(crate) struct RowList {
     newest: Vec<ListRow>,
     newest_passed: u32,
     /// All rows before the newest, if there were ever so many.
-    older: Option<Box<Chunks>>,
+    older: Option<Arc<Chunks>>,
 }
 
 /// Sorted rows as runs of at most [`CHUNK_ROWS`].
 #[derive(Clone, Debug, Default)]
 struct Chunks {
-    chunks: Vec<Arc<Chunk>>,
+    chunks: Vec<Chunk>,
     len: u32,
     passed: u32,
 }
 
+/// At least one row. What a search needs of it stands beside it, so that only the right one is looked into.
 #[derive(Clone, Debug)]
 struct Chunk {
-    /// At least one.
-    rows: Vec<ListRow>,
+    first: ListRow,
+    len: u32,
     passed: u32,
+    rows: Arc<Vec<ListRow>>,
 }
 
 impl RowList {
@@ -84,8 +86,10 @@ impl RowList {
         if let Some(older) = &mut self.older
             && let Some(last) = older.last()
         {
-            let (before, behind) = rows.split_at(rows.partition_point(|row| *row < last));
-            older.insert(before);
+            let (before, behind) = rows.split_at(count_before(rows, |row| *row < last));
+            if !before.is_empty() {
+                Arc::make_mut(older).insert(before);
+            }
             newer = behind;
         }
         self.newest_passed += passed_of(newer);
@@ -100,7 +104,7 @@ impl RowList {
         let whole = (self.newest.len() - CHUNK_ROWS / 2) / CHUNK_ROWS * CHUNK_ROWS;
         let settled = &self.newest[..whole];
         self.newest_passed -= passed_of(settled);
-        self.older.get_or_insert_default().append(settled);
+        Arc::make_mut(self.older.get_or_insert_default()).append(settled);
         self.newest.drain(..whole);
     }
 
@@ -150,7 +154,10 @@ impl RowList {
     /// All rows, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = ListRow> {
         let older = self.older().into_iter().flat_map(|older| &older.chunks);
-        older.flat_map(|chunk| &chunk.rows).chain(&self.newest).copied()
+        older
+            .flat_map(|chunk| chunk.rows.iter())
+            .chain(&self.newest)
+            .copied()
     }
 
     /// The oldest row's key.
@@ -183,8 +190,7 @@ impl Chunks {
     fn append(&mut self, rows: &[ListRow]) {
         self.len += rows.len() as u32;
         self.passed += passed_of(rows);
-        let chunks = rows.chunks(CHUNK_ROWS).map(Chunk::of).map(Arc::new);
-        self.chunks.extend(chunks);
+        self.chunks.extend(rows.chunks(CHUNK_ROWS).map(Chunk::of));
     }
 
     /// Puts sorted rows in their places, none of them behind the last. From the newest end: there most belong, and
@@ -194,11 +200,11 @@ impl Chunks {
         self.passed += passed_of(rows);
         let mut end = self.chunks.len();
         while let Some(newest) = rows.last() {
-            let begins = count_before(&self.chunks[..end], |chunk| chunk.rows[0] < *newest);
-            let at = begins.saturating_sub(1);
+            let begin = count_before(&self.chunks[..end], |chunk| chunk.first < *newest);
+            let at = begin.saturating_sub(1);
             let first = match at {
                 0 => 0, // what is before all chunks goes into the first
-                _ => count_before(rows, |row| *row < self.chunks[at].rows[0]),
+                _ => count_before(rows, |row| *row < self.chunks[at].first),
             };
             self.insert_into(at, &rows[first..]);
             (rows, end) = (&rows[..first], at);
@@ -207,32 +213,29 @@ impl Chunks {
 
     /// Puts sorted rows into a chunk, which is split if it gets too large.
     fn insert_into(&mut self, at: usize, rows: &[ListRow]) {
-        let chunk = Arc::make_mut(&mut self.chunks[at]);
-        chunk.passed += passed_of(rows);
-        merge(&mut chunk.rows, rows);
-        let len = chunk.rows.len();
-        if len > CHUNK_ROWS {
-            let part = len.div_ceil(len.div_ceil(CHUNK_ROWS));
-            let whole = std::mem::take(&mut chunk.rows);
-            let parts = whole.chunks(part).map(Chunk::of).map(Arc::new);
-            self.chunks.splice(at..=at, parts);
+        let chunk = &mut self.chunks[at];
+        let all = Arc::make_mut(&mut chunk.rows);
+        merge(all, rows);
+        if all.len() > CHUNK_ROWS {
+            let part = all.len().div_ceil(all.len().div_ceil(CHUNK_ROWS));
+            let whole = std::mem::take(all);
+            self.chunks.splice(at..=at, whole.chunks(part).map(Chunk::of));
+        } else {
+            chunk.first = all[0];
+            chunk.len = all.len() as u32;
+            chunk.passed += passed_of(rows);
         }
     }
 
     fn rank(&self, key: ListRow) -> (u32, u32) {
-        let is_before = |chunk: &Arc<Chunk>| chunk.rows.last().is_some_and(|row| *row < key);
-        let whole = self.chunks.partition_point(is_before);
-        let (mut rank, mut passed) = (0, 0);
-        for chunk in &self.chunks[..whole] {
-            rank += chunk.len();
-            passed += chunk.passed;
-        }
-        if let Some(chunk) = self.chunks.get(whole) {
-            let inside = chunk.rows.partition_point(|row| *row < key);
-            rank += inside as u32;
-            passed += passed_of(&chunk.rows[..inside]);
-        }
-        (rank, passed)
+        let begin = count_before(&self.chunks, |chunk| chunk.first < key);
+        let Some(at) = begin.checked_sub(1) else {
+            return (0, 0);
+        };
+        let inside = self.chunks[at].rows.partition_point(|row| *row < key);
+        let inside = (inside as u32, passed_of(&self.chunks[at].rows[..inside]));
+        let add = |(rows, passed), chunk: &Chunk| (rows + chunk.len, passed + chunk.passed);
+        self.chunks[..at].iter().fold(inside, add)
     }
 
     fn get(&self, rank: u32) -> Option<ListRow> {
@@ -240,19 +243,19 @@ impl Chunks {
         if rank >= self.len / 2 {
             let mut behind = self.len.checked_sub(rank)?; // the row and all after it
             for chunk in self.chunks.iter().rev() {
-                match chunk.len().checked_sub(behind) {
+                match chunk.len.checked_sub(behind) {
                     Some(place) => return chunk.rows.get(place as usize).copied(),
-                    None => behind -= chunk.len(),
+                    None => behind -= chunk.len,
                 }
             }
             return None;
         }
         let mut place = rank;
         for chunk in &self.chunks {
-            if place < chunk.len() {
+            if place < chunk.len {
                 return chunk.rows.get(place as usize).copied();
             }
-            place -= chunk.len();
+            place -= chunk.len;
         }
         None
     }
@@ -263,7 +266,7 @@ impl Chunks {
             let mut behind = all.checked_sub(nth)?; // the row and all matching ones after it
             let mut after = self.len;
             for chunk in self.chunks.iter().rev() {
-                after -= chunk.len();
+                after -= chunk.len;
                 let matching = chunk.matching(passed);
                 match matching.checked_sub(behind) {
                     Some(nth) => return place_of(&chunk.rows, passed, nth).map(|place| after + place),
@@ -279,7 +282,7 @@ impl Chunks {
                 return place_of(&chunk.rows, passed, nth).map(|place| before + place);
             }
             nth -= matching;
-            before += chunk.len();
+            before += chunk.len;
         }
         None
     }
@@ -288,23 +291,21 @@ impl Chunks {
 impl Chunk {
     /// With room for as many as a chunk holds.
     fn of(rows: &[ListRow]) -> Self {
-        let mut of = Self {
-            rows: Vec::with_capacity(CHUNK_ROWS),
+        let mut all = Vec::with_capacity(CHUNK_ROWS);
+        all.extend_from_slice(rows);
+        Self {
+            first: rows[0],
+            len: rows.len() as u32,
             passed: passed_of(rows),
-        };
-        of.rows.extend_from_slice(rows);
-        of
-    }
-
-    fn len(&self) -> u32 {
-        self.rows.len() as u32
+            rows: Arc::new(all),
+        }
     }
 
     fn matching(&self, passed: bool) -> u32 {
         if passed {
             self.passed
         } else {
-            self.len() - self.passed
+            self.len - self.passed
         }
     }
 }
