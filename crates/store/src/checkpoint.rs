@@ -59,14 +59,14 @@ pub(crate) fn write<'a, T: 'a>(
             out.put_u8(1);
             out.put_u32(entry.org.0);
             out.put_text(&entry.agent_id);
-            out.put_facts(&entry.facts);
+            out.put_facts(&entry.facts());
             out.put_option(entry.summary, |out, summary| {
                 out.put_u32(summary.evaluations);
                 out.put_u32(summary.passed);
                 out.put_u64(summary.latency_sum_us);
                 out.put_u32(summary.streak);
             });
-            out.put_option(entry.floor, Vec::put_micros);
+            out.put_option(entry.floor(), Vec::put_micros);
             out.put_option(entry.spilled, |out, place| {
                 out.put_u32(place.file);
                 out.put_u64(place.offset);
@@ -176,7 +176,7 @@ fn decode(bytes: &[u8]) -> Option<(Registry, Covered)> {
         let org = OrgId(fields.u32()?);
         let agent_id: Arc<str> = fields.text()?.into();
         let mut entry = Entry::new(org, agent_id, fields.facts()?);
-        entry.summary = fields.option(|fields| {
+        let summary = fields.option(|fields| {
             Some(Summary {
                 evaluations: fields.u32()?,
                 passed: fields.u32()?,
@@ -184,7 +184,8 @@ fn decode(bytes: &[u8]) -> Option<(Registry, Covered)> {
                 streak: fields.u32()?,
             })
         })?;
-        entry.floor = fields.option(Fields::micros)?;
+        let floor = fields.option(Fields::micros)?;
+        entry.set_window(summary, floor);
         entry.spilled = fields.option(|fields| {
             Some(Place {
                 file: fields.u32()?,

@@ -90,8 +90,8 @@ fn reaches_back(entry: &Entry, question: &Question<'_>) -> bool {
         made,
         count,
         ..
-    } = entry.facts;
-    let before_window = |time: Micros| entry.floor.is_some_and(|floor| time <= floor);
+    } = entry.facts();
+    let before_window = |time: Micros| entry.floor().is_some_and(|floor| time <= floor);
     let by_time = question.sent_at.is_some_and(|sent| {
         let clamped = clamped.is_some_and(|span| span.holds(sent));
         (clamped && count > WINDOW as u64) || (newest_sent >= Some(sent) && before_window(sent))
@@ -232,7 +232,7 @@ pub(crate) fn load(shared: &Shared, no: AgentNo, org: OrgId, agent_id: &str) -> 
     let (facts, spilled) = {
         let published = shared.published.read();
         let entry = published.registry.entry(no);
-        (entry.facts, entry.spilled)
+        (entry.facts(), entry.spilled)
     };
     let copy = spilled.and_then(|place| shared.spill.read(place, AgentName { org, agent_id }));
     if let Some(state) = copy.filter(|state| state.facts == facts) {

@@ -249,17 +249,19 @@ impl Replay {
             let Some(row) = row? else { continue };
             let no = self.agent(registry, row.agent, row.recorded_at)?;
             let entry = registry.entry_mut(no);
-            if entry.facts.last_seq >= seq {
+            let mut facts = entry.facts();
+            if facts.last_seq >= seq {
                 continue; // the checkpoint's entry was copied after this event was counted
             }
-            entry.facts.record(&Recorded {
+            facts.record(&Recorded {
                 seq,
                 recorded_at: row.recorded_at,
                 sent_at: row.sent_at,
                 source: header.source,
                 named: row.evaluation_id.is_some(),
             });
-            (entry.summary, entry.floor) = (None, None);
+            entry.set_facts(&facts);
+            entry.set_window(None, None);
         }
         Ok(())
     }
@@ -275,9 +277,10 @@ impl Replay {
             has_window: carry.window.is_some(),
         });
         // The checkpoint's entry may know of events after the carry.
-        if entry.facts.last_seq <= carry.facts.last_seq && entry.facts != carry.facts {
-            entry.facts = carry.facts;
-            (entry.summary, entry.floor) = (None, None);
+        let facts = entry.facts();
+        if facts.last_seq <= carry.facts.last_seq && facts != carry.facts {
+            entry.set_facts(&carry.facts);
+            entry.set_window(None, None);
         }
         Ok(())
     }

@@ -1,5 +1,9 @@
 //! All agents of all organisations, as readers see them: what is published of each.
 
+mod entry;
+
+pub(crate) use entry::{Carried, Entry};
+
 use crate::OrgId;
 use crate::agent::{AgentName, AgentNo, AgentState};
 use crate::erasure::Erasure;
@@ -10,7 +14,6 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::hash::BuildHasher as _;
 use std::ops::{Bound, RangeBounds as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Agents of an organisation at most whose place in the order of `last_seen` is not brought up to date yet: a reader of
 /// that order sorts them.
@@ -27,34 +30,6 @@ pub(crate) struct Registry {
     erased: usize,
     /// Agents whose erasure isn't done yet.
     pub(crate) erasures: Vec<Erasure>,
-}
-
-/// One agent.
-pub(crate) struct Entry {
-    pub(crate) org: OrgId,
-    pub(crate) agent_id: Arc<str>,
-    pub(crate) facts: Facts,
-    /// The totals of its window; `None` after a crash until somebody loads the window.
-    pub(crate) summary: Option<Summary>,
-    /// The recorded time of the oldest slot of a full window: what lies before may need a look-up.
-    pub(crate) floor: Option<Micros>,
-    /// Where a copy of its window lies, if one was put aside.
-    pub(crate) spilled: Option<crate::spill::Place>,
-    /// Where its newest carry record is, if it has one.
-    pub(crate) carried: Option<Carried>,
-    /// Whether the owner has its state in memory. Written by the owner alone.
-    resident: AtomicBool,
-    /// It was seen since it got its place in `by_last_seen`, and is in `moved`.
-    is_moved: bool,
-}
-
-/// Which carry record is an agent's newest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Carried {
-    /// The number of the segment that has it.
-    pub(crate) segment: u64,
-    /// Whether it has the agent's window.
-    pub(crate) has_window: bool,
 }
 
 /// The agents of one organisation, in the orders in which they are listed.
@@ -87,47 +62,6 @@ impl AgentUpdate {
                 .oldest()
                 .filter(|_| state.window.is_full())
                 .map(|oldest| oldest.recorded_at),
-        }
-    }
-}
-
-impl Entry {
-    /// An agent of whose window nothing is known.
-    pub(crate) fn new(org: OrgId, agent_id: Arc<str>, facts: Facts) -> Self {
-        Self {
-            org,
-            agent_id,
-            facts,
-            summary: None,
-            floor: None,
-            spilled: None,
-            carried: None,
-            resident: AtomicBool::new(false),
-            is_moved: false,
-        }
-    }
-
-    /// Whether the agent was erased: nothing is known of it.
-    pub(crate) fn is_erased(&self) -> bool {
-        self.agent_id.is_empty()
-    }
-
-    /// Whether the owner has the agent's state in memory, at this moment.
-    pub(crate) fn is_resident(&self) -> bool {
-        self.resident.load(Ordering::Relaxed)
-    }
-
-    /// Told by the owner.
-    pub(crate) fn set_resident(&self, resident: bool) {
-        self.resident.store(resident, Ordering::Relaxed);
-    }
-
-    /// The totals, as far as they are known without its window.
-    pub(crate) fn summary(&self) -> Option<Summary> {
-        if self.facts.count == 0 {
-            Some(Summary::default())
-        } else {
-            self.summary
         }
     }
 }
@@ -230,11 +164,8 @@ impl Registry {
                 .iter()
                 .map(|no| (Arc::clone(&entry(no).agent_id), *no))
                 .collect();
-            agents.by_last_seen = numbers
-                .iter()
-                .map(|no| (entry(no).facts.last_seen, *no))
-                .collect();
-            let last_seq = numbers.iter().map(|no| entry(no).facts.last_seq).max();
+            agents.by_last_seen = numbers.iter().map(|no| (entry(no).last_seen(), *no)).collect();
+            let last_seq = numbers.iter().map(|no| entry(no).facts().last_seq).max();
             agents.last_seq = agents.last_seq.max(last_seq.unwrap_or(0));
         }
     }
@@ -254,7 +185,7 @@ impl Registry {
             let place = moved.and_then(|at| agents.moved.remove(at));
             agents
                 .by_last_seen
-                .remove(&place.unwrap_or((erased.facts.last_seen, no)));
+                .remove(&place.unwrap_or((erased.last_seen(), no)));
         }
         self.erased += 1;
     }
@@ -263,16 +194,16 @@ impl Registry {
     pub(crate) fn update(&mut self, update: &AgentUpdate) {
         let Self { entries, orgs, .. } = self;
         let entry = &mut entries[update.no.0 as usize];
-        let before = std::mem::replace(&mut entry.facts, update.facts);
-        entry.summary = update.summary;
-        entry.floor = update.floor;
+        let before = entry.last_seen();
+        entry.set_facts(&update.facts);
+        entry.set_window(update.summary, update.floor);
         let Some(agents) = orgs.get_mut(&entry.org) else {
             return;
         };
         agents.last_seq = agents.last_seq.max(update.facts.last_seq);
-        if before.last_seen != update.facts.last_seen && !entry.is_moved {
+        if before != update.facts.last_seen && !entry.is_moved {
             entry.is_moved = true;
-            agents.moved.push_back((before.last_seen, update.no));
+            agents.moved.push_back((before, update.no));
             if agents.moved.len() > MAX_MOVED {
                 agents.move_one(entries);
             }
@@ -301,7 +232,8 @@ impl Registry {
     /// Forgets what is known of all windows and keeps the facts.
     pub(crate) fn forget_windows(&mut self) {
         for entry in &mut self.entries {
-            (entry.summary, entry.floor, entry.spilled) = (None, None, None);
+            entry.set_window(None, None);
+            entry.spilled = None;
         }
     }
 
@@ -324,7 +256,7 @@ impl Registry {
             let moved = agents
                 .moved
                 .iter()
-                .map(|(_, no)| (self.entry(*no).facts.last_seen, *no));
+                .map(|(_, no)| (self.entry(*no).last_seen(), *no));
             let mut moved: BinaryHeap<_> = moved.filter(|place| up_to_end.contains(place)).collect();
             let placed = agents.by_last_seen.range(up_to_end).rev().copied();
             let mut placed = placed.filter(|(_, no)| !self.entry(*no).is_moved).peekable();
@@ -358,7 +290,7 @@ impl OrgAgents {
             let entry = &mut entries[no.0 as usize];
             entry.is_moved = false;
             self.by_last_seen.remove(&(seen, no));
-            self.by_last_seen.insert((entry.facts.last_seen, no));
+            self.by_last_seen.insert((entry.last_seen(), no));
         }
     }
 }
@@ -449,7 +381,7 @@ mod tests {
         let before = three();
         let entries = before
             .entries_from(0)
-            .map(|e| Entry::new(e.org, Arc::clone(&e.agent_id), e.facts))
+            .map(|e| Entry::new(e.org, Arc::clone(&e.agent_id), e.facts()))
             .collect();
         let mut after = Registry::unordered(entries);
         after.order();
@@ -503,7 +435,7 @@ mod tests {
         let entries = (0u32..).map(AgentNo).zip(registry.entries_from(0));
         let mut sorted: Vec<_> = entries
             .filter(|(_, entry)| entry.org == ORG && !entry.is_erased())
-            .map(|(no, entry)| (entry.facts.last_seen, no))
+            .map(|(no, entry)| (entry.last_seen(), no))
             .collect();
         sorted.sort_unstable_by(|a, b| b.cmp(a));
         sorted

@@ -183,7 +183,7 @@ fn lacking(shared: &Shared, segment: &Segment, index: &SegmentIndex) -> Result<V
         let is_carried = entry
             .carried
             .is_some_and(|carried| carried.segment > segment.number);
-        if entry.facts.count == 0 && !is_carried && !entry.is_erased() {
+        if entry.facts().count == 0 && !is_carried && !entry.is_erased() {
             waiting.push((no, Want::Facts));
         }
     }
@@ -208,7 +208,7 @@ fn want(
         let published = shared.published.read();
         let entry = published.registry.entry(no);
         let reader = published.snapshot(&shared.identities, org, Some(agent_id));
-        (entry.facts, entry.floor, entry.carried, reader)
+        (entry.facts(), entry.floor(), entry.carried, reader)
     };
     let latest = match carried {
         Some(Carried {

@@ -334,7 +334,7 @@ fn move_copies(shared: &Shared) -> std::io::Result<()> {
             (
                 entry.org,
                 std::sync::Arc::clone(&entry.agent_id),
-                entry.facts,
+                entry.facts(),
                 entry.spilled,
             )
         };

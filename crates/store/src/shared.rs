@@ -75,11 +75,11 @@ impl Shared {
     pub(crate) fn find(&self, name: AgentName<'_>) -> Option<(AgentNo, u64)> {
         let published = self.published.read();
         let no = published.registry.find(name)?;
-        Some((no, published.registry.entry(no).facts.count))
+        Some((no, published.registry.entry(no).facts().count))
     }
 
     pub(crate) fn facts(&self, no: AgentNo) -> Facts {
-        self.published.read().registry.entry(no).facts
+        self.published.read().registry.entry(no).facts()
     }
 
     pub(crate) fn is_resident(&self, no: AgentNo) -> bool {
@@ -100,7 +100,7 @@ impl Shared {
         let published = self.published.read();
         let entry = published.registry.entry(no);
         Seen {
-            facts: entry.facts,
+            facts: entry.facts(),
             carried: entry.carried,
             reader: published.snapshot(&self.identities, org, Some(agent_id)),
         }
@@ -135,7 +135,7 @@ impl Shared {
     /// Keeps what a loaded window says of its agent, if nothing was counted since.
     fn remember(&self, no: AgentNo, state: &AgentState) {
         let mut published = self.published.write();
-        if published.registry.entry(no).facts == state.facts {
+        if published.registry.entry(no).facts() == state.facts {
             published.registry.update(&AgentUpdate::of(no, state));
         }
     }

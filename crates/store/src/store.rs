@@ -331,14 +331,15 @@ impl Store {
             };
             let agent = |(index, no): (usize, _)| {
                 let entry = registry.entry(no);
+                let facts = entry.facts();
                 if entry.summary().is_none() {
                     unknown.push(index);
                 }
                 Agent {
                     agent_id: entry.agent_id.to_string(),
-                    first_seen: entry.facts.first_seen,
-                    last_seen: entry.facts.last_seen,
-                    eval_count: entry.facts.count,
+                    first_seen: facts.first_seen,
+                    last_seen: facts.last_seen,
+                    eval_count: facts.count,
                     summary: entry.summary().unwrap_or_default(),
                 }
             };

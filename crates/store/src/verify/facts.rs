@@ -87,7 +87,8 @@ impl<'a> FactsRecount<'a> {
         let no = registry
             .find(name)
             .unwrap_or_else(|| registry.add_unordered(Entry::new(name.org, name.agent_id.into(), facts)));
-        let counted = std::mem::replace(&mut registry.entry_mut(no).facts, facts);
+        let counted = registry.entry(no).facts();
+        registry.entry_mut(no).set_facts(&facts);
         if self.recounted.is_gapless && counted != facts {
             return Err(Malformed("a carry is not what a recount gives"));
         }
@@ -129,9 +130,9 @@ impl<'a> FactsRecount<'a> {
                 Facts::new(row.recorded_at),
             ))
         });
-        let facts = &mut registry.entry_mut(no).facts;
+        let mut facts = registry.entry(no).facts();
         facts.record(&recorded(row, source, seq));
-        let facts = *facts;
+        registry.entry_mut(no).set_facts(&facts);
         self.note(name, facts);
         if self
             .checkpoint
@@ -147,7 +148,7 @@ impl<'a> FactsRecount<'a> {
             return;
         };
         if let Some(no) = checkpoint.find(name)
-            && checkpoint.entry(no).facts.last_seq == facts.last_seq
+            && checkpoint.entry(no).facts().last_seq == facts.last_seq
         {
             self.recounted.at_checkpoint[no.0 as usize] = Some(facts);
         }
@@ -182,14 +183,14 @@ impl Recounted {
         let entries = (0u32..).map(AgentNo).zip(checkpoint.entries_from(0));
         for ((_, entry), counted) in entries.zip(&self.at_checkpoint) {
             match counted {
-                Some(facts) if *facts == entry.facts => {}
+                Some(facts) if *facts == entry.facts() => {}
                 Some(facts) => report.derived(
                     file,
                     0,
                     format!(
                         "an agent of organisation {} has {} events up to event {}, and the checkpoint says {}, or differs in \
                          their times",
-                        entry.org.0, facts.count, entry.facts.last_seq, entry.facts.count
+                        entry.org.0, facts.count, entry.facts().last_seq, entry.facts().count
                     ),
                 ),
                 None => report.derived(
@@ -197,7 +198,7 @@ impl Recounted {
                     0,
                     format!(
                         "an agent of organisation {} is not in the log as the checkpoint has it (event {})",
-                        entry.org.0, entry.facts.last_seq
+                        entry.org.0, entry.facts().last_seq
                     ),
                 ),
             }

@@ -24,7 +24,7 @@ pub(super) fn check(
         let mut slots = 0;
         let entries = recounted.registry.entries_from(first);
         let fit = entries.take_while(|entry| {
-            slots += entry.facts.count.min(WINDOW as u64);
+            slots += entry.facts().count.min(WINDOW as u64);
             slots <= MAX_SLOTS
         });
         let agents = first..first + fit.count().max(1);
@@ -139,11 +139,11 @@ impl<'a> Pass<'a> {
         let Some(entry) = checkpoint.find(name).map(|no| checkpoint.entry(no)) else {
             return;
         };
-        let Some(state) = self.states[at].as_ref().filter(|_| entry.facts.last_seq == seq) else {
+        let Some(state) = self.states[at].as_ref().filter(|_| entry.facts().last_seq == seq) else {
             return;
         };
         let update = AgentUpdate::of(AgentNo(0), state);
-        if entry.summary.is_some() && (entry.summary, entry.floor) != (update.summary, update.floor) {
+        if entry.summary.is_some() && (entry.summary, entry.floor()) != (update.summary, update.floor) {
             let what = format!(
                 "an agent of organisation {} has other totals in the checkpoint than a recount gives (event {seq})",
                 entry.org.0
@@ -153,7 +153,7 @@ impl<'a> Pass<'a> {
         let copy = (self.derived.copies.as_ref().zip(entry.spilled))
             .and_then(|((spill, _), place)| Some((place, spill.read(place, name)?, spill.path(place.file))));
         // One that does not check, or is of another time, is not used by the server either.
-        if let Some((place, copy, file)) = copy.filter(|(_, copy, _)| copy.facts == entry.facts)
+        if let Some((place, copy, file)) = copy.filter(|(_, copy, _)| copy.facts == entry.facts())
             && !is_same_window(&copy, state)
         {
             let what = "the copy of a window is not what a recount gives";

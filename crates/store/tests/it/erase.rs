@@ -69,14 +69,24 @@ fn try_erase(store: &Store, agent_id: &str) -> Result<(), Refused> {
 /// The files in which these bytes stand.
 fn files_with(disk: &dyn Disk, dir: &Path, bytes: &[u8]) -> Vec<String> {
     let log = dir.join("log/0");
-    let mut names = disk.list(&log).unwrap();
-    names.retain(|name| {
-        let file = disk.open(&log.join(name)).unwrap();
-        let mut content = vec![0; file.len().unwrap() as usize];
-        file.read_exact_at(&mut content, 0).unwrap();
-        content.windows(bytes.len()).any(|part| part == bytes)
-    });
-    names
+    let with = |name: String| -> std::io::Result<Option<String>> {
+        let file = disk.open(&log.join(&name))?;
+        let mut content = vec![0; file.len()? as usize];
+        file.read_exact_at(&mut content, 0)?;
+        Ok(content
+            .windows(bytes.len())
+            .any(|part| part == bytes)
+            .then_some(name))
+    };
+    loop {
+        let names = disk.list(&log).unwrap();
+        match names.into_iter().map(with).collect::<Result<Vec<_>, _>>() {
+            Ok(found) => return found.into_iter().flatten().collect(),
+            // A store that runs may write an index meanwhile, and give it its name.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 #[test]
