@@ -396,10 +396,12 @@ mod tests {
             prop_assert_eq!(list.iter().map(|r| (r.key(), r.passed())).collect::<Vec<_>>(), naive.clone());
             prop_assert_eq!(list.len() as usize, naive.len());
             prop_assert_eq!(list.passed() as usize, naive.iter().filter(|(_, passed)| *passed).count());
-            let key = RowKey { recorded_at: Micros(probe), ordinal: 300 };
-            let before: Vec<_> = naive.iter().filter(|(k, _)| *k < key).collect();
-            let passed = before.iter().filter(|(_, passed)| *passed).count();
-            prop_assert_eq!(list.rank(key), (before.len() as u32, passed as u32));
+            let between = RowKey { recorded_at: Micros(probe), ordinal: 300 };
+            for key in naive.iter().map(|(key, _)| *key).step_by(7).chain([between]) {
+                let before: Vec<_> = naive.iter().filter(|(k, _)| *k < key).collect();
+                let passed = before.iter().filter(|(_, passed)| *passed).count();
+                prop_assert_eq!(list.rank(key), (before.len() as u32, passed as u32));
+            }
             for verdict in [true, false] {
                 let places: Vec<u32> =
                     (0u32..).zip(&naive).filter(|(_, (_, p))| *p == verdict).map(|(at, _)| at).collect();
