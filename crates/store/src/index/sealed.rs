@@ -4,8 +4,8 @@ use super::blocks::{BlockCache, BlockFile};
 use super::list::RowKey;
 use super::open::GONE;
 use super::write::{
-    AGENT_BYTES, BATCH_BYTES, CLAMPED_BYTES, HEADER_BYTES, MAGIC, NO_RECEIPT, ORG_BYTES, PASSED_BIT,
-    SAMPLE_EVERY, SECTIONS, Section, SegmentExtent, TEXT_GONE, agent_hash, is_narrow,
+    AGENT_BYTES, BATCH_BYTES, CLAMPED_BYTES, HEADER_BYTES, MAGIC, NO_RECEIPT, ORG_BYTES, SAMPLE_EVERY,
+    SECTIONS, Section, SegmentExtent, TEXT_GONE, agent_hash, is_narrow, list_bytes,
 };
 use super::{AgentIn, BatchPlace, CarryPlace, OrgTotals, TimeSpan};
 use crate::codec::{AgentWord, TextWord};
@@ -30,6 +30,8 @@ pub(crate) struct SealedIndex {
     orgs: u32,
     agents: u32,
     pub(crate) span: Option<TimeSpan>,
+    /// Bytes of a row in a list.
+    list_bytes: usize,
     /// Where times are told as what lies between them and this one.
     times_since: Option<Micros>,
     pub(crate) file_bytes: u64,
@@ -141,6 +143,7 @@ impl SealedIndex {
             orgs,
             agents,
             span: (rows > 0).then_some(span),
+            list_bytes: list_bytes(rows),
             times_since: is_narrow.then_some(span.min),
             file_bytes: len,
             asks_rows: u32_at(&header, 84 + 16 * SECTIONS) != 0,
@@ -201,7 +204,7 @@ impl SealedIndex {
             return Ok(None);
         }
         let entry: [u8; ORG_BYTES as usize] = self.read(Section::Orgs, u64::from(at) * ORG_BYTES)?;
-        let (start, len) = self.part(Section::Lists, 4, &entry[4..])?;
+        let (start, len) = self.part(Section::Lists, self.list_bytes as u64, &entry[4..])?;
         let (first_batch, batches) = self.part(Section::OrgBatches, 4, &entry[12..])?;
         Ok(Some(OrgEntry {
             list: ListPlace { start, len },
@@ -227,7 +230,7 @@ impl SealedIndex {
                 self.read(Section::Agents, u64::from(at) * AGENT_BYTES)?;
             let word = AgentWord(u32_at(&entry, 12));
             if u32_at(&entry, 8) == org.0 && &*self.agent_id(word)? == agent_id {
-                let (start, len) = self.part(Section::Lists, 4, &entry[16..])?;
+                let (start, len) = self.part(Section::Lists, self.list_bytes as u64, &entry[16..])?;
                 return Ok(Some(AgentEntry {
                     list: ListPlace { start, len },
                     clamped: self.part(Section::Clamped, CLAMPED_BYTES, &entry[40..])?,
@@ -279,17 +282,30 @@ impl SealedIndex {
             .filter(|totals| totals.last_seq > 0))
     }
 
+    /// Where the row at this place of all lists stands in their section.
+    fn list_offset(&self, at: u32) -> u64 {
+        u64::from(at) * self.list_bytes as u64
+    }
+
+    /// Some rows of the lists as they stand there.
+    fn list_rows(&self, first: u32, count: usize) -> Result<Vec<u8>, Error> {
+        let mut rows = vec![0; count * self.list_bytes];
+        self.read_slice(Section::Lists, self.list_offset(first), &mut rows)?;
+        Ok(rows)
+    }
+
     /// The key and the verdict of the row at this place of a list.
     pub(crate) fn get(&self, list: ListPlace, rank: u32) -> Result<(RowKey, bool), Error> {
-        let at = u64::from(list.start + rank) * 4;
-        let packed = u32::from_le_bytes(self.read(Section::Lists, at)?);
-        let ordinal = packed & !PASSED_BIT;
+        let mut row = [0; 4];
+        let row = &mut row[..self.list_bytes];
+        self.read_slice(Section::Lists, self.list_offset(list.start + rank), row)?;
+        let (ordinal, passed) = list_row(row);
         Ok((
             RowKey {
                 recorded_at: self.time(ordinal)?,
                 ordinal,
             },
-            packed & PASSED_BIT != 0,
+            passed,
         ))
     }
 
@@ -316,7 +332,7 @@ impl SealedIndex {
     fn passed_in_file_before(&self, at: u32) -> Result<u32, Error> {
         let sample = at / SAMPLE_EVERY;
         let first = sample * SAMPLE_EVERY;
-        let total = (self.sections[Section::Lists as usize].1 / 4) as u32;
+        let total = (self.sections[Section::Lists as usize].1 / self.list_bytes as u64) as u32;
         if at == total && at == first {
             // No sample behind the last row: count from the one before.
             let Some(before) = sample.checked_sub(1) else {
@@ -331,11 +347,11 @@ impl SealedIndex {
         let first = sample * SAMPLE_EVERY;
         let before = u32::from_le_bytes(self.read(Section::Samples, u64::from(sample) * 4)?);
         let mut rows = [0; SAMPLE_EVERY as usize * 4];
-        let rows = &mut rows[..(at - first) as usize * 4];
-        self.read_slice(Section::Lists, u64::from(first) * 4, rows)?;
+        let rows = &mut rows[..(at - first) as usize * self.list_bytes];
+        self.read_slice(Section::Lists, self.list_offset(first), rows)?;
         let passed = rows
-            .chunks_exact(4)
-            .filter(|row| u32_at(row, 0) & PASSED_BIT != 0)
+            .chunks_exact(self.list_bytes)
+            .filter(|row| list_row(row).1)
             .count();
         Ok(before.saturating_add(passed as u32))
     }
@@ -361,11 +377,10 @@ impl SealedIndex {
 
     /// The ordinals of a list's rows, oldest first.
     pub(crate) fn ordinals(&self, list: ListPlace) -> Result<Vec<u32>, Error> {
-        let mut rows = vec![0; list.len as usize * 4];
-        self.read_slice(Section::Lists, u64::from(list.start) * 4, &mut rows)?;
+        let rows = self.list_rows(list.start, list.len as usize)?;
         Ok(rows
-            .chunks_exact(4)
-            .map(|row| u32_at(row, 0) & !PASSED_BIT)
+            .chunks_exact(self.list_bytes)
+            .map(|row| list_row(row).0)
             .collect())
     }
 
@@ -398,13 +413,11 @@ impl SealedIndex {
             None => (list.start + places.start, places.len(), 0),
             Some(_) => (list.start, list.len as usize, places.start),
         };
-        let mut rows = vec![0; len * 4];
-        self.read_slice(Section::Lists, u64::from(first) * 4, &mut rows)?;
-        let packed = rows.chunks_exact(4).map(|row| u32_at(row, 0));
-        let wanted = packed.filter(|row| passed.is_none_or(|passed| passed == (row & PASSED_BIT != 0)));
+        let rows = self.list_rows(first, len)?;
+        let rows = rows.chunks_exact(self.list_bytes).map(list_row);
+        let wanted = rows.filter(|(_, has_passed)| passed.is_none_or(|passed| passed == *has_passed));
         let mut keys = Vec::new();
-        for row in wanted.skip(skipped as usize).take(places.len()) {
-            let ordinal = row & !PASSED_BIT;
+        for (ordinal, _) in wanted.skip(skipped as usize).take(places.len()) {
             let of_row = u16::from_le_bytes(self.read(Section::Fingerprints, u64::from(ordinal) * 2)?);
             if of_row == fingerprint {
                 keys.push(RowKey {
@@ -663,13 +676,13 @@ fn fit(
     agents: u32,
 ) -> bool {
     let is_inside = |(start, len): &(u64, u64)| start.checked_add(*len).is_some_and(|end| end <= data_bytes);
-    let lists = sections[Section::Lists as usize].1;
+    let lists = sections[Section::Lists as usize].1 / list_bytes(rows) as u64;
     let exact = [
         (Section::Times, if is_narrow { 4 } else { 8 } * u64::from(rows)),
         (Section::Fingerprints, 2 * u64::from(rows)),
         (Section::Tools, 2 * u64::from(rows)),
         (Section::Failed, 2 * u64::from(rows)),
-        (Section::Samples, 4 * lists.div_ceil(4 * u64::from(SAMPLE_EVERY))),
+        (Section::Samples, 4 * lists.div_ceil(u64::from(SAMPLE_EVERY))),
         (Section::Batches, BATCH_BYTES * u64::from(batches)),
         (Section::OrgBatches, 4 * u64::from(batches)),
         (Section::Orgs, ORG_BYTES * u64::from(orgs)),
@@ -678,7 +691,7 @@ fn fit(
     ];
     // A place in a list is told in 32 bits.
     sections.iter().all(is_inside)
-        && lists <= 4 * u64::from(u32::MAX)
+        && lists <= u64::from(u32::MAX)
         && exact
             .iter()
             .all(|(section, len)| sections[*section as usize].1 == *len)
@@ -699,6 +712,14 @@ fn positions_of(value: u16, column: &[u8]) -> Vec<u32> {
         }
     }
     found
+}
+
+/// The ordinal and the verdict of a row as it stands in a list.
+fn list_row(bytes: &[u8]) -> (u32, bool) {
+    let mut number = [0; 4];
+    number[..bytes.len()].copy_from_slice(bytes);
+    let number = u32::from_le_bytes(number);
+    (number >> 1, number & 1 != 0)
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -727,5 +748,21 @@ mod tests {
             let naive: Vec<u32> = (0..).zip(&column).filter(|(_, value)| **value == 3).map(|(at, _)| at).collect();
             prop_assert_eq!(positions_of(3, &bytes), naive);
         }
+    }
+
+    #[test]
+    fn a_row_of_a_list_has_room_for_every_ordinal_of_its_segment() {
+        for rows in [1, (1 << 23) - 1, 1 << 23, (1 << 23) + 1, 1 << 31] {
+            let last = rows - 1;
+            for passed in [false, true] {
+                let packed = (last << 1 | u32::from(passed)).to_le_bytes();
+                assert_eq!(
+                    list_row(&packed[..list_bytes(rows)]),
+                    (last, passed),
+                    "{rows} rows"
+                );
+            }
+        }
+        assert_eq!((list_bytes(1 << 23), list_bytes((1 << 23) + 1)), (3, 4));
     }
 }

@@ -23,8 +23,8 @@ pub(super) const HEADER_BYTES: usize =
 pub(super) const TEXT_GONE: u32 = u32::MAX;
 /// In the header, of a segment that received nothing.
 pub(super) const NO_RECEIPT: i64 = i64::MIN;
-/// In a list: the row passed.
-pub(super) const PASSED_BIT: u32 = 1 << 31;
+/// In a list, before it is shifted by the verdict: ordinals below are told in three bytes together with it.
+const NARROW_ORDINALS: u32 = 1 << 23;
 /// Lists hold the number of passed rows before each so many.
 pub(super) const SAMPLE_EVERY: u32 = 64;
 
@@ -44,7 +44,8 @@ pub(super) enum Section {
     Tools,
     /// Failed sets by ordinal: u16, set + 1.
     Failed,
-    /// All lists one after another: u32 ordinal and verdict.
+    /// All lists one after another: twice the ordinal, and one more if the row passed; u24 in a segment of up to
+    /// 2²³ rows, else u32.
     Lists,
     /// Passed rows in `Lists` before every 64th: u32.
     Samples,
@@ -106,6 +107,11 @@ fn span_of(inner: &Inner) -> TimeSpan {
         max: Micros(0),
     };
     inner.time_span().unwrap_or(none)
+}
+
+/// The bytes of a row in a list, in a segment of so many rows.
+pub(super) fn list_bytes(rows: u32) -> usize {
+    if rows <= NARROW_ORDINALS { 3 } else { 4 }
 }
 
 /// Whether recorded times within this span are told as u32 microseconds after the earliest.
@@ -180,15 +186,16 @@ fn lists(inner: &Inner, agents: &[(u64, u32, u32)], out: &mut Output<impl Put>) 
         .iter()
         .map(|(_, _, word)| &inner.agents[*word as usize].rows);
     let lists = inner.orgs.values().map(|org| &org.rows).chain(of_agents);
+    let width = list_bytes(inner.rows);
     let (mut samples, mut len, mut passed) = (Vec::new(), 0u32, 0u32);
     for row in lists.flat_map(RowList::iter) {
         if len.is_multiple_of(SAMPLE_EVERY) {
             samples.extend_from_slice(&passed.to_le_bytes());
         }
-        let verdict = if row.passed() { PASSED_BIT } else { 0 };
-        out.put(&(row.key().ordinal | verdict).to_le_bytes())?;
+        let verdict = u32::from(row.passed());
+        out.put(&(row.key().ordinal << 1 | verdict).to_le_bytes()[..width])?;
         len += 1;
-        passed += u32::from(row.passed());
+        passed += verdict;
     }
     out.end_section();
     out.put(&samples)?;
