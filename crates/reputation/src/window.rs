@@ -86,6 +86,12 @@ impl Window {
         self.slots.front()
     }
 
+    /// The newest evaluation.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Slot> {
+        self.slots.back()
+    }
+
     /// All slots, oldest first.
     pub fn slots(&self) -> impl DoubleEndedIterator<Item = &Slot> + ExactSizeIterator {
         self.slots.iter()

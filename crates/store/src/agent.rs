@@ -3,7 +3,7 @@
 use crate::codec::CarriedWindow;
 use crate::facts::{Facts, Recorded};
 use crate::identity::{Identities, made_at};
-use crate::outside::Outside;
+use crate::outside::{Left, Outside, REMEMBERED_US};
 use crate::{OrgId, Source};
 use reputation::{Micros, Placement, Slot, WINDOW, Window};
 use std::collections::VecDeque;
@@ -62,11 +62,14 @@ impl AgentState {
 
     /// An agent as a look-up found it.
     pub(crate) fn loaded(facts: Facts, window: Window, aside: VecDeque<Aside>) -> Self {
+        // Outside of a window that isn't full there is nothing.
+        let oldest = window.oldest().filter(|_| window.is_full());
+        let until = oldest.map_or(Micros(i64::MIN), |oldest| oldest.recorded_at);
         Self {
             facts,
             window,
             aside,
-            outside: Outside::new(facts.count),
+            outside: Outside::new(facts.count, until),
         }
     }
 
@@ -127,7 +130,8 @@ impl AgentState {
             return false; // the usual case needs no hash
         }
         let identity = identities.of(question.evaluation_id, Some(time));
-        at.any(|slot| slot.identity == identity) || (before_window && self.outside.may_hold(identity, known))
+        at.any(|slot| slot.identity == identity)
+            || (before_window && self.outside.may_hold(identity, time, known))
     }
 
     /// Whether it may have been clamped before the arrivals that are held aside, but after `known`.
@@ -184,17 +188,38 @@ impl AgentState {
         }
     }
 
+    /// What has no identity by its time is never looked for by it.
     fn leave(&mut self, slot: &Slot) {
-        self.outside.push(Aside {
-            arrival: slot.arrival,
-            identity: slot.identity,
-        });
+        if slot.identity != 0 {
+            self.outside.push(Left {
+                arrival: slot.arrival,
+                identity: slot.identity,
+                recorded_at: slot.recorded_at,
+            });
+        }
     }
 
-    /// Remembers more of what leaves the window: a look-up was overtaken by so many arrivals that its answer
-    /// was of no use.
+    /// At or before this time something may have been recorded that memory does not know of.
+    pub(crate) fn doubtful_until(&self) -> Micros {
+        self.outside.complete_after()
+    }
+
+    /// Whether this event would not have been doubted if more of what leaves the window were remembered.
+    pub(crate) fn forgets_too_soon(&self, question: &Question<'_>) -> bool {
+        let newest = self.window.newest().map(|slot| slot.recorded_at);
+        newest
+            .zip(question.sent_at)
+            .is_some_and(|(newest, sent)| self.window.is_full() && newest.0 - sent.0 < REMEMBERED_US)
+    }
+
+    /// Remembers more of what leaves the window.
     pub(crate) fn remember_more(&mut self) {
         self.outside.grow();
+    }
+
+    /// How many of the arrivals outside the window it may remember.
+    pub(crate) fn remembers(&self) -> usize {
+        self.outside.limit()
     }
 }
 

@@ -42,7 +42,7 @@ impl Identities {
         hasher.finish128().as_bytes()
     }
 
-    /// The identity of an event with this id and this timestamp as sent.
+    /// The identity of an event with this id and this timestamp as sent; never 0, which stands for none.
     pub(crate) fn of(&self, evaluation_id: &str, sent_at: Option<Micros>) -> u64 {
         let mut hasher = self.hasher;
         hasher.write(evaluation_id.as_bytes());
@@ -53,7 +53,7 @@ impl Identities {
             }
             None => hasher.write_u8(0),
         }
-        hasher.finish()
+        hasher.finish().max(1)
     }
 
     /// The identity of an event that `/v1/evaluate` recorded under a client's id: the id alone, since it

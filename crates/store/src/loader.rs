@@ -91,14 +91,14 @@ fn reaches_back(entry: &Entry, question: &Question<'_>) -> bool {
         count,
         ..
     } = entry.facts();
-    let before_window = |time: Micros| entry.floor().is_some_and(|floor| time <= floor);
+    let forgotten = |time: Micros| entry.may_be_forgotten(time);
     let by_time = question.sent_at.is_some_and(|sent| {
         let clamped = clamped.is_some_and(|span| span.holds(sent));
-        (clamped && count > WINDOW as u64) || (newest_sent >= Some(sent) && before_window(sent))
+        (clamped && count > WINDOW as u64) || (newest_sent >= Some(sent) && forgotten(sent))
     });
     by_time
         || made.is_some_and(|made| {
-            made_at(question.evaluation_id).is_some_and(|time| made.holds(time) && before_window(time))
+            made_at(question.evaluation_id).is_some_and(|time| made.holds(time) && forgotten(time))
         })
 }
 

@@ -1,50 +1,71 @@
-//! The arrivals of an agent that are no longer in its window, or never were: the newest of them, by identity.
+//! The named arrivals of an agent that are no longer in its window, or never were: the newest of them, by identity.
 //!
-//! A look-up of stored rows says that an event is not among an agent's first so many arrivals. Those that
-//! came since must be known here, or the look-up has to be done again. A few are enough for most agents; one
-//! that takes thousands of events while a look-up runs gets more room.
+//! Two things let memory answer alone, without a look at stored rows. An event whose time is later than that of
+//! all that is forgotten is in the window, remembered here, or new. And where a look-up has said that an event is
+//! not among an agent's first so many arrivals, those that came since must be known here, or it has to be done
+//! again. A few arrivals are enough for most agents; one whose events come faster than they are sent, so that
+//! many are older than its whole window, gets more room, and gives it back when it slows down.
 
-use crate::agent::Aside;
 use hashbrown::HashMap;
+use reputation::Micros;
 use std::collections::VecDeque;
 
 /// Arrivals remembered of any agent: few enough to look through one by one.
-const FEW: usize = 128;
-/// Arrivals remembered at most, at some 48 bytes each.
-const MANY: usize = 32_768;
+pub(crate) const FEW: usize = 128;
+/// Arrivals remembered of one agent at most, at some 48 bytes each.
+const MANY: usize = 65_536;
+/// How much more room a time gives.
+const GROWTH: usize = 8;
+/// For how long more than a few are remembered, in microseconds of recorded time. What is further behind is seldom
+/// asked for.
+pub(crate) const REMEMBERED_US: i64 = 10 * Micros::PER_SECOND;
+
+/// An arrival that left the window, or was too late to enter it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// The how-manieth event of its agent, from 1.
+    pub(crate) arrival: u64,
+    /// What [`crate::identity::Identities`] made of it.
+    pub(crate) identity: u64,
+    pub(crate) recorded_at: Micros,
+}
 
 /// The newest arrivals outside the window, in the order in which they left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outside {
-    arrivals: VecDeque<Aside>,
+    arrivals: VecDeque<Left>,
     limit: usize,
     /// Where there are many: the newest arrival by identity.
     newest: Option<HashMap<u64, u64>>,
     /// The newest arrival that left and is no longer remembered; 0 if all are.
     forgotten: u64,
+    /// The latest time of any of those; the earliest time that there is if all are remembered.
+    complete_after: Micros,
 }
 
 impl Outside {
-    /// Nothing remembered of an agent that has so many arrivals.
-    pub(crate) fn new(arrivals: u64) -> Self {
+    /// Nothing remembered of an agent that has so many arrivals, none of those outside the window recorded after
+    /// this time.
+    pub(crate) fn new(arrivals: u64, until: Micros) -> Self {
         Self {
             arrivals: VecDeque::new(),
             limit: FEW,
             newest: None,
             forgotten: arrivals,
+            complete_after: until,
         }
     }
 
     /// Remembers an arrival that is outside now.
-    pub(crate) fn push(&mut self, arrival: Aside) {
-        if self.arrivals.len() >= self.limit
-            && let Some(old) = self.arrivals.pop_front()
-        {
-            self.forgotten = self.forgotten.max(old.arrival);
-            if let Some(newest) = &mut self.newest
-                && newest.get(&old.identity) == Some(&old.arrival)
-            {
-                newest.remove(&old.identity);
+    pub(crate) fn push(&mut self, arrival: Left) {
+        if self.arrivals.len() >= self.limit {
+            self.forget_oldest();
+        }
+        if self.limit > FEW {
+            let old = |left: &Left| arrival.recorded_at.0 - left.recorded_at.0 > REMEMBERED_US;
+            while self.arrivals.front().is_some_and(old) {
+                self.forget_oldest();
+                self.give_back();
             }
         }
         if let Some(newest) = &mut self.newest {
@@ -54,9 +75,36 @@ impl Outside {
         self.arrivals.push_back(arrival);
     }
 
-    /// Whether an arrival after `known` with this identity may be outside the window.
-    pub(crate) fn may_hold(&self, identity: u64, known: u64) -> bool {
-        known < self.forgotten
+    fn forget_oldest(&mut self) {
+        let Some(old) = self.arrivals.pop_front() else {
+            return;
+        };
+        self.forgotten = self.forgotten.max(old.arrival);
+        self.complete_after = self.complete_after.max(old.recorded_at);
+        if let Some(newest) = &mut self.newest
+            && newest.get(&old.identity) == Some(&old.arrival)
+        {
+            newest.remove(&old.identity);
+        }
+    }
+
+    /// Gives back room of which less than a quarter is used.
+    fn give_back(&mut self) {
+        if self.arrivals.len() * 4 >= self.limit {
+            return;
+        }
+        self.limit = (self.limit / 2).max(FEW);
+        self.arrivals.shrink_to(self.limit);
+        if self.limit == FEW {
+            self.newest = None;
+        } else if let Some(newest) = &mut self.newest {
+            newest.shrink_to(self.limit);
+        }
+    }
+
+    /// Whether an arrival after `known` with this identity, recorded at this time, may be outside the window.
+    pub(crate) fn may_hold(&self, identity: u64, time: Micros, known: u64) -> bool {
+        (known < self.forgotten && time <= self.complete_after)
             || match &self.newest {
                 Some(newest) => newest.get(&identity).is_some_and(|arrival| *arrival > known),
                 None => self
@@ -66,9 +114,19 @@ impl Outside {
             }
     }
 
+    /// The time up to which something is forgotten.
+    pub(crate) fn complete_after(&self) -> Micros {
+        self.complete_after
+    }
+
+    /// How many it may remember.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Makes room for more.
     pub(crate) fn grow(&mut self) {
-        self.limit = (self.limit * 4).min(MANY);
+        self.limit = (self.limit * GROWTH).min(MANY);
         self.newest.get_or_insert_with(|| {
             let mut newest = HashMap::new();
             for old in &self.arrivals {
@@ -83,16 +141,18 @@ impl Outside {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn filled(grown: bool) -> Outside {
-        let mut outside = Outside::new(0);
+        let mut outside = Outside::new(0, Micros(i64::MIN));
         if grown {
             outside.grow();
         }
-        (1..=600).for_each(|arrival| {
-            outside.push(Aside {
+        (1..=2_000).for_each(|arrival| {
+            outside.push(Left {
                 arrival,
-                identity: arrival % 300,
+                identity: 1 + arrival % 1_500,
+                recorded_at: Micros(arrival.cast_signed()),
             });
         });
         outside
@@ -100,23 +160,85 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_known_exactly_and_the_rest_is_doubtful() {
-        for (grown, remembered) in [(false, FEW as u64), (true, 4 * FEW as u64)] {
+        for (grown, remembered) in [(false, FEW as u64), (true, (GROWTH * FEW) as u64)] {
             let outside = filled(grown);
-            let oldest = 600 - remembered + 1;
-            assert!(outside.may_hold(7, oldest - 2), "an arrival was forgotten");
+            let oldest = 2_000 - remembered + 1;
+            let long_ago = Micros(5);
             assert!(
-                !outside.may_hold(1_000, oldest - 1),
+                outside.may_hold(7, long_ago, oldest - 2),
+                "an arrival was forgotten"
+            );
+            assert!(
+                !outside.may_hold(5_000, long_ago, oldest - 1),
                 "all since then are remembered"
             );
-            assert!(outside.may_hold(599 % 300, oldest - 1) && outside.may_hold(599 % 300, 598));
-            assert!(!outside.may_hold(599 % 300, 599));
+            let newest = 1 + 2_000 % 1_500;
+            assert!(
+                outside.may_hold(newest, long_ago, oldest - 1) && outside.may_hold(newest, long_ago, 1_999)
+            );
+            assert!(!outside.may_hold(newest, long_ago, 2_000));
         }
+    }
+
+    #[test]
+    fn a_time_later_than_all_that_is_forgotten_is_no_doubt() {
+        let outside = filled(false);
+        let forgotten = Micros(2_000 - FEW as i64);
+        assert_eq!(outside.complete_after(), forgotten);
+        assert!(outside.may_hold(5_000, forgotten, 0));
+        assert!(!outside.may_hold(5_000, Micros(forgotten.0 + 1), 0));
+        assert!(outside.may_hold(1 + 2_000 % 1_500, Micros(2_000), 0));
     }
 
     #[test]
     fn growing_keeps_what_is_remembered() {
         let mut outside = filled(false);
         outside.grow();
-        assert!(outside.may_hold(599 % 300, 598) && !outside.may_hold(1_000, 600 - FEW as u64));
+        let newest = 1 + 2_000 % 1_500;
+        assert!(outside.may_hold(newest, Micros(0), 1_999));
+        assert!(!outside.may_hold(5_000, Micros(0), 2_000 - FEW as u64));
+    }
+
+    #[test]
+    fn room_is_given_back_once_its_agent_is_slow_again() {
+        let mut outside = filled(true);
+        assert_eq!(outside.limit(), GROWTH * FEW);
+        for arrival in 2_001..2_300u64 {
+            let recorded_at = Micros(REMEMBERED_US * (arrival.cast_signed() - 2_000) / 4);
+            outside.push(Left {
+                arrival,
+                identity: arrival,
+                recorded_at,
+            });
+        }
+        assert_eq!((outside.limit(), outside.newest.is_none()), (FEW, true));
+    }
+
+    proptest! {
+        /// Whatever comes in whatever order: an arrival that left is never denied.
+        #[test]
+        fn no_arrival_is_denied(
+            lefts in prop::collection::vec((1u64..60, 0i64..40), 1..700),
+            growths in prop::collection::vec(0usize..700, 0..3),
+            known in 0u64..700,
+        ) {
+            let mut outside = Outside::new(3, Micros(7));
+            for (at, (identity, second)) in lefts.iter().enumerate() {
+                if growths.contains(&at) {
+                    outside.grow();
+                }
+                outside.push(Left {
+                    arrival: at as u64 + 4,
+                    identity: *identity,
+                    recorded_at: Micros(second * Micros::PER_SECOND),
+                });
+                prop_assert!(outside.arrivals.len() <= outside.limit);
+            }
+            for (at, (identity, second)) in lefts.iter().enumerate() {
+                let is_after = at as u64 + 4 > known;
+                prop_assert!(!is_after || outside.may_hold(*identity, Micros(second * Micros::PER_SECOND), known));
+            }
+            prop_assert!(known >= 3 || outside.may_hold(99, Micros(7), known));
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::clock::ReceiptClock;
 use crate::codec::{self, EraseRecord};
 use crate::erasure;
 use crate::loader::Errand;
+use crate::outside::FEW;
 use crate::shared::{Permit, Shared};
 use crate::{KeyId, NotKept, OrgId, Receipt, Refused, Reply, Source};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -28,6 +29,9 @@ use std::time::Duration;
 const MAX_GROUP_SUBMISSIONS: usize = 1_024;
 /// Bytes of a group's frame beyond which no further submission joins it.
 const MAX_GROUP_BYTES: usize = 8 << 20;
+/// Arrivals outside of windows that all agents with more than a few remember, at some 48 bytes each; none begins to
+/// remember more beyond that.
+const MAX_REMEMBERED: usize = 1 << 20;
 /// How often an idle owner looks at the age of its segment.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -155,6 +159,8 @@ pub(crate) struct Owner {
     /// The number of the group that is formed next.
     group: u64,
     segment: Option<group::OpenSegment>,
+    /// Agents that remember more than a few of their arrivals outside the window.
+    mindful: HashSet<AgentNo>,
     /// Places of agents that were erased: what is on its way may still name them.
     erased: HashSet<AgentNo>,
     /// Those who wait until what was handed in before is done with.
@@ -188,6 +194,7 @@ impl Owner {
             fresh_agents: 0,
             group: shared.progress.published() + 1,
             segment: None,
+            mindful: HashSet::new(),
             erased: HashSet::new(),
             settling: Vec::new(),
             closing: false,
@@ -528,17 +535,36 @@ impl Owner {
         (0..batch.events.len()).filter(is_doubtful).collect()
     }
 
-    /// Gives those agents more memory of late arrivals for whom a look-up came too late to be of use.
+    /// Lets those agents remember more of what leaves their windows for whom that would have settled a doubt: what
+    /// they forgot was young, or a look-up was overtaken by so many arrivals that it was of no use.
     fn remember_more(&mut self, batch: &Batch, agents: &[Option<AgentNo>], doubts: &[usize]) {
-        let was_looked_up = |doubt: &&usize| batch.events[**doubt].verdict != Verdict::NotAmong(0);
-        let overtaken: HashSet<AgentNo> = doubts
-            .iter()
-            .filter(was_looked_up)
-            .filter_map(|doubt| agents[batch.events[*doubt].agent])
-            .collect();
-        for no in overtaken {
+        let forgetful = doubts.iter().filter_map(|doubt| {
+            let event = &batch.events[*doubt];
+            let no = agents[event.agent]?;
+            let question = Question {
+                evaluation_id: batch.evaluation_id(event)?,
+                sent_at: event.sent_at,
+            };
+            let was_looked_up = event.verdict != Verdict::NotAmong(0);
+            let state = self.residents.get(no)?;
+            (was_looked_up || state.forgets_too_soon(&question)).then_some(no)
+        });
+        let forgetful: HashSet<AgentNo> = forgetful.collect();
+        if forgetful.is_empty() {
+            return;
+        }
+        let remembers = |no: &AgentNo| self.residents.get(*no).map_or(0, AgentState::remembers);
+        self.mindful.retain(|no| remembers(no) > FEW);
+        let mut all: usize = self.mindful.iter().map(remembers).sum();
+        for no in forgetful {
             if let Some(state) = self.residents.get_mut(no) {
+                if all >= MAX_REMEMBERED {
+                    return;
+                }
+                let before = state.remembers();
                 state.remember_more();
+                all += state.remembers() - before;
+                self.mindful.insert(no);
             }
         }
     }

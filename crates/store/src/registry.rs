@@ -49,6 +49,8 @@ pub(crate) struct AgentUpdate {
     pub(crate) facts: Facts,
     pub(crate) summary: Option<Summary>,
     pub(crate) floor: Option<Micros>,
+    /// What memory does not know of is not later than this.
+    pub(crate) doubtful_until: Micros,
 }
 
 impl AgentUpdate {
@@ -62,6 +64,7 @@ impl AgentUpdate {
                 .oldest()
                 .filter(|_| state.window.is_full())
                 .map(|oldest| oldest.recorded_at),
+            doubtful_until: state.doubtful_until(),
         }
     }
 }
@@ -197,6 +200,7 @@ impl Registry {
         let before = entry.last_seen();
         entry.set_facts(&update.facts);
         entry.set_window(update.summary, update.floor);
+        entry.set_doubtful_until(update.doubtful_until);
         let Some(agents) = orgs.get_mut(&entry.org) else {
             return;
         };
@@ -413,6 +417,7 @@ mod tests {
             facts: facts(40, 9),
             summary: None,
             floor: None,
+            doubtful_until: Micros(i64::MIN),
         });
         assert_eq!(
             names(&registry, registry.by_last_seen(ORG, None)),
@@ -427,6 +432,7 @@ mod tests {
             facts: facts(at, 1),
             summary: None,
             floor: None,
+            doubtful_until: Micros(i64::MIN),
         });
     }
 

@@ -18,6 +18,7 @@ pub(crate) struct Entry {
     /// The totals of its window; `None` after a crash until somebody loads the window.
     pub(crate) summary: Option<Summary>,
     floor: MaybeTime,
+    doubtful_until: Micros,
     /// Where a copy of its window lies, if one was put aside.
     pub(crate) spilled: Option<crate::spill::Place>,
     /// Where its newest carry record is, if it has one.
@@ -113,6 +114,7 @@ impl Entry {
             facts: Packed::of(&facts),
             summary: None,
             floor: MaybeTime::NONE,
+            doubtful_until: Micros(i64::MIN),
             spilled: None,
             carried: None,
         }
@@ -131,7 +133,7 @@ impl Entry {
         self.facts.last_seen
     }
 
-    /// The recorded time of the oldest slot of a full window: what lies before may need a look-up.
+    /// The recorded time of the oldest slot of a full window.
     pub(crate) fn floor(&self) -> Option<Micros> {
         self.floor.get()
     }
@@ -140,6 +142,21 @@ impl Entry {
     pub(crate) fn set_window(&mut self, summary: Option<Summary>, floor: Option<Micros>) {
         self.summary = summary;
         self.floor = MaybeTime::of(floor);
+    }
+
+    /// Whether an event of this time may be one that memory does not know of: only a look-up can tell. A guess
+    /// while the owner counts the agent, which is asked in any case.
+    pub(crate) fn may_be_forgotten(&self, time: Micros) -> bool {
+        if self.is_resident() {
+            time <= self.doubtful_until
+        } else {
+            self.floor().is_some_and(|floor| time <= floor)
+        }
+    }
+
+    /// Told of an agent that the owner counts: what memory does not know of is not later than this.
+    pub(super) fn set_doubtful_until(&mut self, time: Micros) {
+        self.doubtful_until = time;
     }
 
     /// Whether the agent was erased: nothing is known of it.

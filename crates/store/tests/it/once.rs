@@ -250,3 +250,45 @@ fn repeats_are_told_from_thousands_of_events_of_one_time() {
     assert_eq!(send(&lab, &new), 0);
     assert_eq!(lab.all(ORG).len(), 3_100);
 }
+
+/// A window of 500 spans a tenth of the time over which clients spread their events, so most are older than it;
+/// any batch may come again, also long after.
+#[test]
+fn an_agent_faster_than_its_senders_counts_each_event_once() {
+    let lab = Lab::new();
+    let batch = |number: i64| -> Vec<(String, i64)> {
+        let spread = |i: i64| (number * 7_919 + i * 104_729) % 50_000;
+        (0..100)
+            .map(|i| (format!("fast-{number}-{i}"), NOW + number * 1_000 - spread(i)))
+            .collect()
+    };
+    let send = |number: i64| {
+        let ids = batch(number);
+        let events: Vec<_> = ids
+            .iter()
+            .map(|(id, at)| event("a", Some(id), Some(*at)))
+            .collect();
+        lab.send(&events).duplicates
+    };
+    for number in 0..120 {
+        assert_eq!(send(number), 0, "batch {number} is new");
+        if number % 3 == 0 {
+            assert_eq!(send(number), 100, "batch {number} again at once");
+            assert_eq!(send(number / 2), 100, "batch {} again after {number}", number / 2);
+        }
+    }
+    // Slow now: what it remembered is let go of, and the rows must be asked again.
+    for late in 1..200 {
+        lab.set_clock(NOW + late * SECOND);
+        let id = format!("slow-{late}");
+        assert_eq!(
+            lab.send(&[event("a", Some(&id), Some(NOW + late * SECOND))])
+                .duplicates,
+            0
+        );
+    }
+    for number in [0, 1, 60, 119] {
+        assert_eq!(send(number), 100, "batch {number} again in the end");
+    }
+    assert_eq!(lab.all(ORG).len(), 120 * 100 + 199);
+}
