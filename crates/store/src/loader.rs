@@ -7,7 +7,8 @@ use crate::codec::{CarriedWindow, CarryRecord};
 use crate::facts::{Facts, Recorded};
 use crate::identity::{Identities, made_at};
 use crate::owner::{Message, Work};
-use crate::registry::{Carried, Entry};
+use crate::query::{Identified, LastRecord};
+use crate::registry::Entry;
 use crate::shared::{Seen, Shared};
 use crate::{Error, OrgId, Refused, Source, StoredEvent};
 use crossbeam_channel::{Receiver, Sender};
@@ -105,8 +106,8 @@ fn reaches_back(entry: &Entry, question: &Question<'_>) -> bool {
 /// Settles whether these events were recorded before, as far as it is published now.
 fn look_up(shared: &Shared, work: &mut Work, doubts: &[usize]) -> Result<(), Error> {
     let batch = &mut work.batch;
-    let mut arrivals: HashMap<AgentNo, Vec<StoredEvent>> = HashMap::new();
-    let mut carries: HashMap<(AgentNo, Option<Carried>), Option<CarryRecord>> = HashMap::new();
+    let mut agents: HashMap<usize, Option<Stored>> = HashMap::new();
+    let mut last = LastRecord::default();
     for &doubt in doubts {
         let event = &batch.events[doubt];
         let Some(evaluation_id) = batch.evaluation_id(event) else {
@@ -116,56 +117,92 @@ fn look_up(shared: &Shared, work: &mut Work, doubts: &[usize]) -> Result<(), Err
             evaluation_id,
             sent_at: event.sent_at,
         };
-        let agent_id = batch.agent_id(event.agent);
-        let name = AgentName {
-            org: batch.org,
-            agent_id,
-        };
-        let Some((no, _)) = shared.find(name) else {
-            continue;
-        };
-        let seen = shared.look(no, batch.org, agent_id);
-        let (reader, known) = (&seen.reader, seen.facts.count);
-        let mut is_repeat = match carries.entry((no, seen.carried)) {
-            hash_map::Entry::Occupied(carry) => {
-                is_carried(carry.get().as_ref(), &question, known, &shared.identities)
-            }
+        let stored = match agents.entry(event.agent) {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
             hash_map::Entry::Vacant(place) => {
-                let carry = place.insert(seen.carry()?);
-                is_carried(carry.as_ref(), &question, known, &shared.identities)
+                place.insert(Stored::of(shared, batch.org, batch.agent_id(event.agent))?)
             }
         };
-        if let Some(sent) = question.sent_at {
-            is_repeat |= holds(
-                &reader.at_time(sent, evaluation_id)?,
-                |row| row.evaluation.sent_at == Some(sent),
-                evaluation_id,
-            );
-            is_repeat |= holds(&reader.clamped_at(sent)?, |_| true, evaluation_id);
-        }
-        if let Some(made) = made_at(evaluation_id) {
-            let is_made = |row: &StoredEvent| row.source == Source::EvaluateMadeId;
-            is_repeat |= holds(&reader.at_time(made, evaluation_id)?, is_made, evaluation_id);
-        }
-        if !is_repeat && seen.facts.last_aside > 0 {
-            if !arrivals.contains_key(&no) {
-                arrivals.insert(no, reader.newest_arrivals(WINDOW)?);
-            }
-            let stands = |row: &StoredEvent| {
-                row.source == Source::Evaluate
-                    || (question.sent_at.is_none()
-                        && row.evaluation.sent_at.is_none()
-                        && row.source == Source::Ingest)
-            };
-            is_repeat = holds(&arrivals[&no], stands, evaluation_id);
-        }
+        let Some(stored) = stored else { continue };
+        let is_repeat = stored.holds(&question, &shared.identities, &mut last)?;
         batch.events[doubt].verdict = if is_repeat {
             Verdict::Repeat
         } else {
-            Verdict::NotAmong(known)
+            Verdict::NotAmong(stored.seen.facts.count)
         };
     }
     Ok(())
+}
+
+/// What is stored of an agent at one moment, for all questions of an errand.
+struct Stored {
+    seen: Seen,
+    carry: Option<CarryRecord>,
+    /// Its newest arrivals, once somebody asked for them.
+    arrivals: Option<Vec<StoredEvent>>,
+}
+
+impl Stored {
+    /// `None` of an agent that is not published.
+    fn of(shared: &Shared, org: OrgId, agent_id: &str) -> Result<Option<Self>, Error> {
+        let Some((no, _)) = shared.find(AgentName { org, agent_id }) else {
+            return Ok(None);
+        };
+        let seen = shared.look(no, org, agent_id);
+        let carry = seen.carry()?;
+        Ok(Some(Self {
+            seen,
+            carry,
+            arrivals: None,
+        }))
+    }
+
+    /// Whether the event is among them.
+    fn holds(
+        &mut self,
+        question: &Question<'_>,
+        identities: &Identities,
+        last: &mut LastRecord,
+    ) -> Result<bool, Error> {
+        let Seen { facts, reader, .. } = &self.seen;
+        let id = question.evaluation_id;
+        let is_id = |row: &Identified| row.evaluation_id.as_deref() == Some(id);
+        if is_carried(self.carry.as_ref(), question, facts.count, identities) {
+            return Ok(true);
+        }
+        if let Some(sent) = question.sent_at {
+            let rows = reader.at_time(sent, id, last)?;
+            if rows.iter().any(|row| row.sent_at == Some(sent) && is_id(row))
+                || reader.clamped_at(sent, last)?.iter().any(is_id)
+            {
+                return Ok(true);
+            }
+        }
+        if let Some(made) = made_at(id) {
+            let rows = reader.at_time(made, id, last)?;
+            if rows
+                .iter()
+                .any(|row| row.source == Source::EvaluateMadeId && is_id(row))
+            {
+                return Ok(true);
+            }
+        }
+        if facts.last_aside == 0 {
+            return Ok(false);
+        }
+        let arrivals = match &mut self.arrivals {
+            Some(arrivals) => arrivals,
+            none => none.insert(reader.newest_arrivals(WINDOW)?),
+        };
+        Ok(arrivals.iter().any(|row| {
+            let stands = match row.source {
+                Source::Evaluate => true,
+                Source::Ingest => question.sent_at.is_none() && row.evaluation.sent_at.is_none(),
+                Source::EvaluateMadeId => false,
+            };
+            stands && row.evaluation.evaluation_id.as_deref() == Some(id)
+        }))
+    }
 }
 
 /// Whether the event is among those that were carried: in the window by its time, or aside among the newest
@@ -198,11 +235,6 @@ fn is_carried(
     sent_at.is_some_and(is_at)
         || made_at(evaluation_id).is_some_and(is_at)
         || window.aside.iter().any(is_aside)
-}
-
-fn holds(rows: &[StoredEvent], filter: impl Fn(&StoredEvent) -> bool, evaluation_id: &str) -> bool {
-    rows.iter()
-        .any(|row| filter(row) && row.evaluation.evaluation_id.as_deref() == Some(evaluation_id))
 }
 
 /// Brings the states of the work's cold agents.

@@ -9,6 +9,7 @@ use crate::index::{Filter, OrgTotals, RowKey, Rows};
 use crate::segments::SegmentIndex;
 use crate::{Error, OrgId, StoredEvent};
 use fetch::Fetcher;
+pub(crate) use fetch::{Identified, LastRecord};
 use journal::Segment;
 use reputation::Micros;
 use std::ops::ControlFlow;
@@ -167,8 +168,13 @@ impl Snapshot {
     }
 
     /// The rows recorded at exactly this time that may have this id: all that have it are among them.
-    pub(crate) fn at_time(&self, time: Micros, evaluation_id: &str) -> Result<Vec<StoredEvent>, Error> {
-        let mut fetcher = self.fetcher();
+    pub(crate) fn at_time(
+        &self,
+        time: Micros,
+        evaluation_id: &str,
+        last: &mut LastRecord,
+    ) -> Result<Vec<Identified>, Error> {
+        let mut fetcher = Fetcher::after(&self.views, last);
         let mut found = Vec::new();
         for (at, view) in self.views.iter().enumerate() {
             let Some(rows) = self.rows(view, None)? else {
@@ -177,29 +183,31 @@ impl Snapshot {
             let (from, to) = (rows.before(time)?, rows.until(time)?);
             if to - from > FEW_ROWS {
                 for key in rows.with_fingerprint(from, to, fingerprint(evaluation_id))? {
-                    found.push(fetcher.event(at, key.ordinal)?);
+                    found.push(fetcher.identified(at, key.ordinal)?);
                 }
             } else {
                 for nth in from..to {
-                    found.push(fetcher.event(at, rows.key(nth)?.ordinal)?);
+                    found.push(fetcher.identified(at, rows.key(nth)?.ordinal)?);
                 }
             }
         }
+        *last = fetcher.into_last();
         Ok(found)
     }
 
     /// The agent's rows that were sent with this timestamp but recorded at another.
-    pub(crate) fn clamped_at(&self, sent: Micros) -> Result<Vec<StoredEvent>, Error> {
+    pub(crate) fn clamped_at(&self, sent: Micros, last: &mut LastRecord) -> Result<Vec<Identified>, Error> {
         let Some(agent_id) = self.agent_id.as_deref() else {
             return Ok(Vec::new());
         };
-        let mut fetcher = self.fetcher();
+        let mut fetcher = Fetcher::after(&self.views, last);
         let mut found = Vec::new();
         for (at, view) in self.views.iter().enumerate() {
             for ordinal in view.clamped_at(self.org, agent_id, sent)? {
-                found.push(fetcher.event(at, ordinal)?);
+                found.push(fetcher.identified(at, ordinal)?);
             }
         }
+        *last = fetcher.into_last();
         Ok(found)
     }
 

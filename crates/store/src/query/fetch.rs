@@ -4,15 +4,33 @@ use super::View;
 use crate::codec::{AgentWord, BatchReader, Malformed, Row, TextRef, TextWord};
 use crate::index::{BatchPlace, SealedWords};
 use crate::segments::SegmentIndex;
-use crate::{Error, StoredEvent};
-use reputation::{Evaluation, GateResult};
+use crate::{Error, Source, StoredEvent};
+use reputation::{Evaluation, GateResult, Micros};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Reads rows; keeps the batch record that it read last, since neighbours often share one.
+/// The batch record that was read last: neighbours often share one, also those of different agents.
+#[derive(Default)]
+pub(crate) struct LastRecord(Option<Record>);
+
+struct Record {
+    /// Number and generation of the segment.
+    segment: (u64, u32),
+    place: BatchPlace,
+    body: Vec<u8>,
+}
+
+/// What of a stored event tells it from others.
+pub(crate) struct Identified {
+    pub(crate) source: Source,
+    pub(crate) sent_at: Option<Micros>,
+    pub(crate) evaluation_id: Option<String>,
+}
+
+/// Reads rows.
 pub(super) struct Fetcher<'a> {
     views: &'a [View],
-    last: Option<(usize, BatchPlace, Vec<u8>)>,
+    last: LastRecord,
     /// The words of sealed segments in use, held so that each is read once.
     words: Vec<(usize, Arc<SealedWords>)>,
 }
@@ -21,9 +39,22 @@ impl<'a> Fetcher<'a> {
     pub(super) fn new(views: &'a [View]) -> Self {
         Self {
             views,
-            last: None,
+            last: LastRecord::default(),
             words: Vec::new(),
         }
+    }
+
+    /// The same with the record that another one read last.
+    pub(super) fn after(views: &'a [View], last: &mut LastRecord) -> Self {
+        Self {
+            last: std::mem::take(last),
+            ..Self::new(views)
+        }
+    }
+
+    /// The record that was read last.
+    pub(super) fn into_last(self) -> LastRecord {
+        self.last
     }
 
     /// The event at this ordinal of this view, which is one that the view's index lists.
@@ -34,20 +65,32 @@ impl<'a> Fetcher<'a> {
 
     /// The event at this ordinal of this view; `None` if it was erased.
     pub(super) fn event_or_none(&mut self, view: usize, ordinal: u32) -> Result<Option<StoredEvent>, Error> {
-        self.load(view, ordinal)?;
-        let Some((_, place, body)) = self.last.take() else {
-            unreachable!("a batch was just loaded")
-        };
-        let event = self.decode(view, &place, &body, ordinal);
-        self.last = Some((view, place, body));
-        event.map_err(|what| match what {
-            Wrong::Record(Malformed(what)) => self.damaged(view, place.offset, what),
-            Wrong::Words(error) => error,
+        self.with_record(view, ordinal, |fetcher, record| {
+            fetcher.decode(view, &record.place, &record.body, ordinal)
         })
     }
 
-    /// Makes the batch record that holds the row the last one read.
-    fn load(&mut self, view: usize, ordinal: u32) -> Result<(), Error> {
+    /// What tells the event at this ordinal of this view from others.
+    pub(super) fn identified(&mut self, view: usize, ordinal: u32) -> Result<Identified, Error> {
+        let found = self.with_record(view, ordinal, |_, record| {
+            let reader = BatchReader::new(&record.body)?;
+            let row = reader.row(ordinal - record.place.first_ordinal)?;
+            Ok(row.map(|row| Identified {
+                source: reader.header.source,
+                sent_at: row.sent_at,
+                evaluation_id: row.evaluation_id.map(|id| id.to_string()),
+            }))
+        })?;
+        found.ok_or_else(|| self.damaged(view, 0, "its index lists a row that was erased"))
+    }
+
+    /// Hands over the batch record that holds a row.
+    fn with_record<T>(
+        &mut self,
+        view: usize,
+        ordinal: u32,
+        read: impl FnOnce(&mut Self, &Record) -> Result<T, Wrong>,
+    ) -> Result<T, Error> {
         let View { segment, index, .. } = &self.views[view];
         let place = match index {
             SegmentIndex::Open(index) => index.read().batch_of(ordinal),
@@ -55,15 +98,22 @@ impl<'a> Fetcher<'a> {
         };
         let place =
             place.ok_or_else(|| self.damaged(view, 0, "its index names a row that it does not have"))?;
-        if !self
-            .last
-            .as_ref()
-            .is_some_and(|(at, last, _)| (*at, *last) == (view, place))
-        {
-            let body = journal::read_record(segment, place.offset, place.bytes)?;
-            self.last = Some((view, place, body));
-        }
-        Ok(())
+        let number = (segment.number, segment.generation);
+        let is_it = |record: &Record| (record.segment, record.place) == (number, place);
+        let record = match self.last.0.take().filter(is_it) {
+            Some(record) => record,
+            None => Record {
+                segment: number,
+                place,
+                body: journal::read_record(segment, place.offset, place.bytes)?,
+            },
+        };
+        let result = read(self, &record);
+        self.last.0 = Some(record);
+        result.map_err(|what| match what {
+            Wrong::Record(Malformed(what)) => self.damaged(view, place.offset, what),
+            Wrong::Words(error) => error,
+        })
     }
 
     fn decode(
