@@ -204,12 +204,13 @@ impl AgentState {
         self.outside.complete_after()
     }
 
-    /// Whether this event would not have been doubted if more of what leaves the window were remembered.
+    /// Whether this event would not have been doubted if more of what leaves the window were remembered. One that
+    /// is later than all that is forgotten is doubted for another reason: it looks like one that is remembered.
     pub(crate) fn forgets_too_soon(&self, question: &Question<'_>) -> bool {
         let newest = self.window.newest().map(|slot| slot.recorded_at);
         newest
             .zip(question.sent_at)
-            .is_some_and(|(newest, sent)| self.window.is_full() && newest.0 - sent.0 < REMEMBERED_US)
+            .is_some_and(|(newest, sent)| sent <= self.doubtful_until() && newest.0 - sent.0 < REMEMBERED_US)
     }
 
     /// Remembers more of what leaves the window.
@@ -248,4 +249,60 @@ pub(crate) struct AgentNo(pub(crate) u32);
 pub(crate) struct AgentName<'a> {
     pub(crate) org: OrgId,
     pub(crate) agent_id: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outside::FEW;
+
+    /// One event a microsecond, more than the window and what is remembered hold.
+    fn fast_agent(identities: &Identities) -> (AgentState, i64) {
+        let mut state = AgentState::new(Micros(0));
+        let newest = (WINDOW + 2 * FEW) as i64;
+        for at in 1..=newest {
+            let arrival = Arrival {
+                evaluation_id: Some("e"),
+                event: Recorded {
+                    seq: at.cast_unsigned(),
+                    recorded_at: Micros(at),
+                    sent_at: Some(Micros(at)),
+                    source: Source::Ingest,
+                    named: true,
+                },
+                latency_us: 1,
+                passed: true,
+            };
+            state.count(&arrival, identities);
+        }
+        (state, newest)
+    }
+
+    #[test]
+    fn only_a_doubt_about_what_was_forgotten_asks_for_more_memory() {
+        let identities = Identities::new(&[7; 32]);
+        let (state, newest) = fast_agent(&identities);
+        let asked = |evaluation_id, at: i64| {
+            let sent_at = Some(Micros(at));
+            let question = Question {
+                evaluation_id,
+                sent_at,
+            };
+            let answer = state.ask(&question, 0, &identities);
+            (answer, state.forgets_too_soon(&question))
+        };
+        assert_eq!(
+            asked("e", newest),
+            (Answer::Ask, false),
+            "sent again, in the window"
+        );
+        let left = newest - WINDOW as i64;
+        assert_eq!(asked("e", left), (Answer::Ask, false), "sent again, remembered");
+        assert_eq!(
+            asked("new", left),
+            (Answer::New, false),
+            "all since then is known"
+        );
+        assert_eq!(asked("new", left - FEW as i64), (Answer::Ask, true), "forgotten");
+    }
 }
