@@ -218,6 +218,17 @@ impl AgentState {
         self.outside.grow();
     }
 
+    /// Whether nothing of what it remembers is recent enough to be worth more room than usual.
+    pub(crate) fn is_slow(&self, now: Micros) -> bool {
+        let newest = self.outside.newest_at();
+        newest.is_none_or(|newest| now.0 - newest.0 > REMEMBERED_US)
+    }
+
+    /// Remembers only a few of what left the window.
+    pub(crate) fn remember_less(&mut self) {
+        self.outside.forget_most();
+    }
+
     /// How many of the arrivals outside the window it may remember.
     pub(crate) fn remembers(&self) -> usize {
         self.outside.limit()

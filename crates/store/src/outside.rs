@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 
 /// Arrivals remembered of any agent: few enough to look through one by one.
 pub(crate) const FEW: usize = 128;
-/// Arrivals remembered of one agent at most, at some 48 bytes each.
+/// Arrivals remembered of one agent at most, at some 60 bytes each.
 const MANY: usize = 65_536;
 /// How much more room a time gives.
 const GROWTH: usize = 8;
@@ -86,6 +86,21 @@ impl Outside {
         {
             newest.remove(&old.identity);
         }
+    }
+
+    /// When the newest that it remembers was recorded.
+    pub(crate) fn newest_at(&self) -> Option<Micros> {
+        self.arrivals.back().map(|left| left.recorded_at)
+    }
+
+    /// Gives back all room but that for a few.
+    pub(crate) fn forget_most(&mut self) {
+        while self.arrivals.len() > FEW {
+            self.forget_oldest();
+        }
+        self.limit = FEW;
+        self.arrivals.shrink_to(FEW);
+        self.newest = None;
     }
 
     /// Gives back room of which less than a quarter is used.
@@ -197,6 +212,16 @@ mod tests {
         let newest = 1 + 2_000 % 1_500;
         assert!(outside.may_hold(newest, Micros(0), 1_999));
         assert!(!outside.may_hold(5_000, Micros(0), 2_000 - FEW as u64));
+    }
+
+    #[test]
+    fn giving_back_all_room_leaves_the_newest_few() {
+        let mut outside = filled(true);
+        outside.forget_most();
+        assert_eq!((outside.limit(), outside.newest.is_none()), (FEW, true));
+        assert_eq!(outside.complete_after(), Micros(2_000 - FEW as i64));
+        assert!(outside.may_hold(1 + 2_000 % 1_500, Micros(2_000), 0));
+        assert!(!outside.may_hold(5_000, Micros(2_000), 0));
     }
 
     #[test]

@@ -20,7 +20,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use group::Group;
 use hashbrown::{HashMap, HashSet};
 use journal::Journal;
+use reputation::Micros;
 use residents::Residents;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -29,7 +31,7 @@ use std::time::Duration;
 const MAX_GROUP_SUBMISSIONS: usize = 1_024;
 /// Bytes of a group's frame beyond which no further submission joins it.
 const MAX_GROUP_BYTES: usize = 8 << 20;
-/// Arrivals outside of windows that all agents with more than a few remember, at some 48 bytes each; none begins to
+/// Arrivals outside of windows that all agents with more than a few remember, at some 60 bytes each; none begins to
 /// remember more beyond that.
 const MAX_REMEMBERED: usize = 1 << 20;
 /// How often an idle owner looks at the age of its segment.
@@ -160,7 +162,7 @@ pub(crate) struct Owner {
     group: u64,
     segment: Option<group::OpenSegment>,
     /// Agents that remember more than a few of their arrivals outside the window.
-    mindful: HashSet<AgentNo>,
+    mindful: BTreeSet<AgentNo>,
     /// Places of agents that were erased: what is on its way may still name them.
     erased: HashSet<AgentNo>,
     /// Those who wait until what was handed in before is done with.
@@ -194,7 +196,7 @@ impl Owner {
             fresh_agents: 0,
             group: shared.progress.published() + 1,
             segment: None,
-            mindful: HashSet::new(),
+            mindful: BTreeSet::new(),
             erased: HashSet::new(),
             settling: Vec::new(),
             closing: false,
@@ -387,7 +389,7 @@ impl Owner {
         };
         let doubts = self.doubts(&work.batch, &agents);
         if !doubts.is_empty() {
-            self.remember_more(&work.batch, &agents, &doubts);
+            self.remember_more(&work.batch, &agents, &doubts, group.received_at());
             return self.send_back(work, doubts, group);
         }
         let agents = agents.into_iter().enumerate().map(|(agent, no)| {
@@ -536,8 +538,9 @@ impl Owner {
     }
 
     /// Lets those agents remember more of what leaves their windows for whom that would have settled a doubt: what
-    /// they forgot was young, or a look-up was overtaken by so many arrivals that it was of no use.
-    fn remember_more(&mut self, batch: &Batch, agents: &[Option<AgentNo>], doubts: &[usize]) {
+    /// they forgot was young, or a look-up was overtaken by so many arrivals that it was of no use. Those that have
+    /// become slow give their room back.
+    fn remember_more(&mut self, batch: &Batch, agents: &[Option<AgentNo>], doubts: &[usize], now: Micros) {
         let forgetful = doubts.iter().filter_map(|doubt| {
             let event = &batch.events[*doubt];
             let no = agents[event.agent]?;
@@ -549,13 +552,21 @@ impl Owner {
             let state = self.residents.get(no)?;
             (was_looked_up || state.forgets_too_soon(&question)).then_some(no)
         });
-        let forgetful: HashSet<AgentNo> = forgetful.collect();
+        let forgetful: BTreeSet<AgentNo> = forgetful.collect(); // in order: a run can be repeated
         if forgetful.is_empty() {
             return;
         }
-        let remembers = |no: &AgentNo| self.residents.get(*no).map_or(0, AgentState::remembers);
-        self.mindful.retain(|no| remembers(no) > FEW);
-        let mut all: usize = self.mindful.iter().map(remembers).sum();
+        let mut all = 0;
+        self.mindful.retain(|no| {
+            let Some(state) = self.residents.get_mut(*no) else {
+                return false;
+            };
+            if state.is_slow(now) {
+                state.remember_less();
+            }
+            all += state.remembers();
+            state.remembers() > FEW
+        });
         for no in forgetful {
             if let Some(state) = self.residents.get_mut(no) {
                 if all >= MAX_REMEMBERED {
