@@ -7,18 +7,16 @@ const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
 #[inline]
 #[must_use]
 pub fn plain_end(bytes: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+    let mut rest = bytes.get(from..).unwrap_or_default();
+    while let Some((word, next)) = rest.split_first_chunk::<8>() {
         let special = special(u64::from_le_bytes(*word));
         if special != 0 {
-            return at + special.trailing_zeros() as usize / 8;
+            return bytes.len() - rest.len() + special.trailing_zeros() as usize / 8;
         }
-        at += 8;
+        rest = next;
     }
-    while bytes.get(at).is_some_and(|&byte| !is_special(byte)) {
-        at += 1;
-    }
-    at
+    let plain = rest.iter().take_while(|&&byte| !is_special(byte)).count();
+    bytes.len() - rest.len() + plain
 }
 
 fn is_special(byte: u8) -> bool {
@@ -27,12 +25,14 @@ fn is_special(byte: u8) -> bool {
 
 /// The high bit of each special byte of the word. A borrow may also mark a byte above a special one, never
 /// below the lowest, and only the lowest is used.
+#[inline]
 fn special(word: u64) -> u64 {
-    let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word;
-    let quotes = zero_bytes(word ^ (ONES * u64::from(b'"')));
-    let backslashes = zero_bytes(word ^ (ONES * u64::from(b'\\')));
-    let controls = word.wrapping_sub(ONES * 0x20) & !word;
-    (quotes | backslashes | controls) & HIGH
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit));
+    let backslashes = below(word ^ (ONES * u64::from(b'\\')), 1);
+    // One bit flipped makes `"` (0x22) the byte just above the controls, and keeps those among themselves.
+    let controls_and_quotes = below(word ^ (ONES * 2), 0x21);
+    // No special byte has its high bit set, before or after a flip.
+    (backslashes | controls_and_quotes) & !word & HIGH
 }
 
 #[cfg(test)]

@@ -3,8 +3,12 @@
 //! It has no effect but speed. It gives an event only where [`super::event::read`] would give just the same,
 //! and at the first surprise (an unknown or repeated key, an escape, `null`, white space other than one
 //! blank behind `,` and `:`, a number or time in another form, anything at or beyond a limit) it gives
-//! nothing, and the general reader starts over at the event. The keys may come in any order.
+//! nothing, and the general reader starts over at the event. The keys may come in any order; they are
+//! first expected in the order of our libraries.
 //! `tests::prediction` compares both on millions of inputs.
+//!
+//! What is left to read is always a shrinking `&str`: to pass over a known text costs one check of the length
+//! and a few wide comparisons, and to cut a string off one check that it ends between characters.
 
 use super::{MAX_GATE_LATENCY_MS, MAX_GATES, MAX_TOTAL_LATENCY_MS};
 use crate::{MAX_AGENT_ID, MAX_EVALUATION_ID, MAX_GATE_NAME, MAX_REASON, MAX_TOOL, timestamp};
@@ -14,7 +18,7 @@ use std::borrow::Cow;
 /// Digits of a number that is read here: so many are exact as a double, and so is a power of ten with so many
 /// zeros, so that one division gives the nearest double to their quotient (Clinger 1990).
 const EXACT_DIGITS: usize = 15;
-const POWERS_OF_TEN: [u64; EXACT_DIGITS + 1] = {
+const POWERS_OF_TEN: [i64; EXACT_DIGITS + 1] = {
     let mut powers = [1; EXACT_DIGITS + 1];
     let mut at = 1;
     while at < powers.len() {
@@ -27,59 +31,128 @@ const POWERS_OF_TEN: [u64; EXACT_DIGITS + 1] = {
 /// What the last event was like, which the next is probably like, too.
 #[derive(Default)]
 pub(super) struct Predictor<'a> {
+    /// The most gates that an event had.
     gates: usize,
-    /// The text of a date, and its midnight.
-    date: Option<(&'a str, Micros)>,
+    form: Form,
+    /// The text of a time up to its seconds, `YYYY-MM-DDThh:mm:`, and when that minute began.
+    minute: Option<(&'a [u8; 17], Micros)>,
+}
+
+/// How events are written. Where one is not as expected, the next form is tried with the event after it.
+#[derive(Clone, Copy, Default)]
+enum Form {
+    /// The keys in the order of our libraries, no blanks.
+    #[default]
+    Compact,
+    /// The same, one blank behind each `,` and `:`.
+    Spaced,
+    AnyOrder,
 }
 
 impl<'a> Predictor<'a> {
     /// The event that starts at this offset of the text, and the offset behind it.
     pub(super) fn read(&mut self, text: &'a str, at: usize) -> Option<(Evaluation<'a>, usize)> {
-        let mut place = Place {
-            rest: text.get(at..)?,
+        let start = text.get(at..)?;
+        let mut rest = Rest(start);
+        let (usual, next) = match self.form {
+            Form::Compact => (self.event_in_order::<false>(&mut rest), Form::Spaced),
+            Form::Spaced => (self.event_in_order::<true>(&mut rest), Form::AnyOrder),
+            Form::AnyOrder => (None, Form::AnyOrder),
         };
-        let event = self.event(&mut place)?;
-        Some((event, text.len() - place.rest.len()))
+        if let Some(event) = usual {
+            return Some((event, text.len() - rest.0.len()));
+        }
+        rest = Rest(start);
+        let event = self.event(&mut rest)?;
+        self.form = next;
+        Some((event, text.len() - rest.0.len()))
     }
 
-    fn event(&mut self, place: &mut Place<'a>) -> Option<Evaluation<'a>> {
+    /// An event as our libraries write it, or the same with blanks. What it reads, [`Self::event`] reads as well, and
+    /// the same.
+    #[inline]
+    fn event_in_order<const SPACED: bool>(&mut self, rest: &mut Rest<'a>) -> Option<Evaluation<'a>> {
+        rest.usual::<SPACED>(r#"{"agent_id":""#, r#"{"agent_id": ""#)?;
+        let agent_id = rest.plain(MAX_AGENT_ID)?;
+        let (mut tool, mut sent_at, mut evaluation_id) = (None, None, None);
+        if rest.usual::<SPACED>(r#"","tool":""#, r#"", "tool": ""#).is_some() {
+            tool = Some(rest.plain(MAX_TOOL)?);
+        }
+        rest.usual::<SPACED>(r#"","passed":"#, r#"", "passed": "#)?;
+        let passed = rest.boolean()?;
+        rest.usual::<SPACED>(r#","gates":"#, r#", "gates": "#)?;
+        let gates = self.gates::<SPACED>(rest)?;
+        rest.usual::<SPACED>(r#","total_latency_ms":"#, r#", "total_latency_ms": "#)?;
+        let total_latency_us = rest.number()?.micros_within(MAX_TOTAL_LATENCY_MS)?;
+        if rest
+            .usual::<SPACED>(r#","timestamp":"#, r#", "timestamp": "#)
+            .is_some()
+        {
+            sent_at = Some(self.time(rest)?);
+        }
+        if rest
+            .usual::<SPACED>(r#","evaluation_id":"#, r#", "evaluation_id": "#)
+            .is_some()
+        {
+            evaluation_id = Some(rest.string(MAX_EVALUATION_ID)?);
+        }
+        // The TypeScript library's place for it.
+        if tool.is_none() && rest.usual::<SPACED>(r#","tool":"#, r#", "tool": "#).is_some() {
+            tool = Some(rest.string(MAX_TOOL)?);
+        }
+        rest.pass("}")?;
+        Some(Evaluation {
+            agent_id: Cow::Borrowed(agent_id),
+            tool: tool.map(Cow::Borrowed),
+            passed,
+            gates,
+            total_latency_us,
+            sent_at,
+            evaluation_id: evaluation_id.map(Cow::Borrowed),
+            agent_latency_us: None,
+        })
+    }
+
+    /// An event whose keys come in any order.
+    #[inline(never)]
+    fn event(&mut self, rest: &mut Rest<'a>) -> Option<Evaluation<'a>> {
         let (mut agent_id, mut tool, mut evaluation_id) = (None, None, None);
         let (mut passed, mut gates, mut total_latency_us, mut sent_at) = (None, None, None, None);
-        place.literal("{")?;
+        rest.pass("{")?;
         loop {
             // Four bytes tell the known keys apart; the whole key is compared after that.
-            match place.four()? {
+            match &rest.four()? {
                 b"\"age" if agent_id.is_none() => {
-                    place.either(r#""agent_id":""#, r#""agent_id": ""#)?;
-                    agent_id = Some(place.string(MAX_AGENT_ID)?);
+                    rest.key("\"agent_id\":")?;
+                    agent_id = Some(rest.string(MAX_AGENT_ID)?);
                 }
                 b"\"too" if tool.is_none() => {
-                    place.either(r#""tool":""#, r#""tool": ""#)?;
-                    tool = Some(place.string(MAX_TOOL)?);
+                    rest.key("\"tool\":")?;
+                    tool = Some(rest.string(MAX_TOOL)?);
                 }
                 b"\"pas" if passed.is_none() => {
-                    place.key(r#""passed":"#)?;
-                    passed = Some(place.boolean()?);
+                    rest.key("\"passed\":")?;
+                    passed = Some(rest.boolean()?);
                 }
                 b"\"gat" if gates.is_none() => {
-                    place.key(r#""gates":"#)?;
-                    gates = Some(self.gates(place)?);
+                    rest.key("\"gates\":")?;
+                    gates = Some(self.gates::<false>(rest)?);
                 }
                 b"\"tot" if total_latency_us.is_none() => {
-                    place.key(r#""total_latency_ms":"#)?;
-                    total_latency_us = Some(place.number()?.micros_within(MAX_TOTAL_LATENCY_MS)?);
+                    rest.key("\"total_latency_ms\":")?;
+                    total_latency_us = Some(rest.number()?.micros_within(MAX_TOTAL_LATENCY_MS)?);
                 }
                 b"\"tim" if sent_at.is_none() => {
-                    place.either(r#""timestamp":""#, r#""timestamp": ""#)?;
-                    sent_at = Some(self.time(place.string(usize::MAX)?)?);
+                    rest.key("\"timestamp\":")?;
+                    sent_at = Some(self.time(rest)?);
                 }
                 b"\"eva" if evaluation_id.is_none() => {
-                    place.either(r#""evaluation_id":""#, r#""evaluation_id": ""#)?;
-                    evaluation_id = Some(place.string(MAX_EVALUATION_ID)?);
+                    rest.key("\"evaluation_id\":")?;
+                    evaluation_id = Some(rest.string(MAX_EVALUATION_ID)?);
                 }
                 _ => return None,
             }
-            if !place.goes_on('}')? {
+            if !rest.goes_on("}")? {
                 break;
             }
         }
@@ -95,70 +168,79 @@ impl<'a> Predictor<'a> {
         })
     }
 
-    fn gates(&mut self, place: &mut Place<'a>) -> Option<Vec<GateResult<'a>>> {
-        place.literal("[")?;
-        let mut gates = Vec::with_capacity(self.gates);
-        if place.literal("]").is_some() {
-            return Some(gates);
+    #[inline(always)]
+    fn gates<const SPACED: bool>(&mut self, rest: &mut Rest<'a>) -> Option<Vec<GateResult<'a>>> {
+        rest.pass("[")?;
+        if rest.pass("]").is_some() {
+            return Some(Vec::new());
         }
+        let mut gates = Vec::with_capacity(self.gates);
         loop {
             if gates.len() == MAX_GATES {
                 return None;
             }
-            gates.push(gate(place)?);
-            if !place.goes_on(']')? {
+            let start = Rest(rest.0);
+            let gate = gate_in_order::<SPACED>(rest).or_else(|| {
+                *rest = start;
+                gate(rest)
+            })?;
+            gates.push(gate);
+            if !rest.goes_on("]")? {
                 break;
             }
         }
-        self.gates = gates.len();
+        self.gates = self.gates.max(gates.len());
         Some(gates)
     }
 
-    /// A time; the usual form, `YYYY-MM-DDThh:mm:ss.mmmZ` on the day of the event before, by its digits alone.
-    fn time(&mut self, text: &'a str) -> Option<Micros> {
-        let (date, rest) = text.split_at_checked(10)?;
-        if let (Some((known, midnight)), Ok(clock)) = (self.date, <&[u8; 14]>::try_from(rest.as_bytes()))
-            && known == date
-            && let Some(micros) = clock_micros(clock)
+    /// A time; the usual form, `YYYY-MM-DDThh:mm:ss.mmmZ` in the minute of the event before, by its last digits
+    /// alone.
+    #[inline(always)]
+    fn time(&mut self, rest: &mut Rest<'a>) -> Option<Micros> {
+        if let Some((known, began)) = self.minute
+            && let Some((b'"', text)) = rest.0.as_bytes().split_first()
+            && let Some((minute, text)) = text.split_first_chunk()
+            && minute == known
+            && let Some((seconds, [b'"', ..])) = text.split_first_chunk()
+            && let Some(micros) = seconds_micros(*seconds)
         {
-            return Some(Micros(midnight.0 + micros));
+            // Both ends of these 26 bytes are quotes, so that a character begins behind them.
+            rest.0 = rest.0.get(26..)?;
+            return Some(Micros(began.0 + micros));
         }
+        let text = rest.string(usize::MAX)?;
         let time = timestamp::parse(text).ok()?;
-        if rest.len() == 14
-            && let Some(micros) = clock_micros(rest.as_bytes().try_into().ok()?)
+        if let Some((minute, seconds)) = text.as_bytes().split_first_chunk()
+            && let Ok(seconds) = seconds.try_into()
+            && let Some(micros) = seconds_micros(seconds)
         {
-            self.date = Some((date, Micros(time.0 - micros)));
+            self.minute = Some((minute, Micros(time.0 - micros)));
         }
         Some(time)
     }
 }
 
-fn gate<'a>(place: &mut Place<'a>) -> Option<GateResult<'a>> {
-    let start = place.rest;
-    usual_gate(place).or_else(|| {
-        place.rest = start;
-        unusual_gate(place)
-    })
-}
-
-/// A gate whose keys come in the order of the documentation.
+/// A gate as our libraries write it, or the same with blanks. What it reads, [`gate`] reads as well, and the same.
 #[inline(always)]
-fn usual_gate<'a>(place: &mut Place<'a>) -> Option<GateResult<'a>> {
-    place.either(r#"{"name":""#, r#"{"name": ""#)?;
-    let name = place.string(MAX_GATE_NAME)?;
-    place.either(r#","passed":"#, r#", "passed": "#)?;
-    let passed = place.boolean()?;
-    place.either(r#","latency_ms":"#, r#", "latency_ms": "#)?;
-    let latency_ms = place.number()?.within(MAX_GATE_LATENCY_MS)?;
+fn gate_in_order<'a, const SPACED: bool>(rest: &mut Rest<'a>) -> Option<GateResult<'a>> {
+    rest.usual::<SPACED>(r#"{"name":""#, r#"{"name": ""#)?;
+    let name = rest.plain(MAX_GATE_NAME)?;
+    rest.usual::<SPACED>(r#"","passed":"#, r#"", "passed": "#)?;
+    let passed = rest.boolean()?;
+    rest.usual::<SPACED>(r#","latency_ms":"#, r#", "latency_ms": "#)?;
+    let latency_ms = rest.number()?.within(MAX_GATE_LATENCY_MS)?;
     let (mut reason, mut skipped) = (None, None);
-    if place.literal("}").is_none() {
-        if place.either(r#","reason":""#, r#", "reason": ""#).is_some() {
-            reason = Some(Cow::Borrowed(place.string(MAX_REASON)?));
+    if rest.pass("}").is_none() {
+        if rest.usual::<SPACED>(r#","reason":"#, r#", "reason": "#).is_some() {
+            reason = Some(Cow::Borrowed(rest.string(MAX_REASON)?));
         }
-        if place.either(r#","skipped":"#, r#", "skipped": "#).is_some() {
-            skipped = Some(place.boolean()?);
+        if rest
+            .usual::<SPACED>(r#","skipped":"#, r#", "skipped": "#)
+            .is_some()
+        {
+            skipped = Some(rest.boolean()?);
         }
-        place.literal("}")?;
+        rest.pass("}")?;
     }
     Some(GateResult {
         name: Cow::Borrowed(name),
@@ -170,35 +252,35 @@ fn usual_gate<'a>(place: &mut Place<'a>) -> Option<GateResult<'a>> {
 }
 
 /// A gate whose keys come in any order.
-#[cold]
-fn unusual_gate<'a>(place: &mut Place<'a>) -> Option<GateResult<'a>> {
+#[inline(never)]
+fn gate<'a>(rest: &mut Rest<'a>) -> Option<GateResult<'a>> {
     let (mut name, mut passed, mut latency_ms, mut reason, mut skipped) = (None, None, None, None, None);
-    place.literal("{")?;
+    rest.pass("{")?;
     loop {
-        match place.four()? {
+        match &rest.four()? {
             b"\"nam" if name.is_none() => {
-                place.either(r#""name":""#, r#""name": ""#)?;
-                name = Some(place.string(MAX_GATE_NAME)?);
+                rest.key("\"name\":")?;
+                name = Some(rest.string(MAX_GATE_NAME)?);
             }
             b"\"pas" if passed.is_none() => {
-                place.key(r#""passed":"#)?;
-                passed = Some(place.boolean()?);
+                rest.key("\"passed\":")?;
+                passed = Some(rest.boolean()?);
             }
             b"\"lat" if latency_ms.is_none() => {
-                place.key(r#""latency_ms":"#)?;
-                latency_ms = Some(place.number()?.within(MAX_GATE_LATENCY_MS)?);
+                rest.key("\"latency_ms\":")?;
+                latency_ms = Some(rest.number()?.within(MAX_GATE_LATENCY_MS)?);
             }
             b"\"rea" if reason.is_none() => {
-                place.either(r#""reason":""#, r#""reason": ""#)?;
-                reason = Some(place.string(MAX_REASON)?);
+                rest.key("\"reason\":")?;
+                reason = Some(rest.string(MAX_REASON)?);
             }
             b"\"ski" if skipped.is_none() => {
-                place.key(r#""skipped":"#)?;
-                skipped = Some(place.boolean()?);
+                rest.key("\"skipped\":")?;
+                skipped = Some(rest.boolean()?);
             }
             _ => return None,
         }
-        if !place.goes_on('}')? {
+        if !rest.goes_on("}")? {
             break;
         }
     }
@@ -211,90 +293,32 @@ fn unusual_gate<'a>(place: &mut Place<'a>) -> Option<GateResult<'a>> {
     })
 }
 
-/// The time of day that `Thh:mm:ss.mmmZ` says, if it is of that form and a clock shows it.
-fn clock_micros(text: &[u8; 14]) -> Option<i64> {
-    let &[b'T', h1, h0, b':', m1, m0, b':', s1, s0, b'.', f2, f1, f0, b'Z'] = text else {
+/// What `ss.mmmZ` says, if it is of that form and a clock shows it.
+#[inline(always)]
+fn seconds_micros(text: [u8; 7]) -> Option<i64> {
+    let [s1, s0, b'.', f2, f1, f0, b'Z'] = text else {
         return None;
     };
-    let digits = [h1, h0, m1, m0, s1, s0, f2, f1, f0].map(|digit| digit.wrapping_sub(b'0'));
+    let digits = [s1, s0, f2, f1, f0].map(|digit| digit.wrapping_sub(b'0'));
     if digits.iter().any(|digit| *digit > 9) {
         return None;
     }
-    let [h1, h0, m1, m0, s1, s0, f2, f1, f0] = digits.map(i64::from);
-    let (hour, minute, second) = (10 * h1 + h0, 10 * m1 + m0, 10 * s1 + s0);
+    let [s1, s0, f2, f1, f0] = digits.map(i64::from);
+    let second = 10 * s1 + s0;
     let milli = 100 * f2 + 10 * f1 + f0;
-    let is_shown = hour < 24 && minute < 60 && second < 60;
-    is_shown.then_some((((hour * 60 + minute) * 60 + second) * 1_000 + milli) * Micros::PER_MILLI)
+    (second < 60).then_some((second * 1_000 + milli) * Micros::PER_MILLI)
 }
 
 /// A number without a sign or an exponent: its digits, and how many of them stand behind the point.
+///
+/// They are signed, since processors turn only such integers into a double in one step.
 #[derive(Clone, Copy)]
 struct Decimal {
-    digits: u64,
+    digits: i64,
     fraction: usize,
 }
 
 impl Decimal {
-    /// The number at the start of these bytes, and its length, if it ends within them, has a fraction and no
-    /// zero in front of another digit. All digits at once, a byte of a word each.
-    #[inline(always)]
-    fn short(text: &[u8; 8]) -> Option<(Self, usize)> {
-        const ONES: u64 = u64::from_le_bytes([1; 8]);
-        // The high bit of each byte that is no digit; a carry comes from none that is below 0x8a.
-        let others = |values: u64| (values + 0x76 * ONES | values) & (0x80 * ONES);
-        let values = u64::from_le_bytes(*text) ^ (u64::from(b'0') * ONES);
-        if values & (0x80 * ONES) != 0 {
-            return None; // beyond ASCII
-        }
-        let whole = others(values).trailing_zeros() as usize / 8;
-        if whole == 0 || whole >= 7 || text[whole] != b'.' || (whole > 1 && text[0] == b'0') {
-            return None;
-        }
-        let behind = values >> (8 * (whole + 1));
-        // What was shifted in is taken for digits, so the end must be seen.
-        let fraction = others(behind).trailing_zeros() as usize / 8;
-        let len = whole + 1 + fraction;
-        if fraction == 0 || len >= 8 {
-            return None;
-        }
-        // The digits moved to the high end, zeros before them: eight digits, the first one lowest.
-        let joined = values & ((1 << (8 * whole)) - 1) | behind << (8 * whole);
-        let eight = joined << (8 * (8 - whole - fraction));
-        let pairs = (eight * 10 + (eight >> 8)) & 0x00ff_00ff_00ff_00ff;
-        let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
-        let digits = (fours * 10_000 + (fours >> 32)) & 0xffff_ffff;
-        Some((Self { digits, fraction }, len))
-    }
-
-    /// The same of any number without a sign and an exponent, digit by digit.
-    fn any(text: &[u8]) -> Option<(Self, usize)> {
-        let mut digits = 0u64;
-        let mut take = |text: &[u8]| {
-            let end = text
-                .iter()
-                .position(|byte| !byte.is_ascii_digit())
-                .unwrap_or(text.len());
-            for digit in &text[..end] {
-                digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-            }
-            end
-        };
-        let whole = take(text);
-        if whole == 0 || (whole > 1 && text[0] == b'0') {
-            return None;
-        }
-        let (mut fraction, mut len) = (0, whole);
-        if text.get(whole) == Some(&b'.') {
-            fraction = take(&text[whole + 1..]);
-            len += 1 + fraction;
-            if fraction == 0 {
-                return None;
-            }
-        }
-        // What must follow is `,` or an end; an exponent is neither.
-        (whole + fraction <= EXACT_DIGITS).then_some((Self { digits, fraction }, len))
-    }
-
     #[expect(
         clippy::cast_precision_loss,
         reason = "at most 15 digits, and at most as many zeros, are exact"
@@ -316,119 +340,118 @@ impl Decimal {
 }
 
 /// What is left of the text.
-struct Place<'a> {
-    rest: &'a str,
-}
+///
+/// All is inlined without asking the compiler: a text to pass over is compared in wide steps only where its length is
+/// known.
+struct Rest<'a>(&'a str);
 
-impl<'a> Place<'a> {
-    /// Passes over exactly this text.
+impl<'a> Rest<'a> {
+    /// Passes over exactly this.
     #[inline(always)]
-    fn literal(&mut self, expected: &str) -> Option<()> {
-        self.rest = self.rest.strip_prefix(expected)?;
+    fn pass(&mut self, expected: &str) -> Option<()> {
+        self.0 = self.0.strip_prefix(expected)?;
         Some(())
+    }
+
+    /// Passes over what stands there without or with blanks.
+    #[inline(always)]
+    fn usual<const SPACED: bool>(&mut self, compact: &str, spaced: &str) -> Option<()> {
+        if SPACED {
+            self.pass(spaced)
+        } else {
+            self.pass(compact)
+        }
     }
 
     /// The next four bytes, which stay up next.
     #[inline(always)]
-    fn four(&self) -> Option<&'a [u8; 4]> {
-        self.rest.as_bytes().first_chunk()
-    }
-
-    /// Passes over one of these: the same without blanks and with those that some libraries write. Neither is the
-    /// beginning of the other.
-    #[inline(always)]
-    fn either(&mut self, compact: &str, spaced: &str) -> Option<()> {
-        self.literal(compact).or_else(|| self.literal(spaced))
+    fn four(&self) -> Option<[u8; 4]> {
+        self.0.as_bytes().first_chunk().copied()
     }
 
     /// Passes over a key, its colon, and a blank that may follow.
     #[inline(always)]
     fn key(&mut self, expected: &str) -> Option<()> {
-        self.literal(expected)?;
+        self.pass(expected)?;
         self.blank();
         Some(())
     }
 
     #[inline(always)]
     fn blank(&mut self) {
-        if let Some(rest) = self.rest.strip_prefix(' ') {
-            self.rest = rest;
-        }
+        self.0 = self.0.strip_prefix(' ').unwrap_or(self.0);
     }
 
     /// Passes over a comma and a blank that may follow, or over the end; whether it was the comma.
     #[inline(always)]
-    fn goes_on(&mut self, end: char) -> Option<bool> {
-        if let Some(rest) = self.rest.strip_prefix(',') {
-            self.rest = rest;
+    fn goes_on(&mut self, end: &str) -> Option<bool> {
+        if self.pass(",").is_some() {
             self.blank();
             return Some(true);
         }
-        self.rest = self.rest.strip_prefix(end)?;
+        self.pass(end)?;
         Some(false)
     }
 
-    /// The rest of a string without escapes, of at least one byte and at most so many: no more code points than
-    /// that.
+    /// A string without escapes, of at least one byte and at most so many: no more code points than that.
     #[inline(always)]
     fn string(&mut self, most: usize) -> Option<&'a str> {
-        let (string, behind) = self
-            .rest
-            .split_at_checked(json::plain_end(self.rest.as_bytes(), 0))?;
-        self.rest = behind.strip_prefix('"')?;
-        (!string.is_empty() && string.len() <= most).then_some(string)
+        self.pass("\"")?;
+        let string = self.plain(most)?;
+        self.pass("\"")?;
+        Some(string)
+    }
+
+    /// The same between its quotes. The caller passes over those together with what stands before and behind them.
+    #[inline(always)]
+    fn plain(&mut self, most: usize) -> Option<&'a str> {
+        let end = json::plain_end(self.0.as_bytes(), 0);
+        if end == 0 || end > most {
+            return None;
+        }
+        let (plain, rest) = self.0.split_at_checked(end)?;
+        self.0 = rest;
+        Some(plain)
     }
 
     #[inline(always)]
     fn boolean(&mut self) -> Option<bool> {
-        let is_true = self.four()? == b"true";
-        self.literal(if is_true { "true" } else { "false" })?;
-        Some(is_true)
+        if self.pass("true").is_some() {
+            return Some(true);
+        }
+        self.pass("false")?;
+        Some(false)
     }
 
     #[inline(always)]
     fn number(&mut self) -> Option<Decimal> {
-        let (decimal, len) = self
-            .rest
-            .as_bytes()
-            .first_chunk()
-            .and_then(Decimal::short)
-            .or_else(|| Decimal::any(self.rest.as_bytes()))?;
-        self.rest = self.rest.split_at_checked(len)?.1;
-        Some(decimal)
+        let bytes = self.0.as_bytes();
+        let (mut digits, mut at) = (0, 0);
+        append_digits(bytes, &mut at, &mut digits);
+        let whole = at;
+        if whole == 0 || (whole > 1 && bytes[0] == b'0') {
+            return None;
+        }
+        let mut fraction = 0;
+        if bytes.get(at) == Some(&b'.') {
+            at += 1;
+            append_digits(bytes, &mut at, &mut digits);
+            fraction = at - whole - 1;
+            if fraction == 0 {
+                return None;
+            }
+        }
+        self.0 = self.0.get(at..)?;
+        // What must follow is `,` or an end; an exponent is neither.
+        (whole + fraction <= EXACT_DIGITS).then_some(Decimal { digits, fraction })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(20_000))]
-        #[test]
-        fn all_digits_at_once_are_what_they_are_one_by_one(text in "([0-9]{1,7}[.,][0-9]{1,7}|[0-9./:eé]{0,7})[,}0-9]{8}") {
-            let bytes = text.as_bytes();
-            if let Some((short, len)) = bytes.first_chunk().and_then(Decimal::short) {
-                let (any, any_len) = Decimal::any(bytes).unwrap();
-                prop_assert_eq!((short.digits, short.fraction, len), (any.digits, any.fraction, any_len));
-            }
-        }
-    }
-
-    #[test]
-    fn usual_numbers_are_read_at_once() {
-        for (text, digits, fraction, len) in [
-            ("0.25,\"pa", 25, 2, 4),
-            ("12.5}]xx", 125, 1, 4),
-            ("123.456}", 123_456, 3, 7),
-        ] {
-            let (decimal, end) = Decimal::short(text.as_bytes().first_chunk().unwrap()).unwrap();
-            assert_eq!(
-                (decimal.digits, decimal.fraction, end),
-                (digits, fraction, len),
-                "{text}"
-            );
-        }
+/// Appends the digits from there to the number, which is of no use where there are too many.
+#[inline(always)]
+fn append_digits(bytes: &[u8], at: &mut usize, number: &mut i64) {
+    while let Some(digit @ b'0'..=b'9') = bytes.get(*at) {
+        *number = number.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
+        *at += 1;
     }
 }

@@ -83,12 +83,15 @@ const NUMBERS: [&str; 36] = [
     "null",
     "\"1\"",
 ];
-const TIMES: [&str; 14] = [
+const TIMES: [&str; 17] = [
     r#""2026-05-07T14:22:10.123Z""#,
     r#""2026-05-07T23:59:59.999Z""#,
     r#""2026-05-08T00:00:00.000Z""#,
     r#""2026-05-07T24:00:00.000Z""#,
     r#""2026-05-07T14:60:10.123Z""#,
+    r#""2026-05-07T14:22:60.123Z""#,
+    r#""2026-05-07T14:22:59.999Z""#,
+    r#""2026-05-07T14:22:10.12:Z""#,
     r#""2026-05-07T14:22:10.123+""#,
     r#""2026-02-30T14:22:10.123Z""#,
     r#""2026-05-07 14:22:10.123Z""#,
@@ -182,6 +185,10 @@ fn one_event(random: &mut Random) -> String {
         ("evaluation_id", text(random)),
     ];
     if random.one_in(4) {
+        let tool = fields.remove(1); // as the TypeScript library has it
+        fields.push(tool);
+    }
+    if random.one_in(4) {
         fields.remove(random.below(fields.len()));
     }
     object(random, fields)
@@ -249,7 +256,11 @@ fn the_fast_path_changes_no_outcome() {
 fn what_libraries_write_takes_the_fast_path() {
     let compact = r#"{"agent_id":"a","tool":"t","passed":true,"gates":[{"name":"g","passed":false,"latency_ms":1.25,"reason":"é"}],"total_latency_ms":4.5,"timestamp":"2026-05-07T14:22:10.123Z","evaluation_id":"0123456789abcdef01234567"}"#;
     let spaced = compact.replace("\":", "\": ").replace(",\"", ", \"");
-    for text in [compact, &spaced] {
+    let tool_last = compact
+        .replace(r#""tool":"t","#, "")
+        .replace("4567\"}", r#"4567","tool":"t"}"#);
+    assert_eq!(tool_last.len(), compact.len());
+    for text in [compact, &spaced, &tool_last] {
         let (evaluation, end) = Predictor::default().read(text, 0).unwrap();
         let mut reader = Reader::new(text.as_bytes()).unwrap();
         assert_eq!(
