@@ -86,6 +86,12 @@ impl Window {
         self.slots.front()
     }
 
+    /// The oldest evaluation of a full window: an older one would be late.
+    #[must_use]
+    pub fn floor(&self) -> Option<&Slot> {
+        self.oldest().filter(|_| self.is_full())
+    }
+
     /// The newest evaluation.
     #[must_use]
     pub fn newest(&self) -> Option<&Slot> {

@@ -63,8 +63,7 @@ impl AgentState {
     /// An agent as a look-up found it.
     pub(crate) fn loaded(facts: Facts, window: Window, aside: VecDeque<Aside>) -> Self {
         // Outside of a window that isn't full there is nothing.
-        let oldest = window.oldest().filter(|_| window.is_full());
-        let until = oldest.map_or(Micros(i64::MIN), |oldest| oldest.recorded_at);
+        let until = window.floor().map_or(Micros(i64::MIN), |floor| floor.recorded_at);
         Self {
             facts,
             window,
@@ -119,8 +118,7 @@ impl AgentState {
 
     /// Whether it may be among the arrivals after `known` that were recorded at this time.
     fn may_be_at(&self, time: Micros, question: &Question<'_>, known: u64, identities: &Identities) -> bool {
-        let before_window =
-            self.window.is_full() && self.window.oldest().is_some_and(|o| time <= o.recorded_at);
+        let before_window = self.window.floor().is_some_and(|floor| time <= floor.recorded_at);
         let mut at = self
             .window
             .at(time)
@@ -157,7 +155,7 @@ impl AgentState {
             passed,
             identity,
         };
-        let displaced = self.window.oldest().filter(|_| self.window.is_full()).copied();
+        let displaced = self.window.floor().copied();
         let placement = self.window.insert(slot);
         match (placement, displaced) {
             (Placement::Late, _) => self.leave(&slot),

@@ -59,11 +59,7 @@ impl AgentUpdate {
             no,
             facts: state.facts,
             summary: Some(state.window.summary()),
-            floor: state
-                .window
-                .oldest()
-                .filter(|_| state.window.is_full())
-                .map(|oldest| oldest.recorded_at),
+            floor: state.window.floor().map(|floor| floor.recorded_at),
             doubtful_until: state.doubtful_until(),
         }
     }
