@@ -2,7 +2,7 @@
 
 mod terms;
 
-use crate::agent::AgentNo;
+use crate::agent::{AgentNo, Question};
 use crate::codec::{AgentWord, EventView, GateView, TextRef, Words};
 use crate::{KeyId, OrgId, Provenance, Source, Submission};
 use hashbrown::{HashMap, HashSet};
@@ -173,6 +173,14 @@ impl Batch {
     /// The id of an event, if it has one.
     pub(crate) fn evaluation_id(&self, event: &BatchEvent) -> Option<&str> {
         event.evaluation_id.map(|id| self.get(id))
+    }
+
+    /// What an event has to ask before it is counted; nothing without an id.
+    pub(crate) fn question(&self, event: &BatchEvent) -> Option<Question<'_>> {
+        Some(Question {
+            evaluation_id: self.evaluation_id(event)?,
+            sent_at: event.sent_at,
+        })
     }
 
     /// Its tools and names of gates as a segment's rows name them.

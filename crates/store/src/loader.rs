@@ -66,12 +66,8 @@ pub(crate) fn triage(shared: &Shared, work: &mut Work) -> Option<Vec<usize>> {
     let doubts: Vec<usize> = (0..batch.events.len())
         .filter(|&event| {
             let event = &batch.events[event];
-            let Some(evaluation_id) = batch.evaluation_id(event) else {
+            let Some(question) = batch.question(event) else {
                 return false;
-            };
-            let question = Question {
-                evaluation_id,
-                sent_at: event.sent_at,
             };
             event.verdict == Verdict::NotAmong(0)
                 && (batch.source != Source::EvaluateMadeId || batch.provenance.is_some())
@@ -110,12 +106,8 @@ fn look_up(shared: &Shared, work: &mut Work, doubts: &[usize]) -> Result<(), Err
     let mut last = LastRecord::default();
     for &doubt in doubts {
         let event = &batch.events[doubt];
-        let Some(evaluation_id) = batch.evaluation_id(event) else {
+        let Some(question) = batch.question(event) else {
             continue;
-        };
-        let question = Question {
-            evaluation_id,
-            sent_at: event.sent_at,
         };
         let stored = match agents.entry(event.agent) {
             hash_map::Entry::Occupied(known) => known.into_mut(),

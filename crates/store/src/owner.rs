@@ -7,7 +7,7 @@
 mod group;
 mod residents;
 
-use crate::agent::{AgentName, AgentNo, AgentState, Answer, Question};
+use crate::agent::{AgentName, AgentNo, AgentState, Answer};
 use crate::batch::{Batch, Verdict};
 use crate::clock::ReceiptClock;
 use crate::codec::{self, EraseRecord};
@@ -523,13 +523,8 @@ impl Owner {
         }
         let is_doubtful = |index: &usize| {
             let event = &batch.events[*index];
-            let (Some(evaluation_id), Verdict::NotAmong(known)) = (batch.evaluation_id(event), event.verdict)
-            else {
+            let (Some(question), Verdict::NotAmong(known)) = (batch.question(event), event.verdict) else {
                 return false;
-            };
-            let question = Question {
-                evaluation_id,
-                sent_at: event.sent_at,
             };
             let state = agents[event.agent].and_then(|no| self.residents.get(no));
             state.is_some_and(|state| state.ask(&question, known, &self.shared.identities) == Answer::Ask)
@@ -544,10 +539,7 @@ impl Owner {
         let forgetful = doubts.iter().filter_map(|doubt| {
             let event = &batch.events[*doubt];
             let no = agents[event.agent]?;
-            let question = Question {
-                evaluation_id: batch.evaluation_id(event)?,
-                sent_at: event.sent_at,
-            };
+            let question = batch.question(event)?;
             let was_looked_up = event.verdict != Verdict::NotAmong(0);
             let state = self.residents.get(no)?;
             (was_looked_up || state.forgets_too_soon(&question)).then_some(no)
