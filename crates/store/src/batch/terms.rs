@@ -62,13 +62,13 @@ impl Ends {
 
     #[inline]
     fn of(bytes: &[u8]) -> Self {
-        if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk()) {
             return Self {
                 first: u64::from_le_bytes(*first),
                 last: u64::from_le_bytes(*last),
             };
         }
-        if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk()) {
             return Self {
                 first: u64::from(u32::from_le_bytes(*first)),
                 last: u64::from(u32::from_le_bytes(*last)),

@@ -87,7 +87,7 @@ impl Pen {
         self.varint(zigzag(value));
     }
 
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+    fn bytes(&mut self, bytes: &[u8]) {
         self.room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
         self.at += bytes.len();
     }

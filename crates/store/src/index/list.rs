@@ -179,11 +179,7 @@ impl Chunks {
 
     /// How many rows have this verdict.
     fn matching(&self, passed: bool) -> u32 {
-        if passed {
-            self.passed
-        } else {
-            self.len - self.passed
-        }
+        with_verdict(passed, self.len, self.passed)
     }
 
     /// Puts rows behind all others.
@@ -302,12 +298,13 @@ impl Chunk {
     }
 
     fn matching(&self, passed: bool) -> u32 {
-        if passed {
-            self.passed
-        } else {
-            self.len - self.passed
-        }
+        with_verdict(passed, self.len, self.passed)
     }
+}
+
+/// How many of so many rows, of which so many passed, have this verdict.
+fn with_verdict(passed: bool, rows: u32, rows_passed: u32) -> u32 {
+    if passed { rows_passed } else { rows - rows_passed }
 }
 
 fn passed_of(rows: &[ListRow]) -> u32 {

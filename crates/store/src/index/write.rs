@@ -4,7 +4,7 @@
 //! behind them stand a checksum per block, then the header, whose place is fixed by the file's length.
 
 use super::TimeSpan;
-use super::list::{RowKey, RowList};
+use super::list::{ListRow, RowKey, RowList};
 use super::open::Inner;
 use super::output::{Output, Put};
 use crate::OrgId;
@@ -144,30 +144,28 @@ pub(crate) fn write(
 }
 
 fn times_and_fingerprints(inner: &Inner, out: &mut Output<impl Put>) -> io::Result<()> {
-    let rows = || inner.orgs.values().flat_map(|org| org.rows.iter());
-    let mut fingerprints = vec![0u16; inner.rows as usize];
     let span = span_of(inner);
+    let time = |row: ListRow| row.key().recorded_at.0;
     if is_narrow(span) {
-        let mut times = vec![0u32; inner.rows as usize];
-        for row in rows() {
-            let RowKey { recorded_at, ordinal } = row.key();
-            times[ordinal as usize] = (recorded_at.0 - span.min.0) as u32;
-            fingerprints[ordinal as usize] = row.fingerprint();
-        }
-        out.put_all(times.into_iter().map(u32::to_le_bytes))?;
+        let after = by_ordinal(inner, |row| (time(row) - span.min.0) as u32);
+        out.put_all(after.into_iter().map(u32::to_le_bytes))?;
     } else {
-        let mut times = vec![0i64; inner.rows as usize];
-        for row in rows() {
-            let RowKey { recorded_at, ordinal } = row.key();
-            times[ordinal as usize] = recorded_at.0;
-            fingerprints[ordinal as usize] = row.fingerprint();
-        }
-        out.put_all(times.into_iter().map(i64::to_le_bytes))?;
+        out.put_all(by_ordinal(inner, time).into_iter().map(i64::to_le_bytes))?;
     }
     out.end_section();
+    let fingerprints = by_ordinal(inner, ListRow::fingerprint);
     out.put_all(fingerprints.into_iter().map(u16::to_le_bytes))?;
     out.end_section();
     Ok(())
+}
+
+/// Something of each row, in order of arrival; nothing of an erased one.
+fn by_ordinal<T: Clone + Default>(inner: &Inner, value: impl Fn(ListRow) -> T) -> Vec<T> {
+    let mut values = vec![T::default(); inner.rows as usize];
+    for row in inner.orgs.values().flat_map(|org| org.rows.iter()) {
+        values[row.key().ordinal as usize] = value(row);
+    }
+    values
 }
 
 /// Hash, organisation and word of each agent, sorted.
@@ -368,6 +366,29 @@ mod tests {
         index
     }
 
+    /// The index file of these rows, and in how many pieces it came.
+    fn file_of(times: &[i64]) -> (Vec<u8>, usize) {
+        let (mut bytes, mut pieces) = (Vec::new(), 0);
+        write(&EXTENT, &index_of(times).read(), |piece| {
+            bytes.extend_from_slice(piece);
+            pieces += 1;
+            Ok(())
+        })
+        .expect("an index");
+        (bytes, pieces)
+    }
+
+    fn opened(bytes: &[u8]) -> SealedIndex {
+        let disk = SimDisk::new(0);
+        let path = Path::new("index");
+        disk.create_dir_all(Path::new("."))
+            .and_then(|()| disk.create_new(path))
+            .and_then(|file| file.write_all_at(bytes, 0))
+            .expect("a file");
+        let cache = Arc::new(BlockCache::new(1 << 20));
+        SealedIndex::open(&disk, path, &EXTENT, &cache).expect("it opens")
+    }
+
     #[test]
     fn times_are_read_back_whatever_they_span() {
         let max = i64::from(u32::MAX);
@@ -378,21 +399,8 @@ mod tests {
             (vec![i64::MIN, i64::MAX, 0], 8),
             (vec![0], 4),
         ] {
-            let disk = SimDisk::new(0);
-            let path = Path::new("index");
-            let file = disk
-                .create_dir_all(Path::new("."))
-                .and_then(|()| disk.create_new(path));
-            let file = file.expect("a file");
-            let mut end = 0;
-            write(&EXTENT, &index_of(&times).read(), |piece| {
-                file.write_all_at(piece, end)?;
-                end += piece.len() as u64;
-                Ok(())
-            })
-            .expect("an index");
-            let cache = Arc::new(BlockCache::new(1 << 20));
-            let sealed = SealedIndex::open(&disk, path, &EXTENT, &cache).expect("it opens");
+            let (bytes, _) = file_of(&times);
+            let sealed = opened(&bytes);
             let list = sealed.list(OrgId(1), Some("a")).expect("sound").expect("a list");
             let mut found: Vec<(u32, i64)> = (0..list.len)
                 .map(|rank| sealed.get(list, rank).expect("a row").0)
@@ -401,9 +409,7 @@ mod tests {
             found.sort_unstable();
             let sent: Vec<(u32, i64)> = (0..).zip(times.iter().copied()).collect();
             assert_eq!(found, sent);
-            let mut header = [0; HEADER_BYTES];
-            file.read_exact_at(&mut header, end - HEADER_BYTES as u64)
-                .expect("a header");
+            let header = &bytes[bytes.len() - HEADER_BYTES..];
             assert_eq!(
                 u64::from(header[92]),
                 bytes_a_time * times.len() as u64,
@@ -415,23 +421,9 @@ mod tests {
     #[test]
     fn pieces_have_the_checksums_of_their_blocks() {
         let times: Vec<i64> = (0..200_000).collect();
-        let mut bytes = Vec::new();
-        let mut pieces = 0;
-        write(&EXTENT, &index_of(&times).read(), |piece| {
-            bytes.extend_from_slice(piece);
-            pieces += 1;
-            Ok(())
-        })
-        .expect("an index");
+        let (bytes, pieces) = file_of(&times);
         assert!(pieces > 10, "{pieces} pieces");
-        let disk = SimDisk::new(0);
-        let path = Path::new("index");
-        disk.create_dir_all(Path::new("."))
-            .and_then(|()| disk.create_new(path))
-            .and_then(|file| file.write_all_at(&bytes, 0))
-            .expect("a file");
-        let cache = Arc::new(BlockCache::new(1 << 20));
-        let sealed = SealedIndex::open(&disk, path, &EXTENT, &cache).expect("it opens");
+        let sealed = opened(&bytes);
         let list = sealed.list(OrgId(1), None).expect("sound").expect("a list");
         let ordinals = sealed.ordinals(list).expect("every block checks");
         assert_eq!(ordinals, (0..200_000).collect::<Vec<u32>>());
