@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::error::Poisoned;
-use crate::frame::{FRAME_HEADER_BYTES, Frame, frame_end};
+use crate::frame::{FRAME_HEADER_BYTES, Frame, SpareFrames, frame_end};
 use crate::segment::Segment;
 use crate::state::StateHandle;
 
@@ -53,7 +53,8 @@ pub(crate) struct Committer {
 
 impl Committer {
     pub(crate) fn start(sync: bool, inline: bool, state: StateHandle) -> io::Result<Committer> {
-        let writer = Writer { sync, state };
+        let spare = SpareFrames::default();
+        let writer = Writer { sync, state, spare };
         if inline {
             return Ok(Committer {
                 writer,
@@ -71,6 +72,11 @@ impl Committer {
             queue: Some(queue),
             thread: Some(thread),
         })
+    }
+
+    /// Frames whose room is free.
+    pub(crate) fn spare(&self) -> &SpareFrames {
+        &self.writer.spare
     }
 
     /// Queues a frame; blocks while the queue is full.
@@ -105,6 +111,7 @@ impl Committer {
 struct Writer {
     sync: bool,
     state: StateHandle,
+    spare: SpareFrames,
 }
 
 impl Writer {
@@ -119,6 +126,7 @@ impl Writer {
             Some(reason) => Err(Poisoned(reason)),
             None => self.write(&mut write),
         };
+        self.spare.give(write.frame);
         // Those behind must still get their answers, so a panic ends this callback and not the thread.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (write.done)(outcome))) {
             let reason = format!("publishing frame {} panicked: {}", write.seq, message(&*panic));

@@ -1,5 +1,9 @@
 //! Frames: what is written and synced at once, whole or not at all.
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
 use crate::SECTOR;
 use crate::header::{Header, u32_at, u64_at};
 use crate::next_sector;
@@ -10,6 +14,12 @@ pub const MAX_PAYLOAD_BYTES: usize = 1 << 30;
 
 /// Magic, payload length, sequence number, checksum.
 pub(crate) const FRAME_HEADER_BYTES: usize = 20;
+
+/// Frames kept for their room at most.
+const MAX_SPARE_FRAMES: usize = 2;
+/// The room of one of those, in bytes: several times what a group of usual batches takes, and far less than one of
+/// large ones.
+const MAX_SPARE_BYTES: usize = 1 << 20;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"RFRM");
 const CRC_AT: usize = 16;
@@ -75,6 +85,30 @@ impl Frame {
             &self.buffer
         } else {
             &self.buffer[SECTOR..]
+        }
+    }
+}
+
+/// Frames that were written, so that the next ones need no fresh memory: growing a new buffer for each costs more than
+/// filling it. One is formed, one waits and one is in flight, so few are ever here.
+#[derive(Clone, Default)]
+pub(crate) struct SpareFrames(Arc<Mutex<Vec<Frame>>>);
+
+impl SpareFrames {
+    /// An empty frame, in used room if there is some.
+    pub(crate) fn take(&self) -> Frame {
+        self.0.lock().pop().unwrap_or_default()
+    }
+
+    /// Takes back the room of a frame, unless it is more than usual frames need.
+    pub(crate) fn give(&self, mut frame: Frame) {
+        if frame.buffer.capacity() > MAX_SPARE_BYTES {
+            return;
+        }
+        frame.buffer.truncate(LEAD);
+        let mut spare = self.0.lock();
+        if spare.len() < MAX_SPARE_FRAMES {
+            spare.push(frame);
         }
     }
 }
@@ -157,4 +191,34 @@ fn checksum(segment: &Header, fields: &[u8], payload: &[u8]) -> u32 {
     let crc = crc32c::crc32c_append(crc, &segment.number.to_le_bytes());
     let crc = crc32c::crc32c_append(crc, &segment.salt.to_le_bytes());
     crc32c::crc32c_append(crc, payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(body_bytes: usize) -> Frame {
+        let mut frame = Frame::new();
+        frame.record(1, true, &vec![7; body_bytes]);
+        frame
+    }
+
+    #[test]
+    fn a_frame_comes_back_without_its_records_and_its_room_is_used_again() {
+        let spare = SpareFrames::default();
+        let written = frame(5_000);
+        let room = written.buffer.as_ptr();
+        spare.give(written);
+        let again = spare.take();
+        assert_eq!((again.is_empty(), again.buffer.as_ptr()), (true, room));
+    }
+
+    #[test]
+    fn few_frames_are_kept_and_no_large_one() {
+        let spare = SpareFrames::default();
+        spare.give(frame(MAX_SPARE_BYTES));
+        assert!(spare.0.lock().is_empty(), "a large one is kept");
+        (0..5).for_each(|_| spare.give(frame(10)));
+        assert_eq!(spare.0.lock().len(), MAX_SPARE_FRAMES);
+    }
 }

@@ -159,6 +159,16 @@ impl Journal {
         self.roll = true;
     }
 
+    /// A frame without records, in the room of one that was committed if there is some.
+    pub fn frame(&self) -> Frame {
+        self.committer.spare().take()
+    }
+
+    /// Takes back a frame that is not needed after all, for its room.
+    pub fn give_back(&self, frame: Frame) {
+        self.committer.spare().give(frame);
+    }
+
     /// Queues the frame, which must fit the room reserved last. Blocks while one frame waits behind the one
     /// in flight. `done` is called once, on the commit thread, in the order of the frames: after the frame is
     /// written and synced, or with [`Poisoned`] when it, or one before it, could not be.

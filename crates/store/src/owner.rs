@@ -6,6 +6,7 @@
 
 mod group;
 mod residents;
+mod spare;
 
 use crate::agent::{AgentName, AgentNo, AgentState, Answer};
 use crate::batch::{Batch, Verdict};
@@ -22,6 +23,7 @@ use hashbrown::{HashMap, HashSet};
 use journal::Journal;
 use reputation::Micros;
 use residents::Residents;
+pub(crate) use spare::SpareRows;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -211,11 +213,12 @@ impl Owner {
 
     /// Runs until it is told to close; gives back what is in memory, to be put aside.
     pub(crate) fn run(mut self) -> Vec<(AgentNo, AgentState)> {
+        let mut waiting = Vec::new();
         while !self.closing {
             match self.messages.recv_timeout(IDLE) {
                 Ok(message) => {
-                    let waiting = self.gather(message);
-                    self.take(waiting);
+                    self.gather(message, &mut waiting);
+                    self.take(&mut waiting);
                     self.settling.clear();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -235,8 +238,7 @@ impl Owner {
     }
 
     /// All that waits, up to a group's bounds.
-    fn gather(&mut self, first: Message) -> Vec<Message> {
-        let mut waiting = Vec::new();
+    fn gather(&mut self, first: Message, waiting: &mut Vec<Message>) {
         let mut bytes = 0;
         let mut next = Some(first);
         while let Some(message) = next {
@@ -259,30 +261,21 @@ impl Owner {
             }
             next = self.messages.try_recv().ok();
         }
-        waiting
     }
 
     /// Takes what waits as one group: room, count, commit.
-    fn take(&mut self, waiting: Vec<Message>) {
+    fn take(&mut self, waiting: &mut Vec<Message>) {
         if waiting.is_empty() {
             return;
         }
-        let left = self.leave_segment_for(&waiting);
+        let left = self.leave_segment_for(waiting);
         // First of all, so that nothing of those agents stands in the segment of its erasure's record.
-        let (erasures, waiting): (Vec<_>, Vec<_>) = waiting
-            .into_iter()
-            .partition(|message| matches!(message, Message::Erase(_)));
-
-        let all = erasures.iter().chain(&waiting);
-        let mut group = match self.begin_group(all.map(Message::frame_bytes).sum()) {
+        waiting.sort_by_key(|message| !matches!(message, Message::Erase(_)));
+        let mut group = match self.begin_group(waiting.iter().map(Message::frame_bytes).sum()) {
             Ok(group) => group,
-            Err(why) => {
-                let all = erasures.into_iter().chain(waiting);
-                all.for_each(|message| message.refuse(&why));
-                return;
-            }
+            Err(why) => return waiting.drain(..).for_each(|message| message.refuse(&why)),
         };
-        for message in erasures.into_iter().chain(waiting) {
+        for message in waiting.drain(..) {
             match message {
                 Message::Erase(order) => self.take_erasure(order, left, &mut group),
                 Message::Batch(work) => self.take_batch(work, &mut group),
@@ -292,7 +285,9 @@ impl Owner {
             }
         }
         if group.is_empty() {
-            self.segment = Some(group.into_segment());
+            let (segment, frame) = group.into_unused();
+            self.segment = Some(segment);
+            self.journal.give_back(frame);
         } else {
             self.commit(group);
         }
@@ -375,7 +370,12 @@ impl Owner {
             Some(open) if open.number() == room.segment.number => open,
             _ => group::OpenSegment::new(room.segment),
         };
-        Ok(Group::new(self.group, self.clock.now(), segment))
+        Ok(Group::new(
+            self.group,
+            self.clock.now(),
+            segment,
+            self.journal.frame(),
+        ))
     }
 
     fn take_batch(&mut self, mut work: Work, group: &mut Group) {

@@ -11,6 +11,7 @@ use crate::erasure::Erasure;
 use crate::facts::{Facts, Recorded};
 use crate::identity::Identities;
 use crate::index::{BlockCache, CarryPlace, NewBatch, OpenIndex, SealedIndex, SegmentExtent};
+use crate::owner::SpareRows;
 use crate::progress::Progress;
 use crate::registry::{Carried, Entry, Registry};
 use crate::sealing::Sealing;
@@ -73,6 +74,7 @@ pub(crate) fn open(
         damage: Damage::default(),
         resident_windows: Default::default(),
         in_flight: Arc::default(),
+        spare_rows: SpareRows::default(),
         event_bytes: Default::default(),
         waiting: Default::default(),
         disk,

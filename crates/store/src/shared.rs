@@ -8,6 +8,7 @@ use crate::facts::Facts;
 use crate::identity::Identities;
 use crate::index::BlockCache;
 use crate::loader;
+use crate::owner::SpareRows;
 use crate::progress::Progress;
 use crate::query::Snapshot;
 use crate::registry::{AgentUpdate, Carried, Registry};
@@ -64,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) damage: Damage,
     pub(crate) resident_windows: AtomicUsize,
     pub(crate) in_flight: Arc<AtomicUsize>,
+    pub(crate) spare_rows: SpareRows,
     /// Bytes of batch records that this process published.
     pub(crate) event_bytes: AtomicU64,
     /// Those who wait for an erasure.

@@ -23,7 +23,10 @@ pub(crate) fn open(disk: &SimDisk, options: Options) -> Result<Opened, Error> {
 
 /// A frame of one record: its number and as many bytes more.
 pub(crate) fn frame(id: u64, bytes: usize) -> Frame {
-    let mut frame = Frame::new();
+    filled(Frame::new(), id, bytes)
+}
+
+fn filled(mut frame: Frame, id: u64, bytes: usize) -> Frame {
     frame.record_with(1, true, |body| {
         body.extend_from_slice(&id.to_le_bytes());
         body.extend((0..bytes).map(|n| (id as u8).wrapping_add(n as u8)));
@@ -33,7 +36,7 @@ pub(crate) fn frame(id: u64, bytes: usize) -> Frame {
 
 /// Reserves, commits and waits. Panics if there is no room.
 pub(crate) fn commit(journal: &mut Journal, id: u64, bytes: usize) -> Result<Committed, Poisoned> {
-    let frame = frame(id, bytes);
+    let frame = filled(journal.frame(), id, bytes);
     let Room { .. } = journal.reserve(frame.len()).expect("there is room");
     let (done, outcome) = mpsc::channel();
     journal.commit(

@@ -109,12 +109,12 @@ pub(crate) fn registration_bytes(agent_id: &str) -> usize {
 }
 
 impl Group {
-    pub(crate) fn new(number: u64, received_at: Micros, segment: OpenSegment) -> Self {
+    pub(crate) fn new(number: u64, received_at: Micros, segment: OpenSegment, frame: Frame) -> Self {
         Self {
             number,
             received_at,
             segment,
-            frame: Frame::new(),
+            frame,
             added: Vec::new(),
             touched: Vec::new(),
             words: Vec::new(),
@@ -131,9 +131,9 @@ impl Group {
         self.answers.is_empty() && self.erased.is_empty()
     }
 
-    /// The segment, unused.
-    pub(crate) fn into_segment(self) -> OpenSegment {
-        self.segment
+    /// The segment and the frame, unused.
+    pub(crate) fn into_unused(self) -> (OpenSegment, Frame) {
+        (self.segment, self.frame)
     }
 
     /// The segment that it goes to.
@@ -289,7 +289,7 @@ impl Group {
         let OpenSegment { words, pen, .. } = &mut self.segment;
         let mut encoder = BatchEncoder::new(&header, pen);
         let mut terms = None;
-        let mut rows = Vec::with_capacity(batch.events.len());
+        let mut rows = shared.spare_rows.take(batch.events.len());
         for (index, event) in (0u32..).zip(&batch.events) {
             let Some(no) = agents[event.agent] else {
                 receipt.rejected.push(index);
@@ -476,6 +476,9 @@ impl Publication {
             published.frame_seq = committed.seq;
             published.segments.publish(&segment, &words, &batches, &other)
         };
+        for batch in batches {
+            shared.spare_rows.give(batch.rows);
+        }
         shared.event_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         shared.progress.publish(number);
         match full {
