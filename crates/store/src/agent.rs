@@ -178,6 +178,21 @@ impl AgentState {
         placement
     }
 
+    /// A sum over its own fields, and one over what counting reads and writes of what they point to: whoever asks
+    /// for them has those in the processor's cache afterwards.
+    pub(crate) fn sum_of_fields(&self) -> u64 {
+        let Facts {
+            count, last_aside, ..
+        } = self.facts;
+        let lengths = self.window.slots().len() ^ self.aside.len() ^ self.outside.limit();
+        count ^ last_aside ^ self.window.summary().latency_sum_us ^ lengths as u64
+    }
+
+    /// See [`Self::sum_of_fields`].
+    pub(crate) fn sum_of_ends(&self) -> u64 {
+        self.window.sum_of_ends() ^ self.outside.sum_of_end()
+    }
+
     /// What must be carried of it when its rows go.
     pub(crate) fn carried(&self) -> CarriedWindow {
         CarriedWindow {

@@ -129,6 +129,13 @@ impl Outside {
             }
     }
 
+    /// A sum over the arrivals that are forgotten next, in whose places the next ones are remembered: whoever asks
+    /// for it has them in the processor's cache afterwards.
+    pub(crate) fn sum_of_end(&self) -> u64 {
+        let arrivals = (0..4).filter_map(|pair| self.arrivals.get(2 * pair));
+        arrivals.fold(0, |sum, left| sum ^ left.arrival)
+    }
+
     /// The time up to which something is forgotten.
     pub(crate) fn complete_after(&self) -> Micros {
         self.complete_after

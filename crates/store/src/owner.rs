@@ -383,6 +383,7 @@ impl Owner {
             Ok(agents) => agents,
             Err(Cold) => return self.send_back(work, Vec::new(), group),
         };
+        self.residents.fetch(&agents);
         let rejected = match self.check_limit(&work.batch, &agents) {
             Ok(rejected) => rejected,
             Err(refused) => return (work.reply)(Err(refused)),
