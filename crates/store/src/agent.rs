@@ -95,7 +95,7 @@ impl AgentState {
 
     /// Whether no event of this agent was ever sent with this timestamp, going by the newest and by the span
     /// of the clamped ones alone: the usual case.
-    fn is_news(&self, sent: Micros) -> bool {
+    pub(crate) fn is_news(&self, sent: Micros) -> bool {
         self.facts.newest_sent < Some(sent) && !self.facts.clamped.is_some_and(|span| span.holds(sent))
     }
 

@@ -19,7 +19,7 @@ pub(crate) use batch::{BatchEncoder, BatchHeader, BatchReader, max_batch_bytes};
 pub(crate) use carry::{CarriedWindow, CarryRecord, encode_carry, max_carry_bytes};
 pub(crate) use commits::{Gathered, first_commit, records_by_commit};
 pub(crate) use erase::{EraseRecord, MAX_ERASE_BYTES, NameHash, encode_erase, without_rows};
-pub(crate) use evaluation_id::{IdForm, fingerprint};
+pub(crate) use evaluation_id::{IdForm, fingerprint, form as id_form};
 pub(crate) use fields::Malformed;
 pub(crate) use pen::Pen;
 pub(crate) use registration::{RegistrationRecord, encode_registration, max_registration_bytes};

@@ -5,6 +5,7 @@
 //! never reads a file: what it cannot decide from memory goes back to the loaders.
 
 mod group;
+mod resent;
 mod residents;
 mod spare;
 
@@ -388,6 +389,7 @@ impl Owner {
             Ok(rejected) => rejected,
             Err(refused) => return (work.reply)(Err(refused)),
         };
+        group.know_again(&mut work.batch, &agents, &self.residents, &self.shared);
         let doubts = self.doubts(&work.batch, &agents);
         if !doubts.is_empty() {
             self.remember_more(&work.batch, &agents, &doubts, group.received_at());

@@ -114,6 +114,13 @@ impl IdForm<'_> {
     }
 }
 
+/// The form of an id, in the room of a pen whatever that wrote before.
+pub(crate) fn form<'p>(pen: &'p mut Pen, id: &str) -> Option<IdForm<'p>> {
+    pen.clear();
+    put(pen, id);
+    read(&mut Reader { bytes: pen.written() }).ok()
+}
+
 /// The fingerprint of an id, as its rows have it.
 pub(crate) fn fingerprint(id: &str) -> u16 {
     put(&mut Pen::default(), id)

@@ -73,6 +73,12 @@ impl Words {
         word
     }
 
+    /// The number of an agent that is in the dictionary already.
+    pub(crate) fn known_agent(&self, no: AgentNo) -> Option<AgentWord> {
+        let after = *self.agents.get(no.0 as usize)?;
+        after.checked_sub(1).map(AgentWord)
+    }
+
     /// The number of a text that is expected to come again: a tool or a gate's name. `None` once the
     /// dictionary is full.
     pub(crate) fn text(&mut self, text: &str) -> Option<TextWord> {

@@ -1,5 +1,6 @@
 //! A group: what one frame records, and what is published and answered once it is on stable storage.
 
+use super::resent::Recorded as RecordedBatches;
 use super::residents::Residents;
 use super::{CarryItem, CarryOrder, Form, Registration, Work};
 use crate::agent::{AgentNo, Arrival};
@@ -26,6 +27,7 @@ pub(crate) struct OpenSegment {
     segment: Segment,
     words: Words,
     pen: Pen,
+    recorded: RecordedBatches,
     since: Instant,
     /// Whether some frame went to it.
     used: bool,
@@ -37,6 +39,7 @@ impl OpenSegment {
             segment,
             words: Words::new(),
             pen: Pen::default(),
+            recorded: RecordedBatches::default(),
             since: Instant::now(),
             used: false,
         }
@@ -247,6 +250,41 @@ impl Group {
         }
     }
 
+    /// Finds the events that were recorded moments ago, where the whole batch is sent again.
+    pub(crate) fn know_again(
+        &self,
+        batch: &mut Batch,
+        agents: &[Option<AgentNo>],
+        residents: &Residents,
+        shared: &Shared,
+    ) {
+        if batch.source != Source::Ingest {
+            return;
+        }
+        let OpenSegment { words, recorded, .. } = &self.segment;
+        let timed = |(event, one): (usize, &BatchEvent)| {
+            let (question, Verdict::NotAmong(_)) = (batch.question(one)?, one.verdict) else {
+                return None;
+            };
+            Some((event, agents[one.agent]?, question, question.sent_at?))
+        };
+        let mut events = batch.events.iter().enumerate().filter_map(timed).peekable();
+        let Some((_, no, question, sent)) = events.peek().copied() else {
+            return;
+        };
+        // The usual batch begins with an event that is later than all of its agent.
+        if residents.get(no).is_none_or(|state| state.is_news(sent)) {
+            return;
+        }
+        let Some(word) = words.known_agent(no) else { return };
+        let first = (word, shared.identities.of(question.evaluation_id, Some(sent)));
+        let events =
+            events.filter_map(|(event, no, question, _)| Some((event, words.known_agent(no)?, question)));
+        for event in recorded.again(first, events) {
+            batch.events[event].verdict = Verdict::Repeat;
+        }
+    }
+
     /// Counts a batch whose agents are all in memory (`None` = left out) and whose doubts are settled.
     pub(crate) fn record(
         &mut self,
@@ -289,6 +327,7 @@ impl Group {
         let OpenSegment { words, pen, .. } = &mut self.segment;
         let mut encoder = BatchEncoder::new(&header, pen);
         let mut terms = None;
+        let mut begins_with = None;
         let mut rows = shared.spare_rows.take(batch.events.len());
         for (index, event) in (0u32..).zip(&batch.events) {
             let Some(no) = agents[event.agent] else {
@@ -334,6 +373,9 @@ impl Group {
             let agent = words.agent(no, batch.org, batch.agent_id(event.agent));
             let terms = terms.get_or_insert_with(|| batch.terms_in(words));
             let view = batch.view(event, agent, terms);
+            if let (None, Some(id), Some(sent)) = (begins_with, view.evaluation_id, view.sent_at) {
+                begins_with = Some((agent, shared.identities.of(id, Some(sent))));
+            }
             let gates = batch.gates(event, terms);
             let written = encoder.push(&view, gates, &fields, words);
             rows.push(Some(NewRow::written(&view, recorded_at, written)));
@@ -350,6 +392,9 @@ impl Group {
         self.put_words();
         let body = self.segment.pen.written();
         let offset = self.frame.record(codec::BATCH, true, body);
+        if let Some(first) = begins_with {
+            self.segment.recorded.keep(first, body);
+        }
         let written = NewBatch {
             org: header.org,
             first_seq: header.first_seq,

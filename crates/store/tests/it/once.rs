@@ -2,6 +2,7 @@
 
 use crate::kit::{Lab, NOW, ORG, SECOND, event};
 use reputation::Evaluation;
+use std::os::unix::fs::FileExt as _;
 use store::Source;
 
 /// Sends the event, then again in the same way, and says how many were recorded.
@@ -291,4 +292,32 @@ fn an_agent_faster_than_its_senders_counts_each_event_once() {
         assert_eq!(send(number), 100, "batch {number} again in the end");
     }
     assert_eq!(lab.all(ORG).len(), 120 * 100 + 199);
+}
+
+#[test]
+fn a_batch_that_is_sent_again_at_once_is_known_without_its_rows() {
+    let lab = Lab::new();
+    let ids: Vec<String> = (0..50).map(|i| format!("id-{i}")).collect();
+    let batch: Vec<_> = ids
+        .iter()
+        .zip(NOW..)
+        .map(|(id, at)| event(["a", "b"][at as usize % 2], Some(id), Some(at)))
+        .collect();
+    assert_eq!(lab.send(&batch).duplicates, 0);
+    let segment = lab.path().join("log/0/0000000001-000.seg");
+    let file = std::fs::OpenOptions::new().write(true).open(segment).unwrap();
+    file.write_all_at(&[0xff; 64], 1_000).unwrap();
+    assert_eq!(lab.send(&batch).duplicates, 50, "no row can be read");
+}
+
+#[test]
+fn a_batch_that_is_sent_again_after_its_agent_was_erased_is_new() {
+    let lab = Lab::new();
+    let batch = [
+        event("a", Some("x"), Some(NOW)),
+        event("a", Some("y"), Some(NOW + 1)),
+    ];
+    assert_eq!(recorded(&lab, &batch), (0, 2, 2));
+    lab.erase(ORG, "a");
+    assert_eq!(recorded(&lab, &batch), (0, 2, 2));
 }
