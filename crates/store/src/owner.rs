@@ -24,7 +24,7 @@ use hashbrown::{HashMap, HashSet};
 use journal::Journal;
 use reputation::Micros;
 use residents::Residents;
-pub(crate) use spare::SpareRows;
+pub(crate) use spare::Spare;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,6 +37,14 @@ const MAX_GROUP_BYTES: usize = 8 << 20;
 /// Arrivals outside of windows that all agents with more than a few remember, at some 60 bytes each; none begins to
 /// remember more beyond that.
 const MAX_REMEMBERED: usize = 1 << 20;
+/// Vectors of rows kept for their room: those of the groups that are formed, wait and are in flight at full load.
+pub(crate) const SPARE_ROWS: usize = 96;
+/// Rows of most batches at most.
+pub(crate) const LIKELY_ROWS: usize = 128;
+/// Vectors of agents kept for their room, one a group.
+pub(crate) const SPARE_UPDATES: usize = 3;
+/// Agents of most groups at most.
+pub(crate) const LIKELY_UPDATES: usize = 2_048;
 /// How often an idle owner looks at the age of its segment.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -272,7 +280,7 @@ impl Owner {
         let left = self.leave_segment_for(waiting);
         // First of all, so that nothing of those agents stands in the segment of its erasure's record.
         waiting.sort_by_key(|message| !matches!(message, Message::Erase(_)));
-        let mut group = match self.begin_group(waiting.iter().map(Message::frame_bytes).sum()) {
+        let mut group = match self.begin_group(waiting) {
             Ok(group) => group,
             Err(why) => return waiting.drain(..).for_each(|message| message.refuse(&why)),
         };
@@ -354,7 +362,8 @@ impl Owner {
     }
 
     /// Reserves room before anything is counted, so that a full disk refuses whole groups.
-    fn begin_group(&mut self, frame_bytes: usize) -> Result<Group, Refused> {
+    fn begin_group(&mut self, waiting: &[Message]) -> Result<Group, Refused> {
+        let frame_bytes = waiting.iter().map(Message::frame_bytes).sum();
         self.shared
             .sealing
             .wait_for_room()
@@ -371,16 +380,18 @@ impl Owner {
             Some(open) if open.number() == room.segment.number => open,
             _ => group::OpenSegment::new(room.segment),
         };
+        let frame = self.journal.frame();
         Ok(Group::new(
             self.group,
             self.clock.now(),
             segment,
-            self.journal.frame(),
+            frame,
+            waiting.len(),
         ))
     }
 
     fn take_batch(&mut self, mut work: Work, group: &mut Group) {
-        let agents = match self.resolve(&mut work) {
+        let mut agents = match self.resolve(&mut work) {
             Ok(agents) => agents,
             Err(Cold) => return self.send_back(work, Vec::new(), group),
         };
@@ -395,13 +406,11 @@ impl Owner {
             self.remember_more(&work.batch, &agents, &doubts, group.received_at());
             return self.send_back(work, doubts, group);
         }
-        let agents = agents.into_iter().enumerate().map(|(agent, no)| {
-            no.or_else(|| {
-                let is_rejected = rejected.contains(&agent);
-                (!is_rejected).then(|| self.add_agent(work.batch.org, work.batch.agent_id(agent), group))
-            })
-        });
-        let agents: Vec<Option<AgentNo>> = agents.collect();
+        for (agent, no) in agents.iter_mut().enumerate() {
+            if no.is_none() && !rejected.contains(&agent) {
+                *no = Some(self.add_agent(work.batch.org, work.batch.agent_id(agent), group));
+            }
+        }
         let org = self.orgs.entry(work.batch.org).or_insert(OrgCount {
             agents: 0,
             last_seq: 0,
@@ -614,7 +623,7 @@ impl Owner {
 
     fn commit(&mut self, group: Group) {
         self.group += 1;
-        let (frame, publication, segment) = group.finish(&self.residents);
+        let (frame, publication, segment) = group.finish(&self.residents, &self.shared);
         self.segment = Some(segment);
         let shared = Arc::clone(&self.shared);
         self.journal.commit(

@@ -11,7 +11,7 @@ use crate::erasure::Erasure;
 use crate::facts::{Facts, Recorded};
 use crate::identity::Identities;
 use crate::index::{BlockCache, CarryPlace, NewBatch, OpenIndex, SealedIndex, SegmentExtent};
-use crate::owner::SpareRows;
+use crate::owner::{LIKELY_ROWS, LIKELY_UPDATES, SPARE_ROWS, SPARE_UPDATES, Spare};
 use crate::progress::Progress;
 use crate::registry::{Carried, Entry, Registry};
 use crate::sealing::Sealing;
@@ -74,7 +74,8 @@ pub(crate) fn open(
         damage: Damage::default(),
         resident_windows: Default::default(),
         in_flight: Arc::default(),
-        spare_rows: SpareRows::default(),
+        spare_rows: Spare::new(SPARE_ROWS, LIKELY_ROWS),
+        spare_updates: Spare::new(SPARE_UPDATES, LIKELY_UPDATES),
         event_bytes: Default::default(),
         waiting: Default::default(),
         disk,

@@ -6,9 +6,9 @@ use crate::damage::Damage;
 use crate::erasure::{Erasure, Waiting};
 use crate::facts::Facts;
 use crate::identity::Identities;
-use crate::index::BlockCache;
+use crate::index::{BlockCache, NewRow};
 use crate::loader;
-use crate::owner::SpareRows;
+use crate::owner::Spare;
 use crate::progress::Progress;
 use crate::query::Snapshot;
 use crate::registry::{AgentUpdate, Carried, Registry};
@@ -65,7 +65,10 @@ pub(crate) struct Shared {
     pub(crate) damage: Damage,
     pub(crate) resident_windows: AtomicUsize,
     pub(crate) in_flight: Arc<AtomicUsize>,
-    pub(crate) spare_rows: SpareRows,
+    /// Of the batches of groups that were published.
+    pub(crate) spare_rows: Spare<Option<NewRow>>,
+    /// Of such groups.
+    pub(crate) spare_updates: Spare<AgentUpdate>,
     /// Bytes of batch records that this process published.
     pub(crate) event_bytes: AtomicU64,
     /// Those who wait for an erasure.

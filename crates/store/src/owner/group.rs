@@ -22,6 +22,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+/// Agents of most submissions at most.
+const LIKELY_AGENTS: usize = 20;
+
 /// The segment that frames go to, its dictionary so far, and what its records are written with.
 pub(crate) struct OpenSegment {
     segment: Segment,
@@ -112,20 +115,27 @@ pub(crate) fn registration_bytes(agent_id: &str) -> usize {
 }
 
 impl Group {
-    pub(crate) fn new(number: u64, received_at: Micros, segment: OpenSegment, frame: Frame) -> Self {
+    /// A group of so many submissions at most.
+    pub(crate) fn new(
+        number: u64,
+        received_at: Micros,
+        segment: OpenSegment,
+        frame: Frame,
+        submissions: usize,
+    ) -> Self {
         Self {
             number,
             received_at,
             segment,
             frame,
             added: Vec::new(),
-            touched: Vec::new(),
+            touched: Vec::with_capacity(LIKELY_AGENTS * submissions),
             words: Vec::new(),
-            batches: Vec::new(),
-            booked: Vec::new(),
+            batches: Vec::with_capacity(submissions),
+            booked: Vec::with_capacity(submissions),
             carries: Vec::new(),
             erased: Vec::new(),
-            answers: Vec::new(),
+            answers: Vec::with_capacity(submissions),
         }
     }
 
@@ -380,15 +390,16 @@ impl Group {
             let written = encoder.push(&view, gates, &fields, words);
             rows.push(Some(NewRow::written(&view, recorded_at, written)));
         }
-        receipt.updates = (0..batch.agents.len())
-            .filter_map(|agent| {
-                let state = residents.get(agents[agent]?)?;
+        receipt.updates.reserve_exact(agents.len());
+        receipt
+            .updates
+            .extend(agents.iter().enumerate().filter_map(|(agent, no)| {
+                let state = residents.get((*no)?)?;
                 Some(Update {
                     agent_id: batch.agent_id(agent).to_owned(),
                     summary: state.window.summary(),
                 })
-            })
-            .collect();
+            }));
         self.put_words();
         let body = self.segment.pen.written();
         let offset = self.frame.record(codec::BATCH, true, body);
@@ -425,12 +436,15 @@ impl Group {
     }
 
     /// The frame, what follows its sync, and the segment for the next group.
-    pub(crate) fn finish(mut self, residents: &Residents) -> (Frame, Publication, OpenSegment) {
-        let agents = self
-            .touched
-            .iter()
-            .filter_map(|no| Some(AgentUpdate::of(*no, residents.get(*no)?)))
-            .collect();
+    pub(crate) fn finish(
+        mut self,
+        residents: &Residents,
+        shared: &Shared,
+    ) -> (Frame, Publication, OpenSegment) {
+        let touched = self.touched.iter();
+        let update = |no: &AgentNo| Some(AgentUpdate::of(*no, residents.get(*no)?));
+        let mut agents = shared.spare_updates.take(self.touched.len());
+        agents.extend(touched.filter_map(update));
         self.segment.used = true;
         let publication = Publication {
             number: self.number,
@@ -524,6 +538,7 @@ impl Publication {
         for batch in batches {
             shared.spare_rows.give(batch.rows);
         }
+        shared.spare_updates.give(agents);
         shared.event_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         shared.progress.publish(number);
         match full {

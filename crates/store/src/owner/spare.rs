@@ -3,38 +3,41 @@
 //! What one thread allocates and another frees takes the allocator's slow way twice, and mostly comes from pages
 //! that are not in the cache.
 
-use crate::index::NewRow;
 use parking_lot::Mutex;
 
-/// Vectors kept at most: those of the groups that are formed, wait and are in flight at full load.
-const MAX_VECTORS: usize = 96;
-/// Rows that one of them has room for at most; those of larger batches, which are rare, are not kept.
-const MAX_ROWS: usize = 128;
+/// Empty vectors that had content.
+pub(crate) struct Spare<T> {
+    vectors: Mutex<Vec<Vec<T>>>,
+    most_vectors: usize,
+    most_room: usize,
+}
 
-/// The rows of a batch on their way to the index.
-pub(crate) type Rows = Vec<Option<NewRow>>;
+impl<T> Spare<T> {
+    /// Keeps so many vectors at most, of those with room for at most so many items: larger ones, which are rare, go.
+    pub(crate) fn new(most_vectors: usize, most_room: usize) -> Self {
+        Self {
+            vectors: Mutex::default(),
+            most_vectors,
+            most_room,
+        }
+    }
 
-/// Rows without content.
-#[derive(Default)]
-pub(crate) struct SpareRows(Mutex<Vec<Rows>>);
-
-impl SpareRows {
-    /// An empty vector with room for so many rows.
-    pub(crate) fn take(&self, rows: usize) -> Rows {
-        let mut spare = self.0.lock().pop().unwrap_or_default();
-        spare.reserve_exact(rows);
-        spare
+    /// An empty vector with room for so many items.
+    pub(crate) fn take(&self, items: usize) -> Vec<T> {
+        let mut vector = self.vectors.lock().pop().unwrap_or_default();
+        vector.reserve_exact(items);
+        vector
     }
 
     /// Takes back a vector, for its room.
-    pub(crate) fn give(&self, mut rows: Rows) {
-        if rows.capacity() > MAX_ROWS {
+    pub(crate) fn give(&self, mut vector: Vec<T>) {
+        if vector.capacity() > self.most_room {
             return;
         }
-        rows.clear();
-        let mut spare = self.0.lock();
-        if spare.len() < MAX_VECTORS {
-            spare.push(rows);
+        vector.clear();
+        let mut vectors = self.vectors.lock();
+        if vectors.len() < self.most_vectors {
+            vectors.push(vector);
         }
     }
 }
@@ -45,16 +48,16 @@ mod tests {
 
     #[test]
     fn room_comes_back_empty_and_within_its_bounds() {
-        let spare = SpareRows::default();
-        let mut rows = spare.take(100);
-        rows.push(None);
-        let room = rows.as_ptr();
-        spare.give(rows);
-        let rows = spare.take(7);
-        assert_eq!((rows.len(), rows.as_ptr()), (0, room));
-        spare.give(spare.take(MAX_ROWS + 1));
-        assert!(spare.0.lock().is_empty(), "a large vector is kept");
-        (0..2 * MAX_VECTORS).for_each(|_| spare.give(Vec::with_capacity(1)));
-        assert_eq!(spare.0.lock().len(), MAX_VECTORS);
+        let spare = Spare::new(3, 128);
+        let mut vector = spare.take(100);
+        vector.push(7);
+        let room = vector.as_ptr();
+        spare.give(vector);
+        let vector = spare.take(7);
+        assert_eq!((vector.len(), vector.as_ptr()), (0, room));
+        spare.give(spare.take(129));
+        assert!(spare.vectors.lock().is_empty(), "a large vector is kept");
+        (0..5).for_each(|_| spare.give(Vec::with_capacity(1)));
+        assert_eq!(spare.vectors.lock().len(), 3);
     }
 }
