@@ -120,17 +120,18 @@ impl Pen {
     }
 }
 
-/// The bytes of an integer of at most 28 bits, 7 a byte, low bits first, and how many they are.
+/// The bytes of an integer of at most 28 bits, 7 a byte, low bits first, and how many they are. Without a branch, since
+/// how long the next one is no processor foresees.
 #[inline]
 pub(super) fn varint(value: u64) -> Option<(u64, usize)> {
-    let spread = value & 0x7f | (value & 0x3f80) << 1 | (value & 0x1f_c000) << 2 | (value & 0xfe0_0000) << 3;
-    match value {
-        0..0x80 => Some((value, 1)),
-        0x80..0x4000 => Some((spread | 0x80, 2)),
-        0x4000..0x20_0000 => Some((spread | 0x8080, 3)),
-        0x20_0000..0x1000_0000 => Some((spread | 0x80_8080, 4)),
-        _ => None,
+    if value >= 1 << 28 {
+        return None;
     }
+    let spread = value & 0x7f | (value & 0x3f80) << 1 | (value & 0x1f_c000) << 2 | (value & 0xfe0_0000) << 3;
+    let bits = u64::BITS - (value | 1).leading_zeros();
+    let behind_first = ((bits - 1) * 37) >> 8; // a seventh, as far as this goes
+    let go_on = 0x0080_8080 & ((1 << (8 * behind_first)) - 1);
+    Some((spread | go_on, behind_first as usize + 1))
 }
 
 #[cfg(test)]

@@ -171,11 +171,7 @@ pub(crate) fn put<'e>(
 
 fn put_gate(pen: &mut Pen, gate: &GateView<'_>, words: &mut Words) {
     let (form, number) = latency_form(gate.latency_ms);
-    let skipped = match gate.skipped {
-        None => 0,
-        Some(false) => 1,
-        Some(true) => 2u8,
-    };
+    let skipped = gate.skipped.map_or(0, |skipped| 1 + u8::from(skipped));
     let reason = if gate.reason.is_some() { GATE_HAS_REASON } else { 0 };
     let flags = u8::from(gate.passed) | skipped << GATE_SKIPPED_SHIFT | reason | form << GATE_LATENCY_SHIFT;
     // Mostly all three fit in a word, and are written at once.
