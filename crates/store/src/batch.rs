@@ -1,18 +1,14 @@
 //! A submission on its way through the threads: everything owned, in a few allocations whatever its size.
 
-mod terms;
+mod draft;
+mod recent;
 
 use crate::agent::{AgentNo, Question};
 use crate::codec::{AgentWord, EventView, GateView, TextRef, Words};
-use crate::{KeyId, OrgId, Provenance, Source, Submission};
-use hashbrown::{HashMap, HashSet};
-use reputation::{Evaluation, Micros};
+use crate::{KeyId, OrgId, Provenance, Source};
+pub use draft::Draft;
+use reputation::Micros;
 use std::ops::Range;
-use terms::Terms;
-
-/// Distinct terms and agents of most batches at most.
-const LIKELY_TERMS: usize = 32;
-const LIKELY_AGENTS: usize = 32;
 
 /// The events of a submission, their texts one after another in one string.
 pub(crate) struct Batch {
@@ -86,85 +82,6 @@ struct Text {
 }
 
 impl Batch {
-    /// Copies a submission and finds the repeats inside it.
-    pub(crate) fn new(submission: &Submission<'_>) -> Self {
-        let evaluations = submission.evaluations;
-        let sent_text_bytes = evaluations.iter().map(text_bytes).sum();
-        let mut batch = Self {
-            org: submission.org,
-            key: submission.key,
-            signed: submission.signed,
-            source: submission.source,
-            max_agents: submission.max_agents,
-            lenient: submission.lenient,
-            provenance: None,
-            text: String::with_capacity(sent_text_bytes),
-            sent_text_bytes,
-            terms: Vec::with_capacity(LIKELY_TERMS),
-            agents: Vec::with_capacity(evaluations.len().min(LIKELY_AGENTS)),
-            events: Vec::with_capacity(evaluations.len()),
-            gates: Vec::with_capacity(evaluations.iter().map(|e| e.gates.len()).sum()),
-        };
-        let mut terms = Terms::new();
-        let mut agents: HashMap<&str, usize> = HashMap::with_capacity(batch.agents.capacity());
-        let mut seen: HashSet<(usize, &str, Option<Micros>)> = HashSet::with_capacity(evaluations.len());
-        for evaluation in evaluations {
-            let agent = *agents.entry(&evaluation.agent_id).or_insert_with(|| {
-                let name = put(&mut batch.text, &evaluation.agent_id);
-                batch.agents.push(BatchAgent { name, no: None });
-                batch.agents.len() - 1
-            });
-            let repeats_itself = evaluation
-                .evaluation_id
-                .as_deref()
-                .is_some_and(|id| !seen.insert((agent, id, evaluation.sent_at)));
-            let verdict = if repeats_itself {
-                Verdict::Repeat
-            } else {
-                Verdict::NotAmong(0)
-            };
-            batch.push(agent, evaluation, verdict, &mut terms);
-        }
-        batch
-    }
-
-    fn push<'e>(
-        &mut self,
-        agent: usize,
-        evaluation: &'e Evaluation<'_>,
-        verdict: Verdict,
-        terms: &mut Terms<'e>,
-    ) {
-        let (text, all) = (&mut self.text, &mut self.terms);
-        let mut term = |text: &mut String, name: &'e str| {
-            terms.place_of(name, || {
-                all.push(put(text, name));
-                place(all.len() - 1)
-            })
-        };
-        let first_gate = place(self.gates.len());
-        for gate in &evaluation.gates {
-            self.gates.push(BatchGate {
-                name: Term(term(text, &gate.name)),
-                passed: gate.passed,
-                latency_ms: gate.latency_ms,
-                reason: gate.reason.as_deref().map(|reason| put(text, reason)),
-                skipped: gate.skipped,
-            });
-        }
-        self.events.push(BatchEvent {
-            agent,
-            tool: evaluation.tool.as_deref().map(|tool| Term(term(text, tool))),
-            passed: evaluation.passed,
-            gates: first_gate..place(self.gates.len()),
-            total_latency_us: evaluation.total_latency_us,
-            sent_at: evaluation.sent_at,
-            evaluation_id: evaluation.evaluation_id.as_deref().map(|id| put(text, id)),
-            agent_latency_us: evaluation.agent_latency_us,
-            verdict,
-        });
-    }
-
     /// The name of one of the batch's agents.
     pub(crate) fn agent_id(&self, agent: usize) -> &str {
         self.get(self.agents[agent].name)
@@ -234,31 +151,20 @@ impl Batch {
         self.gates.len()
     }
 
+    fn put(&mut self, text: &str) -> Text {
+        let start = place(self.text.len());
+        self.text.push_str(text);
+        Text {
+            start,
+            end: place(self.text.len()),
+        }
+    }
+
     fn get(&self, text: Text) -> &str {
         &self.text[text.start as usize..text.end as usize]
     }
 }
 
-fn put(all: &mut String, text: &str) -> Text {
-    let start = place(all.len());
-    all.push_str(text);
-    Text {
-        start,
-        end: place(all.len()),
-    }
-}
-
 fn place(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
-}
-
-fn text_bytes(evaluation: &Evaluation<'_>) -> usize {
-    let gates = evaluation
-        .gates
-        .iter()
-        .map(|gate| gate.name.len() + gate.reason.as_ref().map_or(0, |r| r.len()));
-    evaluation.agent_id.len()
-        + evaluation.tool.as_ref().map_or(0, |tool| tool.len())
-        + evaluation.evaluation_id.as_ref().map_or(0, |id| id.len())
-        + gates.sum::<usize>()
 }

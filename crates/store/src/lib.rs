@@ -50,6 +50,7 @@ mod upkeep;
 mod verify;
 
 pub use backup::{Backup, BackupFigures, adopt_backup, refuse_unfinished_backup};
+pub use batch::Draft;
 pub use clock::{Clock, now, system_clock};
 
 pub use error::{Error, NotKept, Refused};

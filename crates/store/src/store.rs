@@ -1,7 +1,7 @@
 //! The store as its users see it: hand in submissions, ask questions.
 
 use crate::agent::AgentName;
-use crate::batch::Batch;
+use crate::batch::{Batch, Draft};
 use crate::books;
 use crate::clock::{Clock, system_clock};
 use crate::loader::{self, Errand};
@@ -181,13 +181,18 @@ impl Store {
 
     /// Hands in a batch. Never waits for the disk; `reply` hears what became of it.
     pub fn submit(&self, submission: &Submission<'_>, reply: Reply<Receipt>) {
-        self.take_in(Batch::new(submission), reply);
+        self.hand_in(Draft::new(submission, 0), reply);
+    }
+
+    /// The same with a batch that was put together event by event.
+    pub fn hand_in(&self, draft: Draft, reply: Reply<Receipt>) {
+        self.take_in(draft.finish(), reply);
     }
 
     /// Hands in a batch that was taken in before, elsewhere: it keeps its times and where it came from as data, is
     /// counted as it comes, and is kept by the time of this import. Repeats are dropped as everywhere.
     pub fn import(&self, submission: &Submission<'_>, provenance: Provenance, reply: Reply<Receipt>) {
-        let mut batch = Batch::new(submission);
+        let mut batch = Draft::new(submission, 0).finish();
         batch.provenance = Some(provenance);
         self.take_in(batch, reply);
     }
