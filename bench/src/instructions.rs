@@ -10,14 +10,14 @@ use gate::Context;
 use gate::config::Config;
 use journal::OsDisk;
 use json::Document;
-use reputation::Micros;
+use reputation::{Evaluation, Micros};
 use serde_json::{Map, Value, json};
 use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
-use store::{EventQuery, KeyId, Options, OrgId, Source, Start, Store, Submission, Unobserved};
+use store::{Draft, EventQuery, KeyId, Options, OrgId, Source, Start, Store, Submission, Unobserved};
 
 /// The argument that makes this program the case that is counted.
 pub(crate) const CASE: &str = "fixed-case";
@@ -119,11 +119,24 @@ pub(crate) fn case(step: &str, rounds: u64) -> Result<()> {
         if step == "refresh" {
             continue;
         }
-        let parsed = wire::ingest::parse(&body.bytes).map_err(|fault| anyhow::anyhow!("{fault}"))?;
+        let submission = Submission {
+            org: OrgId(1),
+            key: KeyId(1),
+            signed: false,
+            source: Source::Ingest,
+            max_agents: 1_000_000,
+            lenient: false,
+            evaluations: &[],
+        };
         if let Some(store) = &store {
-            take(store, &parsed.evaluations)?;
+            let mut draft = Draft::new(&submission, body.bytes.len());
+            read(body, |evaluation| draft.push(evaluation))?;
+            hand_in(store, draft)?;
+        } else {
+            read(body, |evaluation| {
+                black_box(evaluation);
+            })?;
         }
-        black_box(parsed);
     }
     if let Some(store) = store {
         if step == "query" {
@@ -142,18 +155,15 @@ fn open(dir: &Path) -> Result<Store> {
     Ok(Store::open(Arc::new(OsDisk), dir, options, Arc::new(Unobserved))?)
 }
 
-fn take(store: &Store, evaluations: &[reputation::Evaluation<'_>]) -> Result<()> {
+fn read<'a>(body: &'a Body, take: impl FnMut(&Evaluation<'a>)) -> Result<()> {
+    let sorted = wire::ingest::read(&body.bytes, take).map_err(|fault| anyhow::anyhow!("{fault}"))?;
+    black_box(sorted);
+    Ok(())
+}
+
+fn hand_in(store: &Store, draft: Draft) -> Result<()> {
     let (answer, answers) = mpsc::channel();
-    let submission = Submission {
-        org: OrgId(1),
-        key: KeyId(1),
-        signed: false,
-        source: Source::Ingest,
-        max_agents: 1_000_000,
-        lenient: false,
-        evaluations,
-    };
-    store.submit(&submission, Box::new(move |outcome| drop(answer.send(outcome))));
+    store.hand_in(draft, Box::new(move |outcome| drop(answer.send(outcome))));
     answers
         .recv()?
         .map(drop)

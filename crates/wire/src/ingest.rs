@@ -24,10 +24,27 @@ pub const MAX_GATE_LATENCY_MS: u32 = 1_000_000_000;
 /// What most events take at least, to make room for all of them at once.
 const LIKELY_EVENT_BYTES: usize = 300;
 
-/// A batch as it was sent, split into what can be taken and what cannot.
+/// Which events of a batch can be taken and which cannot.
 ///
-/// `evaluations` and `invalid` together are the 1–[`MAX_EVENTS`] events sent. A caller that takes a batch
-/// whole or not at all refuses it unless `invalid` is empty.
+/// `positions` and `invalid` together are the 1–[`MAX_EVENTS`] events sent. A caller that takes a batch whole or not
+/// at all refuses it unless `invalid` is empty.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sorted {
+    /// For each good event its index among all that were sent.
+    pub positions: Vec<usize>,
+    /// The others, in the order sent, each with its first fault.
+    pub invalid: Vec<Invalid>,
+}
+
+impl Sorted {
+    /// How many events were sent.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.positions.len() + self.invalid.len()
+    }
+}
+
+/// A batch as it was sent, with its good events.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parsed<'a> {
     /// The good events, in the order sent.
@@ -46,7 +63,13 @@ impl Parsed<'_> {
     }
 }
 
-/// Reads a batch. What is wrong with single events is in [`Parsed::invalid`]; a [`Fault`] is about the body.
+/// Reads a batch and gives each good event to `take`, in the order sent. What is wrong with single events is in
+/// [`Sorted::invalid`]; a [`Fault`] is about the body, and what was taken until then has to be forgotten.
+pub fn read<'a>(bytes: &'a [u8], take: impl FnMut(&Evaluation<'a>)) -> Result<Sorted, Fault> {
+    read_with::<true>(bytes, take)
+}
+
+/// Reads a batch and keeps its good events.
 pub fn parse(bytes: &[u8]) -> Result<Parsed<'_>, Fault> {
     parse_with::<true>(bytes)
 }
@@ -56,14 +79,29 @@ pub fn parse_generally(bytes: &[u8]) -> Result<Parsed<'_>, Fault> {
     parse_with::<false>(bytes)
 }
 
-/// The same; without `PREDICTS` each event is read by the general reader alone.
 fn parse_with<const PREDICTS: bool>(bytes: &[u8]) -> Result<Parsed<'_>, Fault> {
+    let mut evaluations = Vec::new();
+    let sorted = read_with::<PREDICTS>(bytes, |evaluation| evaluations.push(evaluation.clone()))?;
+    Ok(Parsed {
+        evaluations,
+        positions: sorted.positions,
+        invalid: sorted.invalid,
+    })
+}
+
+/// Reads a batch; without `PREDICTS` each event by the general reader alone.
+fn read_with<'a, const PREDICTS: bool>(
+    bytes: &'a [u8],
+    mut take: impl FnMut(&Evaluation<'a>),
+) -> Result<Sorted, Fault> {
     body(bytes, |reader| {
         enter_object(reader)?;
         let mut events = Field::new("events");
         while let Some(key) = reader.next_key()? {
             if key == "events" {
-                events.read(reader, read_events::<PREDICTS>)?;
+                events.read(reader, |reader, name| {
+                    read_events::<PREDICTS>(reader, name, &mut take)
+                })?;
             } else {
                 reader.skip()?;
             }
@@ -75,41 +113,42 @@ fn parse_with<const PREDICTS: bool>(bytes: &[u8]) -> Result<Parsed<'_>, Fault> {
 fn read_events<'a, const PREDICTS: bool>(
     reader: &mut Reader<'a>,
     name: &'static str,
-) -> Result<Parsed<'a>, Stop> {
+    take: &mut impl FnMut(&Evaluation<'a>),
+) -> Result<Sorted, Stop> {
     if reader.peek()? != Kind::Array {
         return refuse(reader, name, "not an array");
     }
     reader.enter()?;
     let depth = reader.depth();
     let likely = (reader.text().len() - reader.position()) / LIKELY_EVENT_BYTES + 1;
-    let mut parsed = Parsed {
-        evaluations: Vec::with_capacity(likely.min(MAX_EVENTS)),
+    let mut sorted = Sorted {
         positions: Vec::with_capacity(likely.min(MAX_EVENTS)),
         invalid: Vec::new(),
     };
     let mut predictor = Predictor::default();
     let mut gates = 0;
     while reader.next_element()? {
-        let index = parsed.total();
+        let index = sorted.total();
         if index == MAX_EVENTS {
             return refuse(reader, name, "more than 100 items");
         }
         reader.peek()?;
         if PREDICTS && let Some((evaluation, end)) = predictor.read(reader.text(), reader.position()) {
             reader.pass_to(end);
-            parsed.evaluations.push(evaluation);
-            parsed.positions.push(index);
+            take(&evaluation);
+            sorted.positions.push(index);
+            predictor.reuse(evaluation.gates);
             continue;
         }
         match event::read(reader, gates) {
             Ok(evaluation) => {
                 gates = evaluation.gates.len();
-                parsed.evaluations.push(evaluation);
-                parsed.positions.push(index);
+                take(&evaluation);
+                sorted.positions.push(index);
             }
             Err(Stop::Broken(broken)) => {
                 reader.leave_to(depth)?;
-                parsed.invalid.push(Invalid {
+                sorted.invalid.push(Invalid {
                     event: index,
                     field: broken.field,
                     rule: broken.rule.into_owned(),
@@ -118,10 +157,10 @@ fn read_events<'a, const PREDICTS: bool>(
             Err(stop) => return Err(stop),
         }
     }
-    if parsed.total() == 0 {
+    if sorted.total() == 0 {
         return Err(Stop::broken(name, "fewer than 1 item"));
     }
-    Ok(parsed)
+    Ok(sorted)
 }
 
 #[cfg(test)]

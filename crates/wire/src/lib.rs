@@ -7,7 +7,7 @@
 //! Invariants:
 //! - Nothing that a client sends can make a function here panic, recurse without bound, or allocate more than
 //!   a small multiple of what was sent.
-//! - What [`ingest::parse`] returns is within every limit of the API, so nobody below checks again.
+//! - What [`ingest::read`] gives is within every limit of the API, so nobody below checks again.
 //! - A refusal is a [`Fault`], whose sentence names the field and its rule and never repeats a key.
 
 pub mod answers;

@@ -31,8 +31,8 @@ const POWERS_OF_TEN: [i64; EXACT_DIGITS + 1] = {
 /// What the last event was like, which the next is probably like, too.
 #[derive(Default)]
 pub(super) struct Predictor<'a> {
-    /// The most gates that an event had.
-    gates: usize,
+    /// Room for an event's gates.
+    gates: Vec<GateResult<'a>>,
     form: Form,
     /// The text of a time up to its seconds, `YYYY-MM-DDThh:mm:`, and when that minute began.
     minute: Option<(&'a [u8; 17], Micros)>,
@@ -66,6 +66,12 @@ impl<'a> Predictor<'a> {
         let event = self.event(&mut rest)?;
         self.form = next;
         Some((event, text.len() - rest.0.len()))
+    }
+
+    /// Takes back the gates of an event that is done with, for their room.
+    pub(super) fn reuse(&mut self, mut gates: Vec<GateResult<'a>>) {
+        gates.clear();
+        self.gates = gates;
     }
 
     /// An event as our libraries write it, or the same with blanks. What it reads, [`Self::event`] reads as well, and
@@ -171,10 +177,10 @@ impl<'a> Predictor<'a> {
     #[inline(always)]
     fn gates<const SPACED: bool>(&mut self, rest: &mut Rest<'a>) -> Option<Vec<GateResult<'a>>> {
         rest.pass("[")?;
+        let mut gates = std::mem::take(&mut self.gates);
         if rest.pass("]").is_some() {
-            return Some(Vec::new());
+            return Some(gates);
         }
-        let mut gates = Vec::with_capacity(self.gates);
         loop {
             if gates.len() == MAX_GATES {
                 return None;
@@ -189,7 +195,6 @@ impl<'a> Predictor<'a> {
                 break;
             }
         }
-        self.gates = self.gates.max(gates.len());
         Some(gates)
     }
 

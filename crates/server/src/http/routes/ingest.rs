@@ -9,10 +9,11 @@ use crate::http::handover::{HandedOver, hand_over};
 use crate::ledger::Fate;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
-use store::{Receipt, Source, Submission};
+use store::{Draft, Receipt, Source, Submission};
+use wire::Invalid;
 use wire::answers::{IngestAnswer, ReputationUpdate};
+use wire::ingest::{self, Sorted};
 use wire::query::no_parameters;
-use wire::{Invalid, ingest};
 
 /// A larger body is parsed off the threads that serve connections.
 const LARGE_BODY_BYTES: usize = 256 << 10;
@@ -74,15 +75,7 @@ fn submit(
     lenient: bool,
 ) -> Result<Submitted, Refusal> {
     let Received { bytes, share } = received;
-    let parsed = ingest::parse(&bytes)?;
-    let books = app.books(caller);
-    books.received(parsed.total());
-    if !parsed.invalid.is_empty() && (!lenient || parsed.evaluations.is_empty()) {
-        books.not_taken(Fate::Invalid, parsed.total());
-        return Err(Refusal::Invalid(parsed.invalid));
-    }
     let max_agents = app.max_agents(&caller.settings);
-    let (answer, receipt) = hand_over();
     let submission = Submission {
         org: caller.org,
         key: caller.key,
@@ -90,19 +83,28 @@ fn submit(
         source: Source::Ingest,
         max_agents,
         lenient,
-        evaluations: &parsed.evaluations,
+        evaluations: &[],
     };
-    let (valid, invalid) = (parsed.evaluations.len(), parsed.invalid.len());
+    let mut draft = Draft::new(&submission, bytes.len());
+    let Sorted { positions, invalid } = ingest::read(&bytes, |evaluation| draft.push(evaluation))?;
+    let (valid_count, invalid_count) = (positions.len(), invalid.len());
+    let books = app.books(caller);
+    books.received(valid_count + invalid_count);
+    if !invalid.is_empty() && (!lenient || positions.is_empty()) {
+        books.not_taken(Fate::Invalid, valid_count + invalid_count);
+        return Err(Refusal::Invalid(invalid));
+    }
+    let (answer, receipt) = hand_over();
     let reply = move |outcome| {
-        books.settled(&outcome, valid, invalid); // also where the client has gone
+        books.settled(&outcome, valid_count, invalid_count); // also where the client has gone
         answer(outcome);
         drop(share); // until here the batch has taken about as much memory as its body
     };
-    app.store.submit(&submission, Box::new(reply));
+    app.store.hand_in(draft, Box::new(reply));
     Ok(Submitted {
         receipt,
-        positions: parsed.positions,
-        invalid: parsed.invalid,
+        positions,
+        invalid,
         max_agents,
     })
 }
