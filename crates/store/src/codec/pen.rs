@@ -120,18 +120,18 @@ impl Pen {
     }
 }
 
-/// The bytes of an integer of at most 28 bits, 7 a byte, low bits first, and how many they are. Without a branch, since
-/// how long the next one is no processor foresees.
+/// The bytes of an integer of at most 28 bits, 7 a byte, low bits first, and how many they are. Whether they are one or
+/// two, or three or four, no processor foresees, so that is no branch.
 #[inline]
 pub(super) fn varint(value: u64) -> Option<(u64, usize)> {
-    if value >= 1 << 28 {
-        return None;
+    let low = value & 0x7f | (value & 0x3f80) << 1;
+    if value < 0x4000 {
+        let more = u64::from(value >= 0x80);
+        return Some((low | more << 7, 1 + more as usize));
     }
-    let spread = value & 0x7f | (value & 0x3f80) << 1 | (value & 0x1f_c000) << 2 | (value & 0xfe0_0000) << 3;
-    let bits = u64::BITS - (value | 1).leading_zeros();
-    let behind_first = ((bits - 1) * 37) >> 8; // a seventh, as far as this goes
-    let go_on = 0x0080_8080 & ((1 << (8 * behind_first)) - 1);
-    Some((spread | go_on, behind_first as usize + 1))
+    let spread = low | (value & 0x1f_c000) << 2 | (value & 0xfe0_0000) << 3 | 0x8080;
+    let more = u64::from(value >= 0x20_0000);
+    (value < 0x1000_0000).then_some((spread | more << 23, 3 + more as usize))
 }
 
 #[cfg(test)]
