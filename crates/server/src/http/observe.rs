@@ -8,7 +8,8 @@ use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, HeaderName, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY,
+    HeaderName, ORIGIN, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use axum::middleware::Next;
@@ -24,13 +25,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The route of what has none, for logs and metrics.
 const NO_ROUTE: &str = "none";
 /// What every answer says to a browser that takes it for more than data.
-const SECURITY: [(&str, &str); 3] = [
-    ("x-content-type-options", "nosniff"),
+const SECURITY: [(HeaderName, &str); 3] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (
-        "content-security-policy",
+        CONTENT_SECURITY_POLICY,
         "default-src 'none'; frame-ancestors 'none'",
     ),
-    ("referrer-policy", "no-referrer"),
+    (REFERRER_POLICY, "no-referrer"),
 ];
 /// The most that a request's headers may have.
 const MAX_HEADER_BYTES: usize = 32 << 10;
@@ -50,11 +51,9 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     let method = request.method().clone();
     let origin = request.headers().get(ORIGIN).cloned();
     let is_api = request.uri().path().starts_with("/v1/");
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map(|path| path.as_str().to_owned());
-    let open = OpenRequest::new(&app.metrics, &method, route.as_deref());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
+    let open = OpenRequest::new(&app.metrics, &method, route, started);
     let mut response = if headers_too_large(request.headers()) {
         Refusal::HeadersTooLarge.into_response()
     } else if is_api && method == Method::OPTIONS {
@@ -73,13 +72,12 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     for (name, value) in SECURITY {
         response
             .headers_mut()
-            .insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            .insert(name, HeaderValue::from_static(value));
     }
     if let Ok(value) = HeaderValue::try_from(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     let (status, elapsed) = (response.status().as_u16(), started.elapsed());
-    let route = route.as_deref().unwrap_or(NO_ROUTE);
     open.answered(status);
     let duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
     let org_id = response.extensions().get::<OrgId>().map(|org| org.0);
@@ -131,13 +129,13 @@ struct OpenRequest<'a> {
 }
 
 impl<'a> OpenRequest<'a> {
-    fn new(metrics: &'a Metrics, method: &'a Method, route: Option<&'a str>) -> Self {
+    fn new(metrics: &'a Metrics, method: &'a Method, route: &'a str, started: Instant) -> Self {
         metrics.request_received();
         Self {
             metrics,
             method,
-            route: route.unwrap_or(NO_ROUTE),
-            started: Instant::now(),
+            route,
+            started,
             status: GONE,
         }
     }
