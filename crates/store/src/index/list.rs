@@ -83,7 +83,9 @@ impl RowList {
     /// Puts rows, which are sorted, in their places.
     pub(crate) fn insert(&mut self, rows: &[ListRow]) {
         let mut newer = rows;
-        if let Some(older) = &mut self.older
+        let all_new = matches!((rows, self.newest.as_slice()), ([first, ..], [oldest, ..]) if oldest < first);
+        if !all_new
+            && let Some(older) = &mut self.older
             && let Some(last) = older.last()
         {
             let (before, behind) = rows.split_at(count_before(rows, |row| *row < last));

@@ -167,8 +167,7 @@ pub(crate) struct Inner {
     pub(super) batches: Vec<BatchPlace>,
     pub(super) tools: Column,
     pub(super) failed: Column,
-    pub(super) sets: Vec<Vec<TextWord>>,
-    set_numbers: HashMap<Vec<TextWord>, u16>,
+    pub(super) sets: Sets,
     pub(super) rows: u32,
     /// Those of them that were erased.
     pub(super) erased: u32,
@@ -316,6 +315,38 @@ impl OpenIndex {
     }
 }
 
+/// The sets of gates that failed together, numbered from 1.
+#[derive(Default)]
+pub(super) struct Sets {
+    all: Vec<Vec<TextWord>>,
+    numbers: HashMap<Vec<TextWord>, u16>,
+}
+
+impl Sets {
+    /// All of them, in the order of their numbers.
+    pub(super) fn all(&self) -> &[Vec<TextWord>] {
+        &self.all
+    }
+
+    /// How a row's failed gates stand in their column; a set that is new gets a number.
+    fn number_of(&mut self, failed: Option<&[TextWord]>) -> u16 {
+        match failed {
+            None => ASK_ROW,
+            Some([]) => NO_TEXT,
+            Some(words) => match self.numbers.get(words) {
+                Some(number) => *number,
+                None if self.all.len() == MAX_SETS => ASK_ROW,
+                None => {
+                    self.all.push(words.to_vec());
+                    let number = self.all.len() as u16;
+                    self.numbers.insert(words.to_vec(), number);
+                    number
+                }
+            },
+        }
+    }
+}
+
 impl Inner {
     fn add_agent(&mut self, org: OrgId, agent_id: Arc<str>) {
         let word = AgentWord(self.agents.len() as u32);
@@ -344,18 +375,7 @@ impl Inner {
             offset: batch.offset,
             bytes: batch.bytes,
         });
-        for row in &batch.rows {
-            let Some(row) = row else {
-                self.erased += 1;
-                self.tools.push(NO_TEXT);
-                self.failed.push(NO_TEXT);
-                continue;
-            };
-            let set = self.set_of(row.failed.as_deref());
-            self.asks_rows |= row.tool == ASK_ROW || set == ASK_ROW;
-            self.tools.push(row.tool);
-            self.failed.push(set);
-        }
+        self.add_labels(batch);
         self.rows += batch.rows.len() as u32;
         let Self { agents, orgs, .. } = self;
         let org = orgs.entry(batch.org).or_default();
@@ -377,21 +397,29 @@ impl Inner {
         }
     }
 
-    fn set_of(&mut self, failed: Option<&[TextWord]>) -> u16 {
-        match failed {
-            None => ASK_ROW,
-            Some([]) => NO_TEXT,
-            Some(words) => match self.set_numbers.get(words) {
-                Some(number) => *number,
-                None if self.sets.len() == MAX_SETS => ASK_ROW,
-                None => {
-                    self.sets.push(words.to_vec());
-                    let number = self.sets.len() as u16;
-                    self.set_numbers.insert(words.to_vec(), number);
-                    number
-                }
-            },
-        }
+    /// Tools and failed gates, by ordinal.
+    fn add_labels(&mut self, batch: &NewBatch) {
+        let Self {
+            tools,
+            failed,
+            sets,
+            erased,
+            asks_rows,
+            ..
+        } = self;
+        tools.append(batch.rows.iter().map(|row| {
+            let tool = row.as_ref().map_or(NO_TEXT, |row| row.tool);
+            *erased += u32::from(row.is_none());
+            *asks_rows |= tool == ASK_ROW;
+            tool
+        }));
+        failed.append(batch.rows.iter().map(|row| {
+            let set = row
+                .as_ref()
+                .map_or(NO_TEXT, |row| sets.number_of(row.failed.as_deref()));
+            *asks_rows |= set == ASK_ROW;
+            set
+        }));
     }
 
     /// Whether some row's tool or failed gates stand in the row alone.
@@ -507,7 +535,7 @@ impl Inner {
 
     /// Which sets of failed gates hold this gate, by number.
     pub(crate) fn sets_with(&self, word: TextWord) -> Vec<u16> {
-        let sets = (1u16..).zip(&self.sets);
+        let sets = (1u16..).zip(self.sets.all());
         sets.filter(|(_, words)| words.contains(&word))
             .map(|(number, _)| number)
             .collect()

@@ -130,7 +130,9 @@ pub(crate) fn write(
     let agents = agents_by_hash(inner);
     times_and_fingerprints(inner, out)?;
     for column in [&inner.tools, &inner.failed] {
-        out.put_all(column.iter().map(u16::to_le_bytes))?;
+        for run in column.runs() {
+            out.put_all(run.iter().map(|value| value.to_le_bytes()))?;
+        }
         out.end_section();
     }
     lists(inner, &agents, out)?;
@@ -285,8 +287,8 @@ fn words(inner: &Inner, out: &mut Output<impl Put>) -> io::Result<()> {
         out.put(&(text.len() as u32).to_le_bytes())?;
         out.put(text.as_bytes())?;
     }
-    out.put(&(inner.sets.len() as u32).to_le_bytes())?;
-    for set in &inner.sets {
+    out.put(&(inner.sets.all().len() as u32).to_le_bytes())?;
+    for set in inner.sets.all() {
         out.put(&(set.len() as u32).to_le_bytes())?;
         out.put_all(set.iter().map(|word| word.0.to_le_bytes()))?;
     }
