@@ -167,6 +167,11 @@ impl RowList {
         Some(self.get(0)?.key())
     }
 
+    /// The newest rows, those that are in no chunk.
+    pub(super) fn newest(&self) -> &[ListRow] {
+        &self.newest
+    }
+
     /// The newest row's key.
     pub(crate) fn last(&self) -> Option<RowKey> {
         let last = self.newest.last().copied();

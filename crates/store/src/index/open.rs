@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use parking_lot::{RwLock, RwLockReadGuard};
 use reputation::Micros;
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::sync::Arc;
 
 /// Distinct sets of failed gates that a segment numbers at most; rows with others must be asked.
@@ -347,6 +348,26 @@ impl Sets {
     }
 }
 
+/// Reads one word of all that a batch's rows will be put into: independent loads, which the processor does at
+/// once, where putting the rows in one by one would wait for each.
+fn fetch(agents: &[AgentRows], batch: &NewBatch) {
+    let lists = || {
+        batch
+            .rows
+            .iter()
+            .flatten()
+            .map(|row| &agents[row.agent.0 as usize].rows)
+    };
+    let lens = lists().fold(0, |sum, list| sum ^ list.newest().len());
+    let ends = lists().fold(0, |sum, list| {
+        let ends = [list.newest().first(), list.newest().last()];
+        ends.into_iter()
+            .flatten()
+            .fold(sum, |sum, row| sum ^ row.key().ordinal)
+    });
+    black_box((lens, ends)); // or the loads would be left out, nobody needing their sums
+}
+
 impl Inner {
     fn add_agent(&mut self, org: OrgId, agent_id: Arc<str>) {
         let word = AgentWord(self.agents.len() as u32);
@@ -378,6 +399,7 @@ impl Inner {
         self.add_labels(batch);
         self.rows += batch.rows.len() as u32;
         let Self { agents, orgs, .. } = self;
+        fetch(agents, batch);
         let org = orgs.entry(batch.org).or_default();
         org.totals.first_seq = org.totals.first_seq.min(batch.first_seq);
         org.totals.last_seq = batch.first_seq + batch.rows.len() as u64 - 1;
