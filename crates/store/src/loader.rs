@@ -4,13 +4,13 @@
 use crate::agent::{AgentName, AgentNo, AgentState, Aside, Question, identify};
 use crate::batch::Verdict;
 use crate::codec::{CarriedWindow, CarryRecord};
-use crate::facts::{Facts, Recorded};
+use crate::facts::Facts;
 use crate::identity::{Identities, made_at};
 use crate::owner::{Message, Work};
-use crate::query::{Identified, LastRecord};
+use crate::query::{Counted, LastRecord};
 use crate::registry::Entry;
 use crate::shared::{Seen, Shared};
-use crate::{Error, OrgId, Refused, Source, StoredEvent};
+use crate::{Error, OrgId, Refused, Source};
 use crossbeam_channel::{Receiver, Sender};
 use hashbrown::{HashMap, hash_map};
 use reputation::{Micros, Slot, WINDOW, Window};
@@ -131,7 +131,7 @@ struct Stored {
     seen: Seen,
     carry: Option<CarryRecord>,
     /// Its newest arrivals, once somebody asked for them.
-    arrivals: Option<Vec<StoredEvent>>,
+    arrivals: Option<Vec<Counted>>,
 }
 
 impl Stored {
@@ -158,7 +158,7 @@ impl Stored {
     ) -> Result<bool, Error> {
         let Seen { facts, reader, .. } = &self.seen;
         let id = question.evaluation_id;
-        let is_id = |row: &Identified| row.evaluation_id.as_deref() == Some(id);
+        let is_id = |row: &Counted| row.evaluation_id.as_deref() == Some(id);
         if is_carried(self.carry.as_ref(), question, facts.count, identities) {
             return Ok(true);
         }
@@ -189,10 +189,10 @@ impl Stored {
         Ok(arrivals.iter().any(|row| {
             let stands = match row.source {
                 Source::Evaluate => true,
-                Source::Ingest => question.sent_at.is_none() && row.evaluation.sent_at.is_none(),
+                Source::Ingest => question.sent_at.is_none() && row.sent_at.is_none(),
                 Source::EvaluateMadeId => false,
             };
-            stands && row.evaluation.evaluation_id.as_deref() == Some(id)
+            stands && row.evaluation_id.as_deref() == Some(id)
         }))
     }
 }
@@ -286,14 +286,9 @@ fn from_rows(shared: &Shared, seen: &Seen) -> Result<AgentState, Error> {
     let slots = rows.iter().zip(first + 1..).map(|(row, arrival)| Slot {
         recorded_at: row.recorded_at,
         arrival,
-        latency_us: row.evaluation.total_latency_us,
-        passed: row.evaluation.passed,
-        identity: identify(
-            row.evaluation.evaluation_id.as_deref(),
-            &recorded(row),
-            &shared.identities,
-        )
-        .0,
+        latency_us: row.latency_us,
+        passed: row.passed,
+        identity: identify(row.evaluation_id.as_deref(), &row.recorded(), &shared.identities).0,
     });
     let window = carried.slots.into_iter().chain(slots).collect();
     let mut aside = Vec::new();
@@ -304,23 +299,12 @@ fn from_rows(shared: &Shared, seen: &Seen) -> Result<AgentState, Error> {
         arrivals.retain(|row| row.seq > after);
         let first = facts.count - (arrivals.len() as u64).min(facts.count);
         aside.extend(arrivals.iter().zip(first + 1..).filter_map(|(row, arrival)| {
-            let id = row.evaluation.evaluation_id.as_deref();
-            let (_, identity) = identify(id, &recorded(row), &shared.identities);
+            let id = row.evaluation_id.as_deref();
+            let (_, identity) = identify(id, &row.recorded(), &shared.identities);
             identity.map(|identity| Aside { arrival, identity })
         }));
     }
     Ok(AgentState::loaded(facts, window, aside.into()))
-}
-
-/// What the facts of an agent take from a stored event.
-pub(crate) fn recorded(row: &StoredEvent) -> Recorded {
-    Recorded {
-        seq: row.seq,
-        recorded_at: row.recorded_at,
-        sent_at: row.evaluation.sent_at,
-        source: row.source,
-        named: row.evaluation.evaluation_id.is_some(),
-    }
 }
 
 /// Starts `threads` loaders.

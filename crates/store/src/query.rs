@@ -9,7 +9,7 @@ use crate::index::{Filter, OrgTotals, RowKey, Rows};
 use crate::segments::SegmentIndex;
 use crate::{Error, OrgId, StoredEvent};
 use fetch::Fetcher;
-pub(crate) use fetch::{Identified, LastRecord};
+pub(crate) use fetch::{Counted, LastRecord};
 use journal::Segment;
 use reputation::Micros;
 use std::ops::ControlFlow;
@@ -173,7 +173,7 @@ impl Snapshot {
         time: Micros,
         evaluation_id: &str,
         last: &mut LastRecord,
-    ) -> Result<Vec<Identified>, Error> {
+    ) -> Result<Vec<Counted>, Error> {
         let mut fetcher = Fetcher::after(&self.views, last);
         let mut found = Vec::new();
         for (at, view) in self.views.iter().enumerate() {
@@ -183,11 +183,11 @@ impl Snapshot {
             let (from, to) = (rows.before(time)?, rows.until(time)?);
             if to - from > FEW_ROWS {
                 for key in rows.with_fingerprint(from, to, fingerprint(evaluation_id))? {
-                    found.push(fetcher.identified(at, key.ordinal)?);
+                    found.push(fetcher.counted(at, key.ordinal)?);
                 }
             } else {
                 for nth in from..to {
-                    found.push(fetcher.identified(at, rows.key(nth)?.ordinal)?);
+                    found.push(fetcher.counted(at, rows.key(nth)?.ordinal)?);
                 }
             }
         }
@@ -196,7 +196,7 @@ impl Snapshot {
     }
 
     /// The agent's rows that were sent with this timestamp but recorded at another.
-    pub(crate) fn clamped_at(&self, sent: Micros, last: &mut LastRecord) -> Result<Vec<Identified>, Error> {
+    pub(crate) fn clamped_at(&self, sent: Micros, last: &mut LastRecord) -> Result<Vec<Counted>, Error> {
         let Some(agent_id) = self.agent_id.as_deref() else {
             return Ok(Vec::new());
         };
@@ -204,7 +204,7 @@ impl Snapshot {
         let mut found = Vec::new();
         for (at, view) in self.views.iter().enumerate() {
             for ordinal in view.clamped_at(self.org, agent_id, sent)? {
-                found.push(fetcher.identified(at, ordinal)?);
+                found.push(fetcher.counted(at, ordinal)?);
             }
         }
         *last = fetcher.into_last();
@@ -212,21 +212,21 @@ impl Snapshot {
     }
 
     /// The newest `count` rows by recorded time, newest first.
-    pub(crate) fn newest(&self, count: usize) -> Result<Vec<StoredEvent>, Error> {
+    pub(crate) fn newest(&self, count: usize) -> Result<Vec<Counted>, Error> {
         let lists = self.lists(None)?;
         let ends: Vec<u32> = lists.iter().map(|(_, rows)| rows.len()).collect();
         let mut merge = merge::Merge::new(&lists, &vec![0; ends.len()], &ends)?;
         let mut fetcher = self.fetcher();
-        let mut events = Vec::new();
-        while events.len() < count {
+        let mut rows = Vec::new();
+        while rows.len() < count {
             let Some(found) = merge.next()? else { break };
-            events.push(fetcher.event(found.view, found.ordinal)?);
+            rows.push(fetcher.counted(found.view, found.ordinal)?);
         }
-        Ok(events)
+        Ok(rows)
     }
 
     /// The newest `count` rows by arrival, oldest first.
-    pub(crate) fn newest_arrivals(&self, count: usize) -> Result<Vec<StoredEvent>, Error> {
+    pub(crate) fn newest_arrivals(&self, count: usize) -> Result<Vec<Counted>, Error> {
         let mut found: Vec<(usize, u32)> = Vec::new();
         for (at, view) in self.views.iter().enumerate().rev() {
             let Some(rows) = self.rows(view, None)? else {
@@ -248,7 +248,7 @@ impl Snapshot {
         found
             .iter()
             .rev()
-            .map(|(at, ordinal)| fetcher.event(*at, *ordinal))
+            .map(|(at, ordinal)| fetcher.counted(*at, *ordinal))
             .collect()
     }
 

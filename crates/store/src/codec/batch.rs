@@ -133,6 +133,11 @@ impl<'a> BatchReader<'a> {
         read_row(bytes?, self.header.received_at)
     }
 
+    /// How many rows there are, up to the first that is cut off.
+    pub(crate) fn whole_rows(&self) -> u32 {
+        self.raw_rows().take_while(Result::is_ok).count() as u32
+    }
+
     /// What comes before the rows of this body.
     pub(super) fn header_bytes<'b>(&self, body: &'b [u8]) -> &'b [u8] {
         &body[..body.len() - self.rows.bytes.len()]

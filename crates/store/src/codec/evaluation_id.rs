@@ -2,6 +2,7 @@
 
 use super::fields::{Malformed, Reader};
 use super::pen::Pen;
+use std::fmt::{self, Write as _};
 
 const RAW: u8 = 0;
 const HEX: u8 = 1;
@@ -130,17 +131,36 @@ fn fingerprint_of(bytes: &[u8]) -> u16 {
     (crc32c::crc32c(bytes) >> 16).max(1) as u16
 }
 
-impl std::fmt::Display for IdForm<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for IdForm<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Raw(text) => f.write_str(text),
-            Self::Hex(bytes) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
-            Self::Uuid(bytes) => bytes.iter().enumerate().try_for_each(|(at, byte)| {
-                let dash = if matches!(at, 4 | 6 | 8 | 10) { "-" } else { "" };
-                write!(f, "{dash}{byte:02x}")
-            }),
+            Self::Hex(bytes) => write_hex(f, bytes),
+            Self::Uuid(bytes) => {
+                let mut from = 0;
+                for to in [4, 6, 8, 10] {
+                    write_hex(f, &bytes[from..to])?;
+                    f.write_char('-')?;
+                    from = to;
+                }
+                write_hex(f, &bytes[from..])
+            }
         }
     }
+}
+
+/// Writes two digits a byte, many at once: ids are read by the million.
+fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for some in bytes.chunks(16) {
+        let mut text = [0; 32];
+        for (digits, byte) in text.chunks_exact_mut(2).zip(some) {
+            digits[0] = DIGITS[usize::from(byte >> 4)];
+            digits[1] = DIGITS[usize::from(byte & 15)];
+        }
+        f.write_str(std::str::from_utf8(&text[..2 * some.len()]).map_err(|_| fmt::Error)?)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -164,6 +184,10 @@ mod tests {
             ("9f86d081884c7d659a2feaa0", 14),
             ("123e4567-e89b-12d3-a456-426614174000", 17),
             ("123E4567-e89b-12d3-a456-426614174000", 38),
+            (
+                "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                34,
+            ),
             ("run-1", 7),
             ("abc", 5),
         ];

@@ -2,6 +2,7 @@
 
 use super::View;
 use crate::codec::{AgentWord, BatchReader, Malformed, Row, TextRef, TextWord};
+use crate::facts::Recorded;
 use crate::index::{BatchPlace, SealedWords};
 use crate::segments::SegmentIndex;
 use crate::{Error, Source, StoredEvent};
@@ -17,14 +18,43 @@ struct Record {
     /// Number and generation of the segment.
     segment: (u64, u32),
     place: BatchPlace,
+    /// How many it has.
+    rows: u32,
     body: Vec<u8>,
 }
 
-/// What of a stored event tells it from others.
-pub(crate) struct Identified {
-    pub(crate) source: Source,
+impl Record {
+    /// Whether it has the row at this ordinal of this segment.
+    fn holds(&self, segment: (u64, u32), ordinal: u32) -> bool {
+        let place = ordinal.checked_sub(self.place.first_ordinal);
+        self.segment == segment && place.is_some_and(|place| place < self.rows)
+    }
+}
+
+/// What counting a stored event, and telling it from others, takes of it: far less than all.
+pub(crate) struct Counted {
+    /// The organisation's number of the event.
+    pub(crate) seq: u64,
+    pub(crate) recorded_at: Micros,
     pub(crate) sent_at: Option<Micros>,
+    pub(crate) source: Source,
     pub(crate) evaluation_id: Option<String>,
+    /// `total_latency_ms`, in microseconds.
+    pub(crate) latency_us: u32,
+    pub(crate) passed: bool,
+}
+
+impl Counted {
+    /// What the facts of its agent take from it.
+    pub(crate) fn recorded(&self) -> Recorded {
+        Recorded {
+            seq: self.seq,
+            recorded_at: self.recorded_at,
+            sent_at: self.sent_at,
+            source: self.source,
+            named: self.evaluation_id.is_some(),
+        }
+    }
 }
 
 /// Reads rows.
@@ -70,15 +100,19 @@ impl<'a> Fetcher<'a> {
         })
     }
 
-    /// What tells the event at this ordinal of this view from others.
-    pub(super) fn identified(&mut self, view: usize, ordinal: u32) -> Result<Identified, Error> {
+    /// What counting the event at this ordinal of this view takes of it.
+    pub(super) fn counted(&mut self, view: usize, ordinal: u32) -> Result<Counted, Error> {
         let found = self.with_record(view, ordinal, |_, record| {
             let reader = BatchReader::new(&record.body)?;
-            let row = reader.row(ordinal - record.place.first_ordinal)?;
-            Ok(row.map(|row| Identified {
-                source: reader.header.source,
+            let index = ordinal - record.place.first_ordinal;
+            Ok(reader.row(index)?.map(|row| Counted {
+                seq: reader.header.first_seq + u64::from(index),
+                recorded_at: row.recorded_at,
                 sent_at: row.sent_at,
+                source: reader.header.source,
                 evaluation_id: row.evaluation_id.map(|id| id.to_string()),
+                latency_us: row.total_latency_us,
+                passed: row.passed,
             }))
         })?;
         found.ok_or_else(|| self.damaged(view, 0, "its index lists a row that was erased"))
@@ -91,6 +125,24 @@ impl<'a> Fetcher<'a> {
         ordinal: u32,
         read: impl FnOnce(&mut Self, &Record) -> Result<T, Wrong>,
     ) -> Result<T, Error> {
+        let segment = &self.views[view].segment;
+        let number = (segment.number, segment.generation);
+        let last = self.last.0.take();
+        let record = match last.filter(|record| record.holds(number, ordinal)) {
+            Some(record) => record,
+            None => self.read_record(view, ordinal)?,
+        };
+        let offset = record.place.offset;
+        let result = read(self, &record);
+        self.last.0 = Some(record);
+        result.map_err(|what| match what {
+            Wrong::Record(Malformed(what)) => self.damaged(view, offset, what),
+            Wrong::Words(error) => error,
+        })
+    }
+
+    /// Reads the batch record that holds a row.
+    fn read_record(&self, view: usize, ordinal: u32) -> Result<Record, Error> {
         let View { segment, index, .. } = &self.views[view];
         let place = match index {
             SegmentIndex::Open(index) => index.read().batch_of(ordinal),
@@ -98,21 +150,14 @@ impl<'a> Fetcher<'a> {
         };
         let place =
             place.ok_or_else(|| self.damaged(view, 0, "its index names a row that it does not have"))?;
-        let number = (segment.number, segment.generation);
-        let is_it = |record: &Record| (record.segment, record.place) == (number, place);
-        let record = match self.last.0.take().filter(is_it) {
-            Some(record) => record,
-            None => Record {
-                segment: number,
-                place,
-                body: journal::read_record(segment, place.offset, place.bytes)?,
-            },
-        };
-        let result = read(self, &record);
-        self.last.0 = Some(record);
-        result.map_err(|what| match what {
-            Wrong::Record(Malformed(what)) => self.damaged(view, place.offset, what),
-            Wrong::Words(error) => error,
+        let body = journal::read_record(segment, place.offset, place.bytes)?;
+        let reader =
+            BatchReader::new(&body).map_err(|Malformed(what)| self.damaged(view, place.offset, what))?;
+        Ok(Record {
+            segment: (segment.number, segment.generation),
+            place,
+            rows: reader.whole_rows(),
+            body,
         })
     }
 
