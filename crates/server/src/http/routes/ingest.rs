@@ -86,14 +86,16 @@ fn submit(
         evaluations: &[],
     };
     let mut draft = Draft::new(&submission, bytes.len());
-    let Sorted { positions, invalid } = ingest::read(&bytes, |evaluation| draft.push(evaluation))?;
-    let (valid_count, invalid_count) = (positions.len(), invalid.len());
+    let sorted = ingest::read(&bytes, |evaluation| draft.push(evaluation))?;
+    let total = sorted.total();
+    let Sorted { positions, invalid } = sorted;
     let books = app.books(caller);
-    books.received(valid_count + invalid_count);
+    books.received(total);
     if !invalid.is_empty() && (!lenient || positions.is_empty()) {
-        books.not_taken(Fate::Invalid, valid_count + invalid_count);
+        books.not_taken(Fate::Invalid, total);
         return Err(Refusal::Invalid(invalid));
     }
+    let (valid_count, invalid_count) = (positions.len(), invalid.len());
     let (answer, receipt) = hand_over();
     let reply = move |outcome| {
         books.settled(&outcome, valid_count, invalid_count); // also where the client has gone
