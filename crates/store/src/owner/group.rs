@@ -1,6 +1,6 @@
 //! A group: what one frame records, and what is published and answered once it is on stable storage.
 
-use super::resent::Recorded as RecordedBatches;
+use super::resent::RecordedBatches;
 use super::residents::Residents;
 use super::{CarryItem, CarryOrder, Form, Registration, Work};
 use crate::agent::{AgentNo, Arrival};

@@ -20,7 +20,7 @@ pub(crate) type First = (AgentWord, u64);
 /// The batches that were recorded last in a segment. What rows say means something in their own segment alone, so
 /// nothing is known of a batch that was recorded in the one before.
 #[derive(Default)]
-pub(crate) struct Recorded {
+pub(crate) struct RecordedBatches {
     /// The newest batch with this first event, by its number.
     by_first: HashMap<First, u64>,
     /// Oldest first.
@@ -36,7 +36,7 @@ struct Kept {
     body: Vec<u8>,
 }
 
-impl Recorded {
+impl RecordedBatches {
     /// Keeps a batch that was recorded, by its first event that has an id and a timestamp.
     pub(crate) fn keep(&mut self, first: First, body: &[u8]) {
         if body.len() > MAX_BYTES {
@@ -143,7 +143,7 @@ mod tests {
         pen.written().to_vec()
     }
 
-    fn again(recorded: &Recorded, first: First, events: &[Event<'_>]) -> Vec<usize> {
+    fn again(recorded: &RecordedBatches, first: First, events: &[Event<'_>]) -> Vec<usize> {
         let events = events
             .iter()
             .enumerate()
@@ -167,7 +167,7 @@ mod tests {
             (0, Some("run-9"), Some(SENT - 6)),
         ];
         let first = (AgentWord(0), 77);
-        let mut recorded = Recorded::default();
+        let mut recorded = RecordedBatches::default();
         recorded.keep(first, &body(&events));
         assert_eq!(again(&recorded, first, &events), [0, 2, 4]);
         assert_eq!(again(&recorded, (AgentWord(1), 77), &events), [0; 0]);
@@ -188,13 +188,13 @@ mod tests {
 
     #[test]
     fn the_newest_batches_are_kept_within_both_bounds() {
-        let mut recorded = Recorded::default();
+        let mut recorded = RecordedBatches::default();
         let event = |id| [(0, Some("run"), Some(id))];
         let count = MAX_BATCHES as i64 + 10;
         for id in 0..count {
             recorded.keep((AgentWord(0), id.cast_unsigned()), &body(&event(id)));
         }
-        let known = |recorded: &Recorded, id: i64| {
+        let known = |recorded: &RecordedBatches, id: i64| {
             !again(recorded, (AgentWord(0), id.cast_unsigned()), &event(id)).is_empty()
         };
         let all: Vec<i64> = (0..count).filter(|id| known(&recorded, *id)).collect();
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn of_two_batches_with_one_beginning_the_newer_is_found() {
         let first = (AgentWord(0), 5);
-        let mut recorded = Recorded::default();
+        let mut recorded = RecordedBatches::default();
         let (old, new) = (
             [(0, Some("a"), Some(1)), (0, Some("b"), Some(1))],
             [(0, Some("a"), Some(1)), (0, Some("c"), Some(1))],
