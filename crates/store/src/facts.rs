@@ -1,6 +1,7 @@
 //! What is known of an agent beyond its window: counts and times over its whole life.
 
 use crate::Source;
+use crate::codec::Row;
 use reputation::Micros;
 
 /// A closed range of times.
@@ -58,6 +59,17 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
+    /// What the facts take from a stored row, which came from this source and has this number.
+    pub(crate) fn of(row: &Row<'_>, source: Source, seq: u64) -> Self {
+        Self {
+            seq,
+            recorded_at: row.recorded_at,
+            sent_at: row.sent_at,
+            source,
+            named: row.evaluation_id.is_some(),
+        }
+    }
+
     /// Whether it has an id, but not at the recorded time: sent without a timestamp, clamped, or evaluated
     /// under a client's id.
     pub(crate) fn stands_aside(&self) -> bool {

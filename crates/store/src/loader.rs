@@ -164,7 +164,9 @@ impl Stored {
         }
         if let Some(sent) = question.sent_at {
             let rows = reader.at_time(sent, id, last)?;
-            if rows.iter().any(|row| row.sent_at == Some(sent) && is_id(row))
+            if rows
+                .iter()
+                .any(|row| row.event.sent_at == Some(sent) && is_id(row))
                 || reader.clamped_at(sent, last)?.iter().any(is_id)
             {
                 return Ok(true);
@@ -174,7 +176,7 @@ impl Stored {
             let rows = reader.at_time(made, id, last)?;
             if rows
                 .iter()
-                .any(|row| row.source == Source::EvaluateMadeId && is_id(row))
+                .any(|row| row.event.source == Source::EvaluateMadeId && is_id(row))
             {
                 return Ok(true);
             }
@@ -187,9 +189,9 @@ impl Stored {
             none => none.insert(reader.newest_arrivals(WINDOW)?),
         };
         Ok(arrivals.iter().any(|row| {
-            let stands = match row.source {
+            let stands = match row.event.source {
                 Source::Evaluate => true,
-                Source::Ingest => question.sent_at.is_none() && row.sent_at.is_none(),
+                Source::Ingest => question.sent_at.is_none() && row.event.sent_at.is_none(),
                 Source::EvaluateMadeId => false,
             };
             stands && row.evaluation_id.as_deref() == Some(id)
@@ -278,17 +280,17 @@ fn from_rows(shared: &Shared, seen: &Seen) -> Result<AgentState, Error> {
     };
     let mut rows = seen.reader.newest(WINDOW)?;
     // Those that a carried window covers are in it, or were out of it for good.
-    rows.retain(|row| row.seq > after);
+    rows.retain(|row| row.event.seq > after);
     // Which arrival a row was is not stored. Numbering the rows up to the newest arrival keeps their order
     // and never numbers one too low, which could pass a doubtful event for a new one.
-    rows.sort_by_key(|row| row.seq);
+    rows.sort_by_key(|row| row.event.seq);
     let first = facts.count - (rows.len() as u64).min(facts.count);
     let slots = rows.iter().zip(first + 1..).map(|(row, arrival)| Slot {
-        recorded_at: row.recorded_at,
+        recorded_at: row.event.recorded_at,
         arrival,
         latency_us: row.latency_us,
         passed: row.passed,
-        identity: identify(row.evaluation_id.as_deref(), &row.recorded(), &shared.identities).0,
+        identity: identify(row.evaluation_id.as_deref(), &row.event, &shared.identities).0,
     });
     let window = carried.slots.into_iter().chain(slots).collect();
     let mut aside = Vec::new();
@@ -296,11 +298,11 @@ fn from_rows(shared: &Shared, seen: &Seen) -> Result<AgentState, Error> {
         let is_new = |aside: &Aside| aside.arrival + WINDOW as u64 > facts.count;
         aside.extend(carried.aside.into_iter().filter(is_new));
         let mut arrivals = seen.reader.newest_arrivals(WINDOW)?;
-        arrivals.retain(|row| row.seq > after);
+        arrivals.retain(|row| row.event.seq > after);
         let first = facts.count - (arrivals.len() as u64).min(facts.count);
         aside.extend(arrivals.iter().zip(first + 1..).filter_map(|(row, arrival)| {
             let id = row.evaluation_id.as_deref();
-            let (_, identity) = identify(id, &row.recorded(), &shared.identities);
+            let (_, identity) = identify(id, &row.event, &shared.identities);
             identity.map(|identity| Aside { arrival, identity })
         }));
     }

@@ -256,13 +256,7 @@ impl Replay {
             if facts.last_seq >= seq {
                 continue; // the checkpoint's entry was copied after this event was counted
             }
-            facts.record(&Recorded {
-                seq,
-                recorded_at: row.recorded_at,
-                sent_at: row.sent_at,
-                source: header.source,
-                named: row.evaluation_id.is_some(),
-            });
+            facts.record(&Recorded::of(&row, header.source, seq));
             entry.set_facts(&facts);
             entry.set_window(None, None);
         }

@@ -5,8 +5,8 @@ use crate::codec::{AgentWord, BatchReader, Malformed, Row, TextRef, TextWord};
 use crate::facts::Recorded;
 use crate::index::{BatchPlace, SealedWords};
 use crate::segments::SegmentIndex;
-use crate::{Error, Source, StoredEvent};
-use reputation::{Evaluation, GateResult, Micros};
+use crate::{Error, StoredEvent};
+use reputation::{Evaluation, GateResult};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -33,28 +33,11 @@ impl Record {
 
 /// What counting a stored event, and telling it from others, takes of it: far less than all.
 pub(crate) struct Counted {
-    /// The organisation's number of the event.
-    pub(crate) seq: u64,
-    pub(crate) recorded_at: Micros,
-    pub(crate) sent_at: Option<Micros>,
-    pub(crate) source: Source,
+    pub(crate) event: Recorded,
     pub(crate) evaluation_id: Option<String>,
     /// `total_latency_ms`, in microseconds.
     pub(crate) latency_us: u32,
     pub(crate) passed: bool,
-}
-
-impl Counted {
-    /// What the facts of its agent take from it.
-    pub(crate) fn recorded(&self) -> Recorded {
-        Recorded {
-            seq: self.seq,
-            recorded_at: self.recorded_at,
-            sent_at: self.sent_at,
-            source: self.source,
-            named: self.evaluation_id.is_some(),
-        }
-    }
 }
 
 /// Reads rows.
@@ -106,10 +89,11 @@ impl<'a> Fetcher<'a> {
             let reader = BatchReader::new(&record.body)?;
             let index = ordinal - record.place.first_ordinal;
             Ok(reader.row(index)?.map(|row| Counted {
-                seq: reader.header.first_seq + u64::from(index),
-                recorded_at: row.recorded_at,
-                sent_at: row.sent_at,
-                source: reader.header.source,
+                event: Recorded::of(
+                    &row,
+                    reader.header.source,
+                    reader.header.first_seq + u64::from(index),
+                ),
                 evaluation_id: row.evaluation_id.map(|id| id.to_string()),
                 latency_us: row.total_latency_us,
                 passed: row.passed,

@@ -131,7 +131,7 @@ impl<'a> FactsRecount<'a> {
             ))
         });
         let mut facts = registry.entry(no).facts();
-        facts.record(&recorded(row, source, seq));
+        facts.record(&Recorded::of(row, source, seq));
         registry.entry_mut(no).set_facts(&facts);
         self.note(name, facts);
         if self
@@ -213,16 +213,5 @@ impl Recounted {
                 report.derived(file, 0, what);
             }
         }
-    }
-}
-
-/// What the facts of an agent take from a row.
-pub(super) fn recorded(row: &Row<'_>, source: Source, seq: u64) -> Recorded {
-    Recorded {
-        seq,
-        recorded_at: row.recorded_at,
-        sent_at: row.sent_at,
-        source,
-        named: row.evaluation_id.is_some(),
     }
 }

@@ -1,10 +1,11 @@
 //! Each agent's window, counted anew from its first event, and compared with the score that was recorded with
 //! each event, with the checkpoint's totals and with the copy that was put aside.
 
-use super::facts::{Recounted, recorded};
+use super::facts::Recounted;
 use super::{Derived, Dictionary, Finding, MAX_SLOTS, Remedy, Report, readable};
 use crate::agent::{AgentName, AgentNo, AgentState, Arrival};
 use crate::codec::{self, BatchReader, Row};
+use crate::facts::Recorded;
 use crate::identity::Identities;
 use crate::registry::AgentUpdate;
 use crate::{Error, Source};
@@ -123,7 +124,7 @@ impl<'a> Pass<'a> {
         let id = row.evaluation_id.as_ref().map(ToString::to_string);
         let arrival = Arrival {
             evaluation_id: id.as_deref(),
-            event: recorded(row, source, seq),
+            event: Recorded::of(row, source, seq),
             latency_us: row.total_latency_us,
             passed: row.passed,
         };
