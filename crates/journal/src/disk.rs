@@ -14,6 +14,8 @@ pub use read_only::ReadOnlyDisk;
 
 /// How much is copied at once.
 const COPY_BYTES: usize = 1 << 20;
+/// How much is given to the disk between syncs: the log's next sync waits for all of it.
+pub(crate) const SYNC_BYTES: usize = 256 << 10;
 
 /// A tree of directories and files. Changes of entries (create, rename, remove) are durable only after
 /// [`sync_dir`](Disk::sync_dir) of their directory.
@@ -92,7 +94,8 @@ pub fn write_atomically(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Resul
     replace_atomically(disk, path, |put| put(bytes))
 }
 
-/// The same of content that comes in pieces, which `write` hands on in order.
+/// The same of content that comes in pieces, which `write` hands on in order. A large file is synced again and again on
+/// the way.
 pub fn replace_atomically(
     disk: &dyn Disk,
     path: &Path,
@@ -100,10 +103,17 @@ pub fn replace_atomically(
 ) -> io::Result<()> {
     let temporary = temporary_name(path);
     let file = create_anew(disk, &temporary)?;
-    let mut end = 0;
+    let (mut end, mut unsynced) = (0, 0);
     write(&mut |piece| {
-        file.write_all_at(piece, end)?;
-        end += piece.len() as u64;
+        for part in piece.chunks(SYNC_BYTES) {
+            if unsynced + part.len() > SYNC_BYTES {
+                file.sync_data()?;
+                unsynced = 0;
+            }
+            file.write_all_at(part, end)?;
+            end += part.len() as u64;
+            unsynced += part.len();
+        }
         Ok(())
     })?;
     file.sync_all()?;

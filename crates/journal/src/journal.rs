@@ -62,6 +62,7 @@ struct Current {
     /// Where the next frame starts.
     offset: u64,
     asked_ahead: bool,
+    hurried: bool,
 }
 
 impl Current {
@@ -198,6 +199,11 @@ impl Journal {
                 .min(self.options.max_segment_bytes);
             self.preparer.want(self.next_number, self.next_bytes);
         }
+        // It rests meanwhile; what is left of the segment is time enough to do the whole without.
+        if !current.hurried && current.offset >= current.capacity / 4 * 3 {
+            current.hurried = true;
+            self.preparer.hurry();
+        }
         let segment = current.segment.clone();
         self.committer.submit(Write {
             frame,
@@ -268,6 +274,7 @@ impl Journal {
             capacity,
             offset: HEADER_BYTES,
             asked_ahead: false,
+            hurried: false,
         };
         if let Some(left) = self.current.replace(current) {
             self.left = Some(left.segment);

@@ -5,17 +5,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::disk::{Disk, File, create_anew};
+use crate::disk::{Disk, File, SYNC_BYTES, create_anew};
 use crate::name::segment_path;
 use crate::segment::Segment;
 use crate::state::StateHandle;
 
-/// How much is filled with one write and sync: a commit's sync waits for what the disk has been given before it.
-const FILL_BYTES: usize = 1 << 20;
+/// How many times as long as a piece took nothing is filled after it, so that commits find a core and the disk
+/// free, while nobody waits for the segment.
+const REST: u32 = 4;
 
 /// A file of zeros under the name of the next segment.
 pub(crate) struct Prepared {
@@ -48,6 +49,8 @@ struct Slot {
     ready: Option<Prepared>,
     /// Why the last attempt failed; `None` again when one succeeds.
     failure: Option<String>,
+    /// Whether it is needed as soon as it can be.
+    urgent: bool,
     stop: bool,
 }
 
@@ -91,9 +94,16 @@ impl Preparer {
     pub(crate) fn want(&self, number: u64, bytes: u64) {
         let mut slot = self.shared.slot.lock();
         slot.wanted = Some(Wanted { number, bytes });
+        slot.urgent = false;
         if self.shared.inline {
             self.shared.attempt(&mut slot);
         }
+        self.shared.changed.notify_all();
+    }
+
+    /// Has what is wanted prepared without rests.
+    pub(crate) fn hurry(&self) {
+        self.shared.slot.lock().urgent = true;
         self.shared.changed.notify_all();
     }
 
@@ -124,6 +134,7 @@ impl Preparer {
                 return Err(failure.clone());
             }
             if !shared.inline {
+                slot.urgent = true;
                 shared.changed.notify_all();
                 shared.changed.wait(&mut slot);
             }
@@ -190,7 +201,9 @@ impl Shared {
         let path = segment_path(&self.dir, wanted.number, 0);
         // The number is above all that were found at open, so only an attempt of ours can have left the name.
         let file = create_anew(&*self.disk, &path)?;
-        let filled = fill(&*file, 0, wanted.bytes).and_then(|()| self.disk.sync_dir(&self.dir));
+        let filled = self
+            .fill(&*file, 0, wanted.bytes)
+            .and_then(|()| self.disk.sync_dir(&self.dir));
         match filled {
             Ok(()) => Ok(Prepared {
                 file,
@@ -209,7 +222,7 @@ impl Shared {
     }
 
     fn enlarge(&self, mut prepared: Prepared, bytes: u64) -> Result<Prepared, Failed> {
-        match fill(&*prepared.file, prepared.capacity, bytes) {
+        match self.fill(&*prepared.file, prepared.capacity, bytes) {
             Ok(()) => {
                 prepared.capacity = bytes;
                 Ok(prepared)
@@ -224,6 +237,32 @@ impl Shared {
                     existing: Some(prepared),
                 })
             }
+        }
+    }
+
+    /// Fills a file with zeros from one offset to another, durably.
+    fn fill(&self, file: &dyn File, from: u64, to: u64) -> io::Result<()> {
+        let zeros = vec![0; SYNC_BYTES.min((to - from) as usize)];
+        let mut at = from;
+        while at < to {
+            let started = Instant::now();
+            let bytes = zeros.len().min((to - at) as usize);
+            file.write_all_at(&zeros[..bytes], at)?;
+            at += bytes as u64;
+            if at < to {
+                file.sync_data()?;
+                self.rest(started.elapsed() * REST);
+            }
+        }
+        file.sync_all()
+    }
+
+    /// Lets so much time pass, unless somebody is in a hurry.
+    fn rest(&self, pause: Duration) {
+        if !self.inline {
+            let mut slot = self.slot.lock();
+            let calm = |slot: &mut Slot| !slot.urgent && !slot.stop;
+            self.changed.wait_while_for(&mut slot, calm, pause);
         }
     }
 }
@@ -267,19 +306,4 @@ impl Slot {
         }
         state.clear_full();
     }
-}
-
-/// Fills a file with zeros from one offset to another, durably.
-fn fill(file: &dyn File, from: u64, to: u64) -> io::Result<()> {
-    let zeros = vec![0; FILL_BYTES.min((to - from) as usize)];
-    let mut at = from;
-    while at < to {
-        let bytes = zeros.len().min((to - at) as usize);
-        file.write_all_at(&zeros[..bytes], at)?;
-        at += bytes as u64;
-        if at < to {
-            file.sync_data()?;
-        }
-    }
-    file.sync_all()
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use journal::{Disk, Error, Frame, Opened, Refused, SimDisk, read_record};
+use journal::{Disk, Error, Frame, Opened, Refused, SimDisk, read_record, write_atomically};
 
 use crate::kit::{DIR, commit, names, open, read, reread, small};
 
@@ -59,6 +59,21 @@ fn a_clean_close_leaves_nothing_to_repair() {
     // Create the directory; create, fill, sync, sync the directory; remove, sync the directory.
     assert_eq!(disk.operations(), 7);
     assert_eq!(names(&disk), ["0000000001-000.seg"]);
+}
+
+#[test]
+fn a_large_file_is_given_to_the_disk_little_by_little() {
+    let disk = SimDisk::new(1);
+    let path = Path::new("file");
+    disk.create_dir_all(Path::new(".")).expect("a directory");
+    let operations = disk.operations();
+    write_atomically(&disk, path, &vec![7; 1 << 20]).expect("written");
+    // Create; four writes with a sync after each; rename, sync the directory.
+    assert_eq!(disk.operations() - operations, 1 + 4 * 2 + 2);
+    let mut found = vec![0; 1 << 20];
+    let file = disk.open(path).expect("it is there");
+    file.read_exact_at(&mut found, 0).expect("whole");
+    assert!(found.iter().all(|byte| *byte == 7));
 }
 
 #[test]

@@ -139,6 +139,34 @@ fn a_failed_frame_takes_those_queued_behind_it_along() {
 }
 
 #[test]
+fn a_segment_is_prepared_with_rests_until_somebody_waits_for_it() {
+    let disk = SimDisk::new(1);
+    // The second is filled in four pieces.
+    let options = Options {
+        first_segment_bytes: 256 << 10,
+        max_segment_bytes: 1 << 20,
+        ..threaded()
+    };
+    let mut journal = open(&disk, options).expect("it opens").journal;
+    commit(&mut journal, 1, 10).expect("committed");
+    disk.hold_syncs(true);
+    let second = queue(&mut journal, 2, 100 << 10).expect("there is room");
+    thread::sleep(Duration::from_millis(500)); // the rest is four times that
+    disk.hold_syncs(false);
+    second
+        .recv_timeout(PATIENCE)
+        .expect("answered")
+        .expect("committed");
+    thread::sleep(Duration::from_millis(100));
+    let operations = disk.operations();
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(disk.operations(), operations, "it rests");
+    let began = Instant::now();
+    commit(&mut journal, 3, 300 << 10).expect("committed");
+    assert!(began.elapsed() < Duration::from_secs(1), "it goes on resting");
+}
+
+#[test]
 fn a_full_disk_is_left_by_itself_when_there_is_room() {
     let disk = SimDisk::new(1);
     let mut journal = open(&disk, threaded()).expect("it opens").journal;
