@@ -3,7 +3,7 @@
 
 use crate::codec::{Gathered, records_by_commit};
 use crate::index::OpenIndex;
-use crate::pace::Pace;
+use crate::pace::{Breaks, Pace};
 use crate::segments::{self, SegmentIndex, damaged};
 use crate::shared::Shared;
 use crate::upkeep::Step;
@@ -106,8 +106,9 @@ impl Compaction {
     }
 
     fn go_on(&mut self, shared: &Shared, mut in_hand: InHand) -> Result<Step, Error> {
-        let mut bytes = 0;
+        let (mut bytes, breaks) = (0, Breaks::new(|| shared.is_in_a_hurry()));
         while bytes < STEP_BYTES {
+            breaks.pause();
             let frame = match in_hand.frames.next() {
                 Some(Ok(frame)) => frame,
                 Some(Err(damage)) => {
@@ -161,7 +162,9 @@ impl InHand {
         let before = self.segment.end();
         let anew = self.rewrite.finish()?;
         let open = OpenIndex::default();
+        let breaks = Breaks::new(|| shared.is_in_a_hurry());
         for frame in anew.frames() {
+            breaks.pause();
             let frame = frame.map_err(journal::Error::from)?;
             recover::index_frame(&anew, &frame, &open)?;
         }

@@ -2,7 +2,7 @@
 //! lost, and not only when somebody asks for it.
 
 use crate::Error;
-use crate::pace::Pace;
+use crate::pace::{Breaks, Pace};
 use crate::segments::SegmentIndex;
 use crate::shared::Shared;
 use crate::upkeep::Step;
@@ -47,8 +47,9 @@ impl Scrub {
             }
             return Ok(Step::Idle);
         };
-        let mut bytes = 0;
+        let (mut bytes, breaks) = (0, Breaks::new(|| shared.is_in_a_hurry()));
         while bytes < STEP_BYTES {
+            breaks.pause();
             match frames.next() {
                 Some(Ok(frame)) => bytes += frame.payload.len() as u64,
                 Some(Err(damage)) => {

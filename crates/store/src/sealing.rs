@@ -137,6 +137,12 @@ impl Sealing {
         }
     }
 
+    /// Whether more waits than what is being done.
+    pub(crate) fn is_behind(&self) -> bool {
+        let backlog = self.backlog.lock();
+        backlog.jobs > 1 || backlog.closing
+    }
+
     /// What keeps a segment from being indexed.
     pub(crate) fn failure(&self) -> Option<String> {
         self.backlog.lock().trouble.clone()
@@ -356,4 +362,22 @@ fn move_copies(shared: &Shared) -> std::io::Result<()> {
         }
     }
     shared.spill.drop_old_files()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_behind_when_more_waits_than_one_segment_and_when_it_ends() {
+        let sealing = Sealing::new();
+        sealing.seal(1);
+        assert!(!sealing.is_behind());
+        sealing.seal(2);
+        assert!(sealing.is_behind());
+        sealing.done();
+        assert!(!sealing.is_behind());
+        sealing.close();
+        assert!(sealing.is_behind());
+    }
 }

@@ -3,6 +3,7 @@
 use crate::agent::AgentNo;
 use crate::codec::{AgentWord, Malformed};
 use crate::index::{self, AgentIn, CarryPlace, NewBatch, OpenIndex, SealedIndex, SegmentExtent, TimeSpan};
+use crate::pace::Breaks;
 use crate::query::{Snapshot, View};
 use crate::shared::Shared;
 use crate::{Error, OrgId, Stats};
@@ -298,8 +299,14 @@ pub(crate) fn write_index(
         path: path.clone(),
         source,
     };
+    let breaks = Breaks::new(|| shared.is_in_a_hurry());
     let written = journal::replace_atomically(&*shared.disk, &path, |put| {
-        index::write(&extent, &open.read(), put)
+        let put = |piece: &[u8]| {
+            put(piece)?;
+            breaks.pause();
+            Ok(())
+        };
+        index::write(&extent, &open.read(), put, || breaks.pause())
     });
     written.map_err(io)?;
     let opened = SealedIndex::open(&*shared.disk, &path, &extent, &shared.blocks);

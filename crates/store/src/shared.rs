@@ -23,6 +23,7 @@ use reputation::Summary;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// What readers see: all of it on stable storage.
 #[derive(Default)]
@@ -76,6 +77,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Whether work in the background should make no breaks: there is more of it than there should be, or time is not
+    /// what it is elsewhere.
+    pub(crate) fn is_in_a_hurry(&self) -> bool {
+        self.sealing.is_behind() || self.options.upkeep_every == Duration::MAX
+    }
+
     /// An agent's place and lifetime count.
     pub(crate) fn find(&self, name: AgentName<'_>) -> Option<(AgentNo, u64)> {
         let published = self.published.read();

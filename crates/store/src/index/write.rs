@@ -28,6 +28,9 @@ const NARROW_ORDINALS: u32 = 1 << 23;
 /// Lists hold the number of passed rows before each so many.
 pub(super) const SAMPLE_EVERY: u32 = 64;
 
+/// Rows that are looked at between two calls of `pause`.
+const ROWS_AT_ONCE: usize = 4_096;
+
 pub(super) const ORG_BYTES: u64 = 48;
 pub(super) const AGENT_BYTES: u64 = 64;
 pub(super) const BATCH_BYTES: u64 = 32;
@@ -120,15 +123,17 @@ pub(super) fn is_narrow(span: TimeSpan) -> bool {
     wide.is_some_and(|wide| u32::try_from(wide).is_ok())
 }
 
-/// Hands the index file of a whole segment to `put`, piece by piece from its start.
+/// Hands the index file of a whole segment to `put`, piece by piece from its start; `pause` is called again and again
+/// while there is nothing to hand on yet.
 pub(crate) fn write(
     extent: &SegmentExtent,
     inner: &Inner,
     put: impl FnMut(&[u8]) -> io::Result<()>,
+    pause: impl Fn(),
 ) -> io::Result<()> {
     let out = &mut Output::new(put);
     let agents = agents_by_hash(inner);
-    times_and_fingerprints(inner, out)?;
+    times_and_fingerprints(inner, out, &pause)?;
     for column in [&inner.tools, &inner.failed] {
         for run in column.runs() {
             out.put_all(run.iter().map(|value| value.to_le_bytes()))?;
@@ -145,26 +150,30 @@ pub(crate) fn write(
     ending(extent, inner, out)
 }
 
-fn times_and_fingerprints(inner: &Inner, out: &mut Output<impl Put>) -> io::Result<()> {
+fn times_and_fingerprints(inner: &Inner, out: &mut Output<impl Put>, pause: &impl Fn()) -> io::Result<()> {
     let span = span_of(inner);
     let time = |row: ListRow| row.key().recorded_at.0;
     if is_narrow(span) {
-        let after = by_ordinal(inner, |row| (time(row) - span.min.0) as u32);
+        let after = by_ordinal(inner, |row| (time(row) - span.min.0) as u32, pause);
         out.put_all(after.into_iter().map(u32::to_le_bytes))?;
     } else {
-        out.put_all(by_ordinal(inner, time).into_iter().map(i64::to_le_bytes))?;
+        out.put_all(by_ordinal(inner, time, pause).into_iter().map(i64::to_le_bytes))?;
     }
     out.end_section();
-    let fingerprints = by_ordinal(inner, ListRow::fingerprint);
+    let fingerprints = by_ordinal(inner, ListRow::fingerprint, pause);
     out.put_all(fingerprints.into_iter().map(u16::to_le_bytes))?;
     out.end_section();
     Ok(())
 }
 
 /// Something of each row, in order of arrival; nothing of an erased one.
-fn by_ordinal<T: Clone + Default>(inner: &Inner, value: impl Fn(ListRow) -> T) -> Vec<T> {
+fn by_ordinal<T: Clone + Default>(inner: &Inner, value: impl Fn(ListRow) -> T, pause: &impl Fn()) -> Vec<T> {
     let mut values = vec![T::default(); inner.rows as usize];
-    for row in inner.orgs.values().flat_map(|org| org.rows.iter()) {
+    let rows = inner.orgs.values().flat_map(|org| org.rows.iter());
+    for (index, row) in rows.enumerate() {
+        if index % ROWS_AT_ONCE == 0 {
+            pause();
+        }
         values[row.key().ordinal as usize] = value(row);
     }
     values
@@ -368,15 +377,24 @@ mod tests {
         index
     }
 
+    #[test]
+    fn it_pauses_while_it_goes_through_many_rows() {
+        let index = index_of(&vec![0; 3 * ROWS_AT_ONCE]);
+        let pauses = std::cell::Cell::new(0);
+        let pause = || pauses.set(pauses.get() + 1);
+        write(&EXTENT, &index.read(), |_| Ok(()), pause).expect("an index");
+        assert_eq!(pauses.get(), 2 * 3, "times and fingerprints");
+    }
+
     /// The index file of these rows, and in how many pieces it came.
     fn file_of(times: &[i64]) -> (Vec<u8>, usize) {
         let (mut bytes, mut pieces) = (Vec::new(), 0);
-        write(&EXTENT, &index_of(times).read(), |piece| {
+        let put = |piece: &[u8]| {
             bytes.extend_from_slice(piece);
             pieces += 1;
             Ok(())
-        })
-        .expect("an index");
+        };
+        write(&EXTENT, &index_of(times).read(), put, || ()).expect("an index");
         (bytes, pieces)
     }
 

@@ -162,10 +162,11 @@ fn compare_index(disk: &dyn Disk, dir: &Path, segment: &Segment, index: &OpenInd
     let Ok(file) = disk.open(&path) else { return };
     report.indexes += 1;
     let mut expected = Vec::new();
-    let written = index::write(&extent, &index.read(), |piece| {
+    let put = |piece: &[u8]| {
         expected.extend_from_slice(piece);
         Ok(())
-    });
+    };
+    let written = index::write(&extent, &index.read(), put, || ());
     debug_assert!(written.is_ok(), "memory takes everything");
     let mut found = Vec::new();
     let read = file.len().and_then(|len| {
