@@ -76,8 +76,9 @@ fn ask_everything(index: &Arc<SealedIndex>) -> Result<u64, Error> {
             }
         }
     }
+    index.label_pairs()?;
     for ordinal in 0..index.events.min(ASKED) {
-        index.labels(ordinal)?;
+        index.label(ordinal)?;
         index.batch_of(ordinal)?;
     }
     Ok(rows)

@@ -9,6 +9,7 @@ mod column;
 mod list;
 mod open;
 mod output;
+mod packed;
 mod rows;
 mod sealed;
 mod write;

@@ -68,20 +68,16 @@ impl BlockFile {
     }
 
     /// Fills `out` from this offset on.
-    pub(super) fn read(&self, mut offset: u64, mut out: &mut [u8]) -> Result<(), Error> {
-        while !out.is_empty() {
-            let block = self.block((offset / BLOCK_BYTES as u64) as u32)?;
-            let inside = (offset % BLOCK_BYTES as u64) as usize;
-            let some = block.get(inside..).unwrap_or_default();
-            let len = some.len().min(out.len());
-            if len == 0 {
-                return Err(self.damaged(offset, "it ends too early"));
-            }
-            out[..len].copy_from_slice(&some[..len]);
-            out = &mut out[len..];
-            offset += len as u64;
+    pub(super) fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        self.reader().read(offset, out)
+    }
+
+    /// A reader for what lies close together.
+    pub(super) fn reader(&self) -> BlockReader<'_> {
+        BlockReader {
+            file: self,
+            last: None,
         }
-        Ok(())
     }
 
     pub(super) fn damaged(&self, offset: u64, what: &str) -> Error {
@@ -112,5 +108,38 @@ impl BlockFile {
         let block = Arc::new(block);
         self.cache.blocks.insert(key, Arc::clone(&block));
         Ok(block)
+    }
+}
+
+/// Reads from a file and holds the block that it read last.
+pub(super) struct BlockReader<'f> {
+    file: &'f BlockFile,
+    last: Option<(u32, Arc<Vec<u8>>)>,
+}
+
+impl BlockReader<'_> {
+    /// Fills `out` from this offset on.
+    pub(super) fn read(&mut self, mut offset: u64, mut out: &mut [u8]) -> Result<(), Error> {
+        while !out.is_empty() {
+            let number = (offset / BLOCK_BYTES as u64) as u32;
+            let block = match &self.last {
+                Some((last, block)) if *last == number => block,
+                _ => &self.last.insert((number, self.file.block(number)?)).1,
+            };
+            let inside = (offset % BLOCK_BYTES as u64) as usize;
+            let some = block.get(inside..).unwrap_or_default();
+            let len = some.len().min(out.len());
+            if len == 0 {
+                return Err(self.damaged(offset, "it ends too early"));
+            }
+            out[..len].copy_from_slice(&some[..len]);
+            out = &mut out[len..];
+            offset += len as u64;
+        }
+        Ok(())
+    }
+
+    pub(super) fn damaged(&self, offset: u64, what: &str) -> Error {
+        self.file.damaged(offset, what)
     }
 }

@@ -173,7 +173,7 @@ pub(crate) struct Inner {
     /// Those of them that were erased.
     pub(super) erased: u32,
     /// Some row's tool or failed gates stand in the row alone.
-    pub(super) asks_rows: bool,
+    asks_rows: bool,
     /// The latest time of receipt of anything in the segment.
     pub(super) newest_receipt: Option<Micros>,
 }

@@ -3,9 +3,10 @@
 use super::blocks::{BlockCache, BlockFile};
 use super::list::RowKey;
 use super::open::GONE;
+use super::packed::{Packed, number_of};
 use super::write::{
-    AGENT_BYTES, BATCH_BYTES, CLAMPED_BYTES, HEADER_BYTES, MAGIC, NO_RECEIPT, ORG_BYTES, SAMPLE_EVERY,
-    SECTIONS, Section, SegmentExtent, TEXT_GONE, agent_hash, is_narrow, list_bytes,
+    AGENT_BYTES, CLAMPED_BYTES, HEADER_BYTES, MAGIC, NO_RECEIPT, ORG_BYTES, PAIR_BYTES, SAMPLE_EVERY,
+    SECTIONS, Section, SegmentExtent, TEXT_GONE, agent_hash, label_bytes, list_bytes,
 };
 use super::{AgentIn, BatchPlace, CarryPlace, OrgTotals, TimeSpan};
 use crate::codec::{AgentWord, TextWord};
@@ -32,11 +33,13 @@ pub(crate) struct SealedIndex {
     pub(crate) span: Option<TimeSpan>,
     /// Bytes of a row in a list.
     list_bytes: usize,
-    /// Where times are told as what lies between them and this one.
-    times_since: Option<Micros>,
+    /// Recorded times by ordinal.
+    times: Packed<1>,
+    /// Batches by number.
+    places: Packed<5>,
+    /// Batch numbers by organisation.
+    org_batches: Packed<1>,
     pub(crate) file_bytes: u64,
-    /// Some row's tool or failed gates stand in the row alone.
-    pub(crate) asks_rows: bool,
     /// The latest time of receipt of anything in the segment.
     pub(crate) newest_receipt: Option<Micros>,
     /// Texts and failed sets, while somebody uses them.
@@ -130,23 +133,29 @@ impl SealedIndex {
         };
         let sections = std::array::from_fn(|i| (u64_at(&header, 84 + 16 * i), u64_at(&header, 92 + 16 * i)));
         let [batches, orgs, agents] = [48, 52, 56].map(|at| u32_at(&header, at));
-        let is_narrow = rows > 0 && is_narrow(span);
-        if !fit(&sections, data_bytes, is_narrow, rows, batches, orgs, agents) {
+        if !fit(&sections, data_bytes, rows, orgs, agents) {
             return None;
         }
+        let section = |section: Section| sections[section as usize];
+        let widths = &header[88 + 16 * SECTIONS..];
         Some(Self {
             blocks: BlockFile::new(file, path, data_bytes, checksums, cache),
             sections,
             rows,
-            events: rows - u32_at(&header, 88 + 16 * SECTIONS).min(rows),
+            events: rows - u32_at(&header, 84 + 16 * SECTIONS).min(rows),
             batches,
             orgs,
             agents,
             span: (rows > 0).then_some(span),
             list_bytes: list_bytes(rows),
-            times_since: is_narrow.then_some(span.min),
+            times: Packed::new(section(Section::Times), rows, [widths[0]])?,
+            places: Packed::new(
+                section(Section::Batches),
+                batches,
+                std::array::from_fn(|i| widths[1 + i]),
+            )?,
+            org_batches: Packed::new(section(Section::OrgBatches), batches, [widths[6]])?,
             file_bytes: len,
-            asks_rows: u32_at(&header, 84 + 16 * SECTIONS) != 0,
             newest_receipt: Some(i64_at(&header, 76))
                 .filter(|at| *at != NO_RECEIPT)
                 .map(Micros),
@@ -205,7 +214,11 @@ impl SealedIndex {
         }
         let entry: [u8; ORG_BYTES as usize] = self.read(Section::Orgs, u64::from(at) * ORG_BYTES)?;
         let (start, len) = self.part(Section::Lists, self.list_bytes as u64, &entry[4..])?;
-        let (first_batch, batches) = self.part(Section::OrgBatches, 4, &entry[12..])?;
+        let (first_batch, batches) = (u32_at(&entry, 12), u32_at(&entry, 16));
+        if u64::from(first_batch) + u64::from(batches) > u64::from(self.batches) {
+            let (section_start, _) = self.sections[Section::Orgs as usize];
+            return Err(self.blocks.damaged(section_start, "it has batches that are none"));
+        }
         Ok(Some(OrgEntry {
             list: ListPlace { start, len },
             first_batch,
@@ -465,23 +478,35 @@ impl SealedIndex {
     }
 
     fn time(&self, ordinal: u32) -> Result<Micros, Error> {
-        let at = u64::from(ordinal);
-        Ok(Micros(match self.times_since {
-            Some(since) => {
-                let after = u32::from_le_bytes(self.read(Section::Times, at * 4)?);
-                since.0.saturating_add(i64::from(after))
-            }
-            None => i64::from_le_bytes(self.read(Section::Times, at * 8)?),
-        }))
+        let [time] = self.times.get(&self.blocks, ordinal)?;
+        Ok(Micros(time))
     }
 
-    /// A row's tool and failed set.
-    pub(crate) fn labels(&self, ordinal: u32) -> Result<(u16, u16), Error> {
-        let at = u64::from(ordinal) * 2;
-        Ok((
-            u16::from_le_bytes(self.read(Section::Tools, at)?),
-            u16::from_le_bytes(self.read(Section::Failed, at)?),
-        ))
+    /// Which pair of a tool and a failed set a row has.
+    pub(crate) fn label(&self, ordinal: u32) -> Result<usize, Error> {
+        let (_, pairs_bytes) = self.sections[Section::LabelPairs as usize];
+        let width = label_bytes(pairs_bytes / PAIR_BYTES);
+        let mut label = [0; 8];
+        self.read_slice(
+            Section::Labels,
+            u64::from(ordinal) * width as u64,
+            &mut label[..width],
+        )?;
+        Ok(u64::from_le_bytes(label) as usize)
+    }
+
+    /// The pairs of a tool and a failed set that rows have.
+    pub(crate) fn label_pairs(&self) -> Result<Vec<(u16, u16)>, Error> {
+        let mut pairs = vec![0; self.sections[Section::LabelPairs as usize].1 as usize];
+        self.read_slice(Section::LabelPairs, 0, &mut pairs)?;
+        let (pairs, _) = pairs.as_chunks::<{ PAIR_BYTES as usize }>();
+        let halves = |pair: &[u8; 4]| {
+            (
+                u16::from_le_bytes([pair[0], pair[1]]),
+                u16::from_le_bytes([pair[2], pair[3]]),
+            )
+        };
+        Ok(pairs.iter().map(halves).collect())
     }
 
     /// The rows of an agent that were sent with this timestamp but clamped.
@@ -511,14 +536,14 @@ impl SealedIndex {
     }
 
     fn batch(&self, number: u32) -> Result<BatchPlace, Error> {
-        let entry: [u8; BATCH_BYTES as usize] =
-            self.read(Section::Batches, u64::from(number) * BATCH_BYTES)?;
+        let numbers = self.places.get(&self.blocks, number)?;
+        let [first_ordinal, bytes, offset, first_seq, org] = numbers.map(i64::cast_unsigned);
         Ok(BatchPlace {
-            first_ordinal: u32_at(&entry, 0),
-            bytes: u32_at(&entry, 4),
-            offset: u64_at(&entry, 8),
-            first_seq: u64_at(&entry, 16),
-            org: OrgId(u32_at(&entry, 24)),
+            first_ordinal: first_ordinal as u32,
+            bytes: bytes as u32,
+            offset,
+            first_seq,
+            org: OrgId(org as u32),
         })
     }
 
@@ -537,8 +562,8 @@ impl SealedIndex {
             return Ok(None);
         }
         let number = |at: u32| {
-            let at = u64::from(org.first_batch + at) * 4;
-            Ok::<_, Error>(u32::from_le_bytes(self.read(Section::OrgBatches, at)?))
+            let [number] = self.org_batches.get(&self.blocks, org.first_batch + at)?;
+            Ok::<_, Error>(number as u32)
         };
         let after = self.search(org.batches, |at| Ok(self.batch(number(at)?)?.first_seq <= seq))?;
         let Some(at) = after.checked_sub(1) else {
@@ -664,27 +689,16 @@ impl SealedWords {
     }
 }
 
-/// Whether the sections lie within so many bytes and are as long as the counts say, so that no number out of the
-/// file asks for more memory than the file has bytes.
-fn fit(
-    sections: &[(u64, u64); SECTIONS],
-    data_bytes: u64,
-    is_narrow: bool,
-    rows: u32,
-    batches: u32,
-    orgs: u32,
-    agents: u32,
-) -> bool {
+/// Whether the sections lie within so many bytes and those that are not packed are as long as the counts say, so that no
+/// number out of the file asks for more memory than the file has bytes.
+fn fit(sections: &[(u64, u64); SECTIONS], data_bytes: u64, rows: u32, orgs: u32, agents: u32) -> bool {
     let is_inside = |(start, len): &(u64, u64)| start.checked_add(*len).is_some_and(|end| end <= data_bytes);
     let lists = sections[Section::Lists as usize].1 / list_bytes(rows) as u64;
+    let pairs = sections[Section::LabelPairs as usize].1 / PAIR_BYTES;
     let exact = [
-        (Section::Times, if is_narrow { 4 } else { 8 } * u64::from(rows)),
         (Section::Fingerprints, 2 * u64::from(rows)),
-        (Section::Tools, 2 * u64::from(rows)),
-        (Section::Failed, 2 * u64::from(rows)),
+        (Section::Labels, label_bytes(pairs) as u64 * u64::from(rows)),
         (Section::Samples, 4 * lists.div_ceil(u64::from(SAMPLE_EVERY))),
-        (Section::Batches, BATCH_BYTES * u64::from(batches)),
-        (Section::OrgBatches, 4 * u64::from(batches)),
         (Section::Orgs, ORG_BYTES * u64::from(orgs)),
         (Section::Agents, AGENT_BYTES * u64::from(agents)),
         (Section::AgentNameEnds, 8 * u64::from(agents)),
@@ -716,10 +730,8 @@ fn positions_of(value: u16, column: &[u8]) -> Vec<u32> {
 
 /// The ordinal and the verdict of a row as it stands in a list.
 fn list_row(bytes: &[u8]) -> (u32, bool) {
-    let mut number = [0; 4];
-    number[..bytes.len()].copy_from_slice(bytes);
-    let number = u32::from_le_bytes(number);
-    (number >> 1, number & 1 != 0)
+    let number = number_of(bytes);
+    ((number >> 1) as u32, number & 1 != 0)
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

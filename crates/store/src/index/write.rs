@@ -1,24 +1,26 @@
 //! Writes the index file of a segment (`docs/on-disk.md`, "Index").
 //!
-//! Everything has a fixed width, so that a reader finds a field by arithmetic. Sections follow each other;
-//! behind them stand a checksum per block, then the header, whose place is fixed by the file's length.
+//! Everything has a width that is fixed for its section, so that a reader finds a field by arithmetic. Sections follow each
+//! other; behind them stand a checksum per block, then the header, whose place is fixed by the file's length.
 
-use super::TimeSpan;
 use super::list::{ListRow, RowKey, RowList};
 use super::open::Inner;
 use super::output::{Output, Put};
+use super::packed::{bytes_of, put_packed};
+use super::{BatchPlace, TimeSpan};
 use crate::OrgId;
+use hashbrown::HashMap;
 use reputation::Micros;
 use std::hash::Hasher as _;
 use std::io;
 
-pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"RPTINDX3");
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"RPTINDX4");
 pub(super) const SECTIONS: usize = 14;
 /// Magic, segment (number, generation, end, first and last frame), rows, batches, orgs, agents, times,
-/// newest receipt, sections (start, length), whether rows must be asked for labels, erased rows, block count, checksum of the
-/// block checksums, checksum of the header.
+/// newest receipt, sections (start, length), erased rows, widths of what is packed,
+/// block count, checksum of the block checksums, checksum of the header.
 pub(super) const HEADER_BYTES: usize =
-    8 + 8 + 4 + 8 + 8 + 8 + 4 * 4 + 8 + 8 + 8 + SECTIONS * 16 + 4 + 4 + 4 + 4 + 4;
+    8 + 8 + 4 + 8 + 8 + 8 + 4 * 4 + 8 + 8 + 8 + SECTIONS * 16 + 4 + 8 + 4 + 4 + 4;
 /// In the place of a text's length: it was erased.
 pub(super) const TEXT_GONE: u32 = u32::MAX;
 /// In the header, of a segment that received nothing.
@@ -33,28 +35,28 @@ const ROWS_AT_ONCE: usize = 4_096;
 
 pub(super) const ORG_BYTES: u64 = 48;
 pub(super) const AGENT_BYTES: u64 = 64;
-pub(super) const BATCH_BYTES: u64 = 32;
 pub(super) const CLAMPED_BYTES: u64 = 12;
+pub(super) const PAIR_BYTES: u64 = 4;
 
 /// What each section holds.
 #[derive(Clone, Copy)]
 pub(super) enum Section {
-    /// Recorded times by ordinal: u32 microseconds after the earliest, or i64 where the latest is too far from it.
+    /// Recorded times by ordinal, packed.
     Times,
     /// Id fingerprints by ordinal: u16.
     Fingerprints,
-    /// Tools by ordinal: u16, word + 1.
-    Tools,
-    /// Failed sets by ordinal: u16, set + 1.
-    Failed,
+    /// By ordinal, the number of a pair, in as many bytes as the highest takes.
+    Labels,
+    /// Tool (u16, word + 1) and failed set (u16, set + 1), each pair that some row has.
+    LabelPairs,
     /// All lists one after another: twice the ordinal, and one more if the row passed; u24 in a segment of up to
     /// 2²³ rows, else u32.
     Lists,
     /// Passed rows in `Lists` before every 64th: u32.
     Samples,
-    /// Batches by first ordinal: first ordinal u32, bytes u32, offset u64, first seq u64, org u32, zero u32.
+    /// Batches by first ordinal: first ordinal, bytes, offset, first seq, org; packed.
     Batches,
-    /// Batch numbers by (org, first seq): u32; each organisation's run is named in `Orgs`.
+    /// Batch numbers by (org, first seq), packed; each organisation's run is named in `Orgs`.
     OrgBatches,
     /// By organisation: org u32, list start u32, list length u32, batches start u32, batches u32, zero u32,
     /// first seq u64, last seq u64, zero u64.
@@ -117,10 +119,12 @@ pub(super) fn list_bytes(rows: u32) -> usize {
     if rows <= NARROW_ORDINALS { 3 } else { 4 }
 }
 
-/// Whether recorded times within this span are told as u32 microseconds after the earliest.
-pub(super) fn is_narrow(span: TimeSpan) -> bool {
-    let wide = span.max.0.checked_sub(span.min.0);
-    wide.is_some_and(|wide| u32::try_from(wide).is_ok())
+/// Of what is packed, the bytes of each column in a row.
+#[derive(Clone, Copy)]
+pub(super) struct Widths {
+    pub(super) times: [u8; 1],
+    pub(super) batches: [u8; 5],
+    pub(super) org_batches: [u8; 1],
 }
 
 /// Hands the index file of a whole segment to `put`, piece by piece from its start; `pause` is called again and again
@@ -133,37 +137,56 @@ pub(crate) fn write(
 ) -> io::Result<()> {
     let out = &mut Output::new(put);
     let agents = agents_by_hash(inner);
-    times_and_fingerprints(inner, out, &pause)?;
-    for column in [&inner.tools, &inner.failed] {
-        for run in column.runs() {
-            out.put_all(run.iter().map(|value| value.to_le_bytes()))?;
-        }
-        out.end_section();
-    }
+    let time = |row: ListRow| [row.key().recorded_at.0];
+    let times = put_packed(&by_ordinal(inner, time, &pause), out, &pause)?;
+    let fingerprints = by_ordinal(inner, ListRow::fingerprint, &pause);
+    out.put_all(fingerprints.into_iter().map(u16::to_le_bytes))?;
+    out.end_section();
+    labels(inner, out, &pause)?;
     lists(inner, &agents, out)?;
-    batches(inner, out)?;
+    let batches = put_packed(&batches(inner), out, &pause)?;
+    let org_batches = put_packed(&org_batches(inner), out, &pause)?;
     orgs(inner, out)?;
     directory(inner, &agents, out)?;
     names(inner, out)?;
     words(inner, out)?;
     out.end_sections()?;
-    ending(extent, inner, out)
+    let widths = Widths {
+        times,
+        batches,
+        org_batches,
+    };
+    ending(extent, inner, widths, out)
 }
 
-fn times_and_fingerprints(inner: &Inner, out: &mut Output<impl Put>, pause: &impl Fn()) -> io::Result<()> {
-    let span = span_of(inner);
-    let time = |row: ListRow| row.key().recorded_at.0;
-    if is_narrow(span) {
-        let after = by_ordinal(inner, |row| (time(row) - span.min.0) as u32, pause);
-        out.put_all(after.into_iter().map(u32::to_le_bytes))?;
-    } else {
-        out.put_all(by_ordinal(inner, time, pause).into_iter().map(i64::to_le_bytes))?;
+/// Tools and failed sets: of their pairs there are few.
+fn labels(inner: &Inner, out: &mut Output<impl Put>, pause: &impl Fn()) -> io::Result<()> {
+    let (mut pairs, mut numbers) = (Vec::new(), HashMap::new());
+    let mut labels = Vec::with_capacity(inner.rows as usize);
+    for (tools, sets) in inner.tools.runs().zip(inner.failed.runs()) {
+        pause();
+        labels.extend(tools.iter().copied().zip(sets.iter().copied()).map(|pair| {
+            *numbers.entry(pair).or_insert_with(|| {
+                pairs.push(pair);
+                pairs.len() as u32 - 1
+            })
+        }));
+    }
+    let width = label_bytes(pairs.len() as u64);
+    for label in labels {
+        out.put(&label.to_le_bytes()[..width])?;
     }
     out.end_section();
-    let fingerprints = by_ordinal(inner, ListRow::fingerprint, pause);
-    out.put_all(fingerprints.into_iter().map(u16::to_le_bytes))?;
+    for (tool, set) in pairs {
+        out.put_all([tool, set].map(u16::to_le_bytes))?;
+    }
     out.end_section();
     Ok(())
+}
+
+/// The bytes that a row takes to name one of so many pairs.
+pub(super) fn label_bytes(pairs: u64) -> usize {
+    bytes_of(pairs.saturating_sub(1))
 }
 
 /// Something of each row, in order of arrival; nothing of an erased one.
@@ -212,23 +235,28 @@ fn lists(inner: &Inner, agents: &[(u64, u32, u32)], out: &mut Output<impl Put>) 
     Ok(())
 }
 
-fn batches(inner: &Inner, out: &mut Output<impl Put>) -> io::Result<()> {
-    for batch in &inner.batches {
-        out.put(&batch.first_ordinal.to_le_bytes())?;
-        out.put(&batch.bytes.to_le_bytes())?;
-        out.put(&batch.offset.to_le_bytes())?;
-        out.put(&batch.first_seq.to_le_bytes())?;
-        out.put(&batch.org.0.to_le_bytes())?;
-        out.put(&[0; 4])?;
-    }
-    out.end_section();
-    Ok(())
+/// First ordinal, bytes, offset, first sequence number and organisation of each batch.
+fn batches(inner: &Inner) -> Vec<[i64; 5]> {
+    let numbers = |batch: &BatchPlace| {
+        [
+            u64::from(batch.first_ordinal),
+            u64::from(batch.bytes),
+            batch.offset,
+            batch.first_seq,
+            u64::from(batch.org.0),
+        ]
+        .map(u64::cast_signed)
+    };
+    inner.batches.iter().map(numbers).collect()
+}
+
+/// The numbers of each organisation's batches.
+fn org_batches(inner: &Inner) -> Vec<[i64; 1]> {
+    let numbers = inner.orgs.values().flat_map(|org| &org.batches);
+    numbers.map(|number| [i64::from(*number)]).collect()
 }
 
 fn orgs(inner: &Inner, out: &mut Output<impl Put>) -> io::Result<()> {
-    let numbers = inner.orgs.values().flat_map(|org| &org.batches);
-    out.put_all(numbers.map(|number| number.to_le_bytes()))?;
-    out.end_section();
     let (mut list, mut first_batch) = (0u32, 0u32);
     for (org, rows) in &inner.orgs {
         let (len, batches) = (rows.rows.len(), rows.batches.len() as u32);
@@ -306,7 +334,12 @@ fn words(inner: &Inner, out: &mut Output<impl Put>) -> io::Result<()> {
 }
 
 /// The checksums of the blocks, and the header.
-fn ending(extent: &SegmentExtent, inner: &Inner, out: &mut Output<impl Put>) -> io::Result<()> {
+fn ending(
+    extent: &SegmentExtent,
+    inner: &Inner,
+    widths: Widths,
+    out: &mut Output<impl Put>,
+) -> io::Result<()> {
     let mut header = Vec::with_capacity(HEADER_BYTES);
     header.extend_from_slice(&MAGIC.to_le_bytes());
     header.extend_from_slice(&extent.number.to_le_bytes());
@@ -329,8 +362,15 @@ fn ending(extent: &SegmentExtent, inner: &Inner, out: &mut Output<impl Put>) -> 
     }
     header.extend_from_slice(&inner.newest_receipt.map_or(NO_RECEIPT, |at| at.0).to_le_bytes());
     header.extend_from_slice(&out.places);
-    header.extend_from_slice(&u32::from(inner.asks_rows).to_le_bytes());
     header.extend_from_slice(&inner.erased.to_le_bytes());
+    let Widths {
+        times,
+        batches,
+        org_batches,
+    } = widths;
+    for widths in [&times[..], &batches, &org_batches, &[0]] {
+        header.extend_from_slice(widths);
+    }
     header.extend_from_slice(&((out.checksums.len() / 4) as u32).to_le_bytes());
     header.extend_from_slice(&crc32c::crc32c(&out.checksums).to_le_bytes());
     header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
@@ -383,7 +423,12 @@ mod tests {
         let pauses = std::cell::Cell::new(0);
         let pause = || pauses.set(pauses.get() + 1);
         write(&EXTENT, &index.read(), |_| Ok(()), pause).expect("an index");
-        assert_eq!(pauses.get(), 2 * 3, "times and fingerprints");
+        let blocks = 3 * ROWS_AT_ONCE / 128;
+        assert_eq!(
+            pauses.get(),
+            (3 + 2 * blocks) + 3 + 3 + 2 * 2,
+            "times, fingerprints, labels, batches"
+        );
     }
 
     /// The index file of these rows, and in how many pieces it came.
@@ -412,12 +457,11 @@ mod tests {
     #[test]
     fn times_are_read_back_whatever_they_span() {
         let max = i64::from(u32::MAX);
-        for (times, bytes_a_time) in [
-            (vec![7, 5, 7 + max, 6], 8),
-            (vec![7, 5, 5 + max, 6], 4),
-            (vec![-3, 9, 0], 4),
-            (vec![i64::MIN, i64::MAX, 0], 8),
-            (vec![0], 4),
+        for times in [
+            vec![7, 5, 7 + max, 6],
+            vec![-3, 9, 0],
+            vec![i64::MIN, i64::MAX, 0],
+            vec![0],
         ] {
             let (bytes, _) = file_of(&times);
             let sealed = opened(&bytes);
@@ -429,12 +473,6 @@ mod tests {
             found.sort_unstable();
             let sent: Vec<(u32, i64)> = (0..).zip(times.iter().copied()).collect();
             assert_eq!(found, sent);
-            let header = &bytes[bytes.len() - HEADER_BYTES..];
-            assert_eq!(
-                u64::from(header[92]),
-                bytes_a_time * times.len() as u64,
-                "{times:?}"
-            );
         }
     }
 
@@ -442,7 +480,7 @@ mod tests {
     fn pieces_have_the_checksums_of_their_blocks() {
         let times: Vec<i64> = (0..200_000).collect();
         let (bytes, pieces) = file_of(&times);
-        assert!(pieces > 10, "{pieces} pieces");
+        assert!(pieces > 8, "{pieces} pieces");
         let sealed = opened(&bytes);
         let list = sealed.list(OrgId(1), None).expect("sound").expect("a list");
         let ordinals = sealed.ordinals(list).expect("every block checks");

@@ -2,7 +2,7 @@
 
 use super::merge::{Merge, skip_newest};
 use super::{Found, Snapshot, View};
-use crate::codec::fingerprint;
+use crate::codec::{TextWord, fingerprint};
 use crate::index::{ASK_ROW, Column, NO_TEXT, RowKey, Rows, SealedIndex, column_value};
 use crate::segments::SegmentIndex;
 use crate::{Error, EventKey, EventPage, EventQuery, Start, StoredEvent};
@@ -207,87 +207,96 @@ impl<'a> Page<'a> {
 enum Labels {
     /// Nothing is asked of them.
     Any,
-    Wanted {
-        tool: Option<u16>,
-        sets: Option<Vec<u16>>,
-        columns: Columns,
+    Open {
+        wanted: Wanted,
+        tools: Column,
+        failed: Column,
     },
-}
-
-enum Columns {
-    Open(Column, Column),
-    Sealed(Arc<SealedIndex>),
+    /// Whether rows may match, by the pair of tool and failed set that they have.
+    Sealed(Arc<SealedIndex>, Vec<bool>),
 }
 
 impl Labels {
     /// What to look for in this segment; `None` if none of its rows can match.
     fn of(view: &View, query: &EventQuery) -> Result<Option<Self>, Error> {
-        let tool = query.tool.as_deref();
-        let gate = query.failed_gate.as_deref();
-        let (tool_word, sets, columns) = match &view.index {
+        Ok(match &view.index {
             SegmentIndex::Open(index) => {
                 let inner = index.read();
+                let wanted = Wanted::of(query, |text| inner.word_of(text), |word| inner.sets_with(word));
                 let (tools, failed) = inner.columns();
-                let sets = gate.map(|gate| {
-                    inner
-                        .word_of(gate)
-                        .map_or(Vec::new(), |word| inner.sets_with(word))
-                });
-                (
-                    tool.map(|tool| inner.word_of(tool)),
-                    sets,
-                    Columns::Open(tools, failed),
-                )
+                // A full dictionary leaves texts inline: then only the rows can tell.
+                (wanted.is_known() || inner.asks_rows()).then_some(Self::Open {
+                    wanted,
+                    tools,
+                    failed,
+                })
             }
             SegmentIndex::Sealed(index) => {
                 let words = index.words()?;
-                let sets = gate.map(|gate| {
-                    words
-                        .word_of(gate)
-                        .map_or(Vec::new(), |word| words.sets_with(word))
-                });
-                (
-                    tool.map(|tool| words.word_of(tool)),
-                    sets,
-                    Columns::Sealed(Arc::clone(index)),
-                )
+                let wanted = Wanted::of(query, |text| words.word_of(text), |word| words.sets_with(word));
+                let pairs = index.label_pairs()?.into_iter();
+                let may_be: Vec<bool> = pairs.map(|(tool, set)| wanted.may_be(tool, set)).collect();
+                may_be
+                    .contains(&true)
+                    .then(|| Self::Sealed(Arc::clone(index), may_be))
             }
-        };
-        // A full dictionary leaves texts inline: then only the rows can tell.
-        let may_be_inline = view.may_have_inline_texts()?;
-        let lacks_tool = matches!(tool_word, Some(None));
-        let lacks_gate = sets.as_ref().is_some_and(Vec::is_empty);
-        if !may_be_inline && (lacks_tool || lacks_gate) {
-            return Ok(None);
-        }
-        let tool = tool_word.map(|word| word.map_or(ASK_ROW, column_value));
-        Ok(Some(Self::Wanted { tool, sets, columns }))
+        })
     }
 
     fn may_match(&self, ordinal: u32) -> Result<bool, Error> {
-        let Self::Wanted { tool, sets, columns } = self else {
-            return Ok(true);
-        };
-        let (row_tool, row_set) = match columns {
-            Columns::Open(tools, failed) => (
-                tools.get(ordinal).unwrap_or(ASK_ROW),
-                failed.get(ordinal).unwrap_or(ASK_ROW),
-            ),
-            Columns::Sealed(index) => index.labels(ordinal)?,
-        };
-        let tool = tool.is_none_or(|tool| row_tool == tool || row_tool == ASK_ROW);
-        let set = sets
-            .as_ref()
-            .is_none_or(|sets| row_set == ASK_ROW || (row_set != NO_TEXT && sets.contains(&row_set)));
-        Ok(tool && set)
+        Ok(match self {
+            Self::Any => true,
+            Self::Open {
+                wanted,
+                tools,
+                failed,
+            } => {
+                let label = |column: &Column| column.get(ordinal).unwrap_or(ASK_ROW);
+                wanted.may_be(label(tools), label(failed))
+            }
+            Self::Sealed(index, may_be) => may_be.get(index.label(ordinal)?).copied().unwrap_or(true),
+        })
     }
 }
 
-impl View {
-    fn may_have_inline_texts(&self) -> Result<bool, Error> {
-        match &self.index {
-            SegmentIndex::Open(index) => Ok(index.read().asks_rows()),
-            SegmentIndex::Sealed(index) => Ok(index.asks_rows),
+/// A tool and a failed gate as the columns of a segment have them; `None` where one is not asked for.
+struct Wanted {
+    tool: Option<u16>,
+    /// The sets that hold the gate.
+    sets: Option<Vec<u16>>,
+}
+
+impl Wanted {
+    /// By the words and the sets of the segment.
+    fn of(
+        query: &EventQuery,
+        word_of: impl Fn(&str) -> Option<TextWord>,
+        sets_with: impl Fn(TextWord) -> Vec<u16>,
+    ) -> Self {
+        Self {
+            tool: query
+                .tool
+                .as_deref()
+                .map(|tool| word_of(tool).map_or(ASK_ROW, column_value)),
+            sets: query
+                .failed_gate
+                .as_deref()
+                .map(|gate| word_of(gate).map_or(Vec::new(), &sets_with)),
         }
+    }
+
+    /// Whether the segment has words for both.
+    fn is_known(&self) -> bool {
+        self.tool != Some(ASK_ROW) && self.sets.as_ref().is_none_or(|sets| !sets.is_empty())
+    }
+
+    /// Whether a row with this tool and this failed set may match.
+    fn may_be(&self, tool: u16, set: u16) -> bool {
+        let is_tool = self.tool.is_none_or(|wanted| tool == wanted || tool == ASK_ROW);
+        let is_set = self
+            .sets
+            .as_ref()
+            .is_none_or(|sets| set == ASK_ROW || (set != NO_TEXT && sets.contains(&set)));
+        is_tool && is_set
     }
 }

@@ -109,7 +109,7 @@ fn single_events_take_a_fifth_of_the_space_and_every_answer_stays_the_same() {
     assert!(bytes_before > 2_000 * 512);
     lab.store().settle();
     let bytes = lab.store().stats().bytes;
-    assert!(bytes <= 2_000 * 120, "{} bytes an event", bytes as f64 / 2_000.0);
+    assert!(bytes <= 2_000 * 80, "{} bytes an event", bytes as f64 / 2_000.0);
     let freed = *freed.0.lock().unwrap();
     assert!(
         freed > 0 && freed.abs_diff(bytes_before - bytes) < 4_096,

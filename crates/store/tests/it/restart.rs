@@ -89,6 +89,46 @@ fn derived_files_can_all_be_rebuilt_from_the_log() {
 }
 
 #[test]
+fn an_index_of_an_older_format_is_built_anew() {
+    const MAGIC: &[u8] = b"RPTINDX";
+    let mut lab = Lab::with(small_segments);
+    send_much(&lab);
+    let before = (lab.all(ORG), agents(&lab));
+    lab.stop();
+    let log = lab.path().join("log/0");
+    let indexes = || {
+        let files = std::fs::read_dir(&log).unwrap();
+        let paths = files.map(|file| file.unwrap().path());
+        let indexes = paths.filter(|path| path.extension().is_some_and(|extension| extension == "idx"));
+        indexes.map(|path| (std::fs::read(&path).unwrap(), path))
+    };
+    // A file that is whole in all else: its header has the checksum of what it says.
+    let header = |bytes: &[u8]| {
+        bytes
+            .windows(MAGIC.len())
+            .rposition(|some| some == MAGIC)
+            .unwrap()
+    };
+    let mut formats = Vec::new();
+    for (mut bytes, path) in indexes() {
+        let (version, checksum) = (header(&bytes) + MAGIC.len(), bytes.len() - 4);
+        formats.push(bytes[version]);
+        bytes[version] -= 1;
+        let sum = crc32c::crc32c(&bytes[header(&bytes)..checksum]).to_le_bytes();
+        bytes[checksum..].copy_from_slice(&sum);
+        std::fs::write(&path, bytes).unwrap();
+    }
+    assert!(formats.len() > 1, "{} indexes", formats.len());
+    lab.start();
+    assert_eq!((lab.all(ORG), agents(&lab)), before);
+    lab.stop();
+    let now: Vec<u8> = indexes()
+        .map(|(bytes, _)| bytes[header(&bytes) + MAGIC.len()])
+        .collect();
+    assert_eq!(now[..formats.len()], formats);
+}
+
+#[test]
 fn a_damaged_derived_file_is_rebuilt() {
     let mut lab = Lab::with(small_segments);
     send_much(&lab);
