@@ -46,6 +46,15 @@ impl<P: Put> Output<P> {
         Ok(())
     }
 
+    /// Appends the lowest bytes of a number to the section.
+    pub(super) fn put_number(&mut self, number: u64, bytes: usize) -> io::Result<()> {
+        // All eight and back again: a copy of a length that is known.
+        let end = self.piece.len() + bytes;
+        self.piece.extend_from_slice(&number.to_le_bytes());
+        self.piece.truncate(end);
+        self.put(&[])
+    }
+
     /// Appends numbers to the section.
     pub(super) fn put_all<const N: usize>(
         &mut self,

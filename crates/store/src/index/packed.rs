@@ -29,20 +29,21 @@ pub(super) fn put_packed<const K: usize>(
     pause: &impl Fn(),
 ) -> io::Result<[u8; K]> {
     let widths = widths_of(rows, pause);
+    let furthest: [u64; K] = std::array::from_fn(|column| ones(widths[column]) - u64::from(column == 0));
     let mut far = Vec::new();
     for (first, block) in (0u32..).step_by(BLOCK_ROWS).zip(rows.chunks(BLOCK_ROWS)) {
         pause();
         let greatest = greatest_of(block);
         out.put_all(greatest.map(i64::to_le_bytes))?;
         for (at, row) in (first..).zip(block) {
-            let needs = needs(&greatest, row);
-            let is_far = (0..K).any(|column| needs[column].1 > usize::from(widths[column]));
+            let below = below(&greatest, row);
+            let is_far = (0..K).any(|column| below[column] > furthest[column]);
             if is_far {
                 far.push((at, *row));
             }
-            for (below, width) in needs.map(|(below, _)| below).into_iter().zip(widths) {
-                let below = if is_far { u64::MAX } else { below };
-                out.put(&below.to_le_bytes()[..usize::from(width)])?;
+            for (below, width) in below.into_iter().zip(widths) {
+                let told = if is_far { u64::MAX } else { below };
+                out.put_number(told, usize::from(width))?;
             }
         }
     }
@@ -62,8 +63,10 @@ fn widths_of<const K: usize>(rows: &[[i64; K]], pause: &impl Fn()) -> [u8; K] {
         pause();
         let greatest = greatest_of(block);
         for row in block {
-            for (counts, (_, bytes)) in counts.iter_mut().zip(needs(&greatest, row)) {
-                counts[bytes] += 1;
+            for (column, below) in below(&greatest, row).into_iter().enumerate() {
+                // All ones in the first column mean another thing.
+                let most = below.checked_add(u64::from(column == 0));
+                counts[column][most.map_or(9, bytes_of)] += 1;
             }
         }
     }
@@ -85,18 +88,14 @@ fn greatest_of<const K: usize>(block: &[[i64; K]]) -> [i64; K] {
     block.iter().fold([i64::MIN; K], greater)
 }
 
-/// By how much a row's numbers are below the greatest, and how many bytes that takes. All ones in the first column mean
-/// another thing.
-fn needs<const K: usize>(greatest: &[i64; K], row: &[i64; K]) -> [(u64, usize); K] {
-    std::array::from_fn(|column| {
-        let below = greatest[column].wrapping_sub(row[column]).cast_unsigned();
-        let bytes = if column == 0 {
-            below.checked_add(1).map_or(9, bytes_of)
-        } else {
-            bytes_of(below)
-        };
-        (below, bytes)
-    })
+/// By how much a row's numbers are below the greatest.
+fn below<const K: usize>(greatest: &[i64; K], row: &[i64; K]) -> [u64; K] {
+    std::array::from_fn(|column| greatest[column].wrapping_sub(row[column]).cast_unsigned())
+}
+
+/// The highest number of so many bytes.
+fn ones(width: u8) -> u64 {
+    u64::MAX.checked_shr(64 - 8 * u32::from(width)).unwrap_or(0)
 }
 
 /// The bytes that a number takes, none for 0.
@@ -153,10 +152,11 @@ impl<const K: usize> Packed<K> {
         let mut rest = &*row;
         for (column, (number, width)) in numbers.iter_mut().zip(self.widths).enumerate() {
             let (bytes, behind) = rest.split_at(usize::from(width));
-            if column == 0 && bytes.iter().all(|byte| *byte == u8::MAX) {
+            let below = number_of(bytes);
+            if column == 0 && below == ones(width) {
                 return self.far(reader, at);
             }
-            *number = number.wrapping_sub(number_of(bytes).cast_signed());
+            *number = number.wrapping_sub(below.cast_signed());
             rest = behind;
         }
         Ok(numbers)
@@ -185,11 +185,10 @@ impl<const K: usize> Packed<K> {
     }
 }
 
-/// The number of these bytes, at most 8, the lowest first.
+/// The number of these few bytes, the lowest first.
 pub(super) fn number_of(bytes: &[u8]) -> u64 {
-    let mut number = [0; 8];
-    number[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(number)
+    let add = |number, byte: &u8| number << 8 | u64::from(*byte);
+    bytes.iter().rev().fold(0, add)
 }
 
 #[cfg(test)]

@@ -174,7 +174,7 @@ fn labels(inner: &Inner, out: &mut Output<impl Put>, pause: &impl Fn()) -> io::R
     }
     let width = label_bytes(pairs.len() as u64);
     for label in labels {
-        out.put(&label.to_le_bytes()[..width])?;
+        out.put_number(u64::from(label), width)?;
     }
     out.end_section();
     for (tool, set) in pairs {
@@ -225,7 +225,7 @@ fn lists(inner: &Inner, agents: &[(u64, u32, u32)], out: &mut Output<impl Put>) 
             samples.extend_from_slice(&passed.to_le_bytes());
         }
         let verdict = u32::from(row.passed());
-        out.put(&(row.key().ordinal << 1 | verdict).to_le_bytes()[..width])?;
+        out.put_number(u64::from(row.key().ordinal << 1 | verdict), width)?;
         len += 1;
         passed += verdict;
     }
