@@ -48,6 +48,7 @@ mod store;
 mod types;
 mod upkeep;
 mod verify;
+mod warming;
 
 pub use backup::{Backup, BackupFigures, adopt_backup, refuse_unfinished_backup};
 pub use batch::Draft;

@@ -243,8 +243,8 @@ fn load_cold(shared: &Shared, work: &mut Work) -> Result<(), Error> {
         };
         if let Some((no, _)) = shared.find(name) {
             if !shared.is_resident(no) {
-                let state = load(shared, no, batch.org, agent_id)?;
-                work.loaded.push((no, state));
+                let state = bring(shared, no, name)?;
+                work.loaded.extend(state.map(|state| (no, state)));
             }
             batch.agents[agent].no = Some(no);
         }
@@ -252,20 +252,36 @@ fn load_cold(shared: &Shared, work: &mut Work) -> Result<(), Error> {
     Ok(())
 }
 
+/// The state of a cold agent; `None` if it was on its way to the owner and has arrived there.
+fn bring(shared: &Shared, no: AgentNo, name: AgentName<'_>) -> Result<Option<AgentState>, Error> {
+    if let Some(state) = copy_of(shared, no, name) {
+        return Ok(Some(state));
+    }
+    shared.expected.wait_for(no);
+    if shared.is_resident(no) {
+        return Ok(None);
+    }
+    from_rows(shared, &shared.look(no, name.org, name.agent_id)).map(Some)
+}
+
 /// The state of an agent as it is published at this moment: from its copy if that still holds, else from
 /// its newest rows and what was carried of those that went.
 pub(crate) fn load(shared: &Shared, no: AgentNo, org: OrgId, agent_id: &str) -> Result<AgentState, Error> {
+    match copy_of(shared, no, AgentName { org, agent_id }) {
+        Some(state) => Ok(state),
+        None => from_rows(shared, &shared.look(no, org, agent_id)),
+    }
+}
+
+/// What was put aside of an agent, if nothing was counted since.
+pub(crate) fn copy_of(shared: &Shared, no: AgentNo, name: AgentName<'_>) -> Option<AgentState> {
     let (facts, spilled) = {
         let published = shared.published.read();
         let entry = published.registry.entry(no);
         (entry.facts(), entry.spilled)
     };
-    let copy = spilled.and_then(|place| shared.spill.read(place, AgentName { org, agent_id }));
-    if let Some(state) = copy.filter(|state| state.facts == facts) {
-        return Ok(state);
-    }
-    let seen = shared.look(no, org, agent_id);
-    from_rows(shared, &seen)
+    let copy = shared.spill.read(spilled?, name);
+    copy.filter(|state| state.facts == facts)
 }
 
 fn from_rows(shared: &Shared, seen: &Seen) -> Result<AgentState, Error> {

@@ -106,6 +106,8 @@ pub(crate) enum Message {
     Register(Registration),
     Carry(CarryOrder),
     Erase(EraseOrder),
+    /// Agents that are cold, as far as whoever read their states knows.
+    Warm(Vec<(AgentNo, AgentState)>),
     /// Drop the sender once all that was handed in before is done with.
     Settle(Sender<()>),
     /// Take no more; leave everything on disk.
@@ -135,7 +137,7 @@ impl Message {
             Self::Register(registration) => (registration.reply)(Err(why.clone())),
             Self::Carry(order) => (order.reply)(Err(why.clone())),
             Self::Erase(order) => (order.reply)(Err(why.clone())),
-            Self::Settle(_) | Self::Close => {}
+            Self::Warm(_) | Self::Settle(_) | Self::Close => {}
         }
     }
 
@@ -146,7 +148,7 @@ impl Message {
             Self::Register(registration) => group::registration_bytes(&registration.agent_id),
             Self::Carry(order) => order.agents.iter().map(CarryItem::frame_bytes).sum(),
             Self::Erase(_) => codec::MAX_ERASE_BYTES,
-            Self::Settle(_) | Self::Close => 0,
+            Self::Warm(_) | Self::Settle(_) | Self::Close => 0,
         }
     }
 }
@@ -261,6 +263,12 @@ impl Owner {
                     next = self.messages.try_recv().ok();
                     continue;
                 }
+                Message::Warm(states) => {
+                    self.warm(states);
+                    self.evict();
+                    next = self.messages.try_recv().ok();
+                    continue;
+                }
                 message => message,
             };
             bytes += message.frame_bytes();
@@ -290,7 +298,7 @@ impl Owner {
                 Message::Batch(work) => self.take_batch(work, &mut group),
                 Message::Register(registration) => self.take_registration(registration, &mut group),
                 Message::Carry(order) => group.carry(order, &self.residents, &self.shared),
-                Message::Settle(_) | Message::Close => {}
+                Message::Warm(_) | Message::Settle(_) | Message::Close => {}
             }
         }
         if group.is_empty() {
@@ -301,9 +309,6 @@ impl Owner {
             self.commit(group);
         }
         self.evict();
-        self.shared
-            .resident_windows
-            .store(self.residents.len(), Ordering::Relaxed);
     }
 
     /// Lets the next frame begin a segment if something that waits needs that; says which one is left.
@@ -312,7 +317,7 @@ impl Owner {
         let leaves = |message: &Message| match message {
             Message::Carry(order) => order.leaves == open,
             Message::Erase(_) => true,
-            Message::Batch(_) | Message::Register(_) | Message::Settle(_) | Message::Close => false,
+            _ => false,
         };
         if waiting.iter().any(leaves) {
             self.journal.roll();
@@ -447,15 +452,7 @@ impl Owner {
     fn resolve(&mut self, work: &mut Work) -> Result<Vec<Option<AgentNo>>, Cold> {
         let org = work.batch.org;
         self.forget_erased(&mut work.batch);
-        for (no, state) in work.loaded.drain(..) {
-            if !self.residents.contains(no)
-                && !self.erased.contains(&no)
-                && self.shared.facts(no).count == state.facts.count
-            {
-                self.shared.set_resident(no, true);
-                self.residents.insert(no, state);
-            }
-        }
+        self.warm(work.loaded.drain(..));
         (0..work.batch.agents.len())
             .map(|agent| {
                 let known = work.batch.agents[agent].no;
@@ -471,6 +468,19 @@ impl Owner {
                 }
             })
             .collect()
+    }
+
+    /// Takes over states that were read, of agents that are still cold and as they were.
+    fn warm(&mut self, states: impl IntoIterator<Item = (AgentNo, AgentState)>) {
+        for (no, state) in states {
+            if !self.residents.contains(no)
+                && !self.erased.contains(&no)
+                && self.shared.facts(no).count == state.facts.count
+            {
+                self.shared.set_resident(no, true);
+                self.residents.insert(no, state);
+            }
+        }
     }
 
     /// Takes back what was found out of agents that were erased since.
@@ -648,14 +658,16 @@ impl Owner {
 
     /// Lets go of the windows that were not used for longest, once they are published.
     fn evict(&mut self) {
-        if self.residents.over_limit() == 0 {
-            return;
+        if self.residents.over_limit() > 0 {
+            let published = self.shared.progress.published();
+            while let Some((no, state)) = self.residents.evict(published) {
+                self.shared.set_resident(no, false);
+                self.shared.sealing.put_aside(no, state);
+            }
         }
-        let published = self.shared.progress.published();
-        while let Some((no, state)) = self.residents.evict(published) {
-            self.shared.set_resident(no, false);
-            self.shared.sealing.put_aside(no, state);
-        }
+        self.shared
+            .resident_windows
+            .store(self.residents.len(), Ordering::Relaxed);
     }
 
     /// Begins a new segment when the open one is old, so that quiet data too is sealed and kept compact. The

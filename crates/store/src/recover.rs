@@ -18,6 +18,7 @@ use crate::sealing::Sealing;
 use crate::segments::{self, SegmentIndex};
 use crate::shared::{Published, Shared};
 use crate::spill::Spill;
+use crate::warming::Expected;
 use crate::{Error, Observer, Options, OrgId};
 use journal::{Disk, FrameRef, Journal, Segment};
 use parking_lot::RwLock;
@@ -77,6 +78,7 @@ pub(crate) fn open(
         spare_rows: Spare::new(SPARE_ROWS, LIKELY_ROWS),
         spare_updates: Spare::new(SPARE_UPDATES, LIKELY_UPDATES),
         event_bytes: Default::default(),
+        expected: Expected::new(),
         waiting: Default::default(),
         disk,
         dir,

@@ -2,7 +2,9 @@
 
 use crate::agent::AgentNo;
 use crate::codec::{AgentWord, Malformed};
-use crate::index::{self, AgentIn, CarryPlace, NewBatch, OpenIndex, SealedIndex, SegmentExtent, TimeSpan};
+use crate::index::{
+    self, AgentIn, BatchPlace, CarryPlace, NewBatch, OpenIndex, SealedIndex, SegmentExtent, TimeSpan,
+};
 use crate::pace::Breaks;
 use crate::query::{Snapshot, View};
 use crate::shared::Shared;
@@ -55,6 +57,47 @@ impl SegmentIndex {
         match self {
             Self::Open(index) => index.read().events(),
             Self::Sealed(index) => index.events,
+        }
+    }
+
+    /// How many batches it has.
+    pub(crate) fn batches(&self) -> u32 {
+        match self {
+            Self::Open(index) => index.read().batches(),
+            Self::Sealed(index) => index.batches,
+        }
+    }
+
+    /// The earliest and the latest recorded time of its rows, if it has any.
+    pub(crate) fn time_span(&self) -> Option<TimeSpan> {
+        match self {
+            Self::Open(index) => index.read().time_span(),
+            Self::Sealed(index) => index.span,
+        }
+    }
+
+    /// The batch with this number, in order of arrival; `None` where it has fewer.
+    pub(crate) fn batch(&self, number: u32) -> Result<Option<BatchPlace>, Error> {
+        match self {
+            Self::Open(index) => Ok(index.read().batch(number)),
+            Self::Sealed(index) if number < index.batches => index.batch(number).map(Some),
+            Self::Sealed(_) => Ok(None),
+        }
+    }
+
+    /// The batch that holds the row at this ordinal; `None` where it has no such row.
+    pub(crate) fn batch_of(&self, ordinal: u32) -> Result<Option<BatchPlace>, Error> {
+        match self {
+            Self::Open(index) => Ok(index.read().batch_of(ordinal)),
+            Self::Sealed(index) => index.batch_of(ordinal),
+        }
+    }
+
+    /// The agent with this number in the segment's dictionary.
+    pub(crate) fn agent_id(&self, word: AgentWord) -> Result<Option<Arc<str>>, Error> {
+        match self {
+            Self::Open(index) => Ok(index.read().agent_id(word)),
+            Self::Sealed(index) => index.agent_id(word).map(Some),
         }
     }
 
@@ -114,8 +157,7 @@ impl Segments {
         Ok(full)
     }
 
-    /// What is stored of an organisation, or of one of its agents, now.
-    /// From this segment on.
+    /// What is stored of an organisation, or of one of its agents, now, from this segment on.
     pub(crate) fn snapshot(&self, org: OrgId, agent_id: Option<&str>, from: u64) -> Snapshot {
         let views = self
             .entries
@@ -210,18 +252,11 @@ impl Segments {
         };
         for entry in &self.entries {
             stats.bytes += entry.segment.end();
-            let (rows, span) = match &entry.index {
-                SegmentIndex::Open(index) => {
-                    let inner = index.read();
-                    (inner.events(), inner.time_span())
-                }
-                SegmentIndex::Sealed(index) => {
-                    stats.bytes += index.file_bytes;
-                    (index.events, index.span)
-                }
-            };
-            stats.events += u64::from(rows);
-            if let Some(TimeSpan { min, max }) = span {
+            if let SegmentIndex::Sealed(index) = &entry.index {
+                stats.bytes += index.file_bytes;
+            }
+            stats.events += u64::from(entry.index.events());
+            if let Some(TimeSpan { min, max }) = entry.index.time_span() {
                 stats.oldest_event = Some(stats.oldest_event.map_or(min, |oldest| oldest.min(min)));
                 stats.newest_event = stats.newest_event.max(Some(max));
             }

@@ -16,6 +16,7 @@ use crate::sealing::Sealing;
 use crate::segments;
 use crate::segments::Segments;
 use crate::spill::Spill;
+use crate::warming::Expected;
 use crate::{Error, Observer, Options, OrgId};
 use journal::Disk;
 use parking_lot::{Mutex, RwLock};
@@ -72,6 +73,8 @@ pub(crate) struct Shared {
     pub(crate) spare_updates: Spare<AgentUpdate>,
     /// Bytes of batch records that this process published.
     pub(crate) event_bytes: AtomicU64,
+    /// Agents whose windows are on their way to the owner.
+    pub(crate) expected: Expected,
     /// Those who wait for an erasure.
     pub(crate) waiting: Mutex<Vec<Waiting>>,
 }
@@ -145,7 +148,7 @@ impl Shared {
     }
 
     /// Keeps what a loaded window says of its agent, if nothing was counted since.
-    fn remember(&self, no: AgentNo, state: &AgentState) {
+    pub(crate) fn remember(&self, no: AgentNo, state: &AgentState) {
         let mut published = self.published.write();
         if published.registry.entry(no).facts() == state.facts {
             published.registry.update(&AgentUpdate::of(no, state));

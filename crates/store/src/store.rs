@@ -10,6 +10,7 @@ use crate::recover::{self, Recovered};
 use crate::sealing::Background;
 use crate::shared::{Permit, Shared};
 use crate::upkeep::{self, Upkeep};
+use crate::warming::Warming;
 use crate::{
     Agent, AgentOrder, Booked, Error, EventPage, EventQuery, Health, KeyId, NotKept, OrgId, Provenance,
     Receipt, Refused, Stats, StoredEvent, Submission,
@@ -56,8 +57,8 @@ pub struct Options {
     /// all, [`u64::MAX`] for without limit.
     pub compaction_bytes_per_second: u64,
     /// How often it's looked whether something is to be done about stored segments; [`Duration::MAX`] for only when
-    /// [`Store::settle`] asks, as tests do that must not depend on time: then full segments, too, wait for that, so that
-    /// one thread after the other uses the disk.
+    /// [`Store::settle`] asks, as tests do that must not depend on time: then full segments, too, wait for that, and a start
+    /// waits for the windows that are read back, so that one thread after the other uses the disk.
     pub upkeep_every: Duration,
     /// The time of receipt.
     pub clock: Clock,
@@ -118,6 +119,7 @@ pub struct Store {
 struct Threads {
     owner: JoinHandle<Vec<(crate::agent::AgentNo, crate::agent::AgentState)>>,
     loaders: Vec<JoinHandle<()>>,
+    warming: Option<JoinHandle<()>>,
     background: JoinHandle<Background>,
     upkeep: JoinHandle<()>,
 }
@@ -141,6 +143,7 @@ impl Store {
             secret,
         } = recover::open(disk, dir, options, observer)?;
         let shared = Arc::new(shared);
+        let warming = Warming::of(&shared);
         let journal_state = journal.state();
         let (owner_inbox, messages) = unbounded(); // bounded by the permits in flight
         let (loader_inbox, errands) = unbounded(); // likewise
@@ -156,6 +159,14 @@ impl Store {
             spawn("repute-seal", move || background.run(&shared))?
         };
         let draining = Arc::new(AtomicBool::new(false));
+        let warming = warming.map(|warming| {
+            let (shared, owner, closing) = (Arc::clone(&shared), owner_inbox.clone(), Arc::clone(&draining));
+            spawn("repute-warm", move || warming.run(&shared, &owner, &closing))
+        });
+        let mut warming = warming.transpose()?;
+        if shared.options.upkeep_every == Duration::MAX {
+            warming.take().map(JoinHandle::join); // so that one thread after the other uses the disk
+        }
         let (upkeep_inbox, jobs) = unbounded(); // bounded by those who wait
         let upkeep = {
             let (shared, closing) = (Arc::clone(&shared), Arc::clone(&draining));
@@ -173,6 +184,7 @@ impl Store {
             threads: Mutex::new(Some(Threads {
                 owner,
                 loaders,
+                warming,
                 background,
                 upkeep,
             })),
@@ -448,6 +460,9 @@ impl Store {
         };
         for loader in threads.loaders {
             let _ = loader.join();
+        }
+        if let Some(warming) = threads.warming {
+            let _ = warming.join();
         }
         let _ = self.upkeep.send(upkeep::Job::Close);
         let _ = threads.upkeep.join();

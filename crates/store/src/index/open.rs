@@ -449,6 +449,11 @@ impl Inner {
         self.asks_rows
     }
 
+    /// How many batches there are.
+    pub(crate) fn batches(&self) -> u32 {
+        self.batches.len() as u32
+    }
+
     /// The rows that are there.
     pub(crate) fn events(&self) -> u32 {
         self.rows - self.erased
@@ -507,6 +512,11 @@ impl Inner {
             agent_id: Arc::clone(&agent.agent_id),
             latest: agent.rows.last().map(|key| key.recorded_at),
         })
+    }
+
+    /// The batch with this number.
+    pub(crate) fn batch(&self, number: u32) -> Option<BatchPlace> {
+        self.batches.get(number as usize).copied()
     }
 
     /// The batch that holds a row.

@@ -535,7 +535,8 @@ impl SealedIndex {
         Ok(ordinals)
     }
 
-    fn batch(&self, number: u32) -> Result<BatchPlace, Error> {
+    /// The batch with this number.
+    pub(crate) fn batch(&self, number: u32) -> Result<BatchPlace, Error> {
         let numbers = self.places.get(&self.blocks, number)?;
         let [first_ordinal, bytes, offset, first_seq, org] = numbers.map(i64::cast_unsigned);
         Ok(BatchPlace {

@@ -128,12 +128,9 @@ impl<'a> Fetcher<'a> {
     /// Reads the batch record that holds a row.
     fn read_record(&self, view: usize, ordinal: u32) -> Result<Record, Error> {
         let View { segment, index, .. } = &self.views[view];
-        let place = match index {
-            SegmentIndex::Open(index) => index.read().batch_of(ordinal),
-            SegmentIndex::Sealed(index) => index.batch_of(ordinal)?,
-        };
-        let place =
-            place.ok_or_else(|| self.damaged(view, 0, "its index names a row that it does not have"))?;
+        let place = index
+            .batch_of(ordinal)?
+            .ok_or_else(|| self.damaged(view, 0, "its index names a row that it does not have"))?;
         let body = journal::read_record(segment, place.offset, place.bytes)?;
         let reader =
             BatchReader::new(&body).map_err(|Malformed(what)| self.damaged(view, place.offset, what))?;
@@ -196,13 +193,8 @@ impl<'a> Fetcher<'a> {
     }
 
     fn agent_id(&self, view: usize, word: AgentWord) -> Result<Arc<str>, Wrong> {
-        match &self.views[view].index {
-            SegmentIndex::Open(index) => index
-                .read()
-                .agent_id(word)
-                .ok_or(Wrong::Record(Malformed("a row names no known agent"))),
-            SegmentIndex::Sealed(index) => Ok(index.agent_id(word)?),
-        }
+        let agent_id = self.views[view].index.agent_id(word)?;
+        agent_id.ok_or(Wrong::Record(Malformed("a row names no known agent")))
     }
 
     fn text(&mut self, view: usize, text: TextRef<'_>) -> Result<Cow<'static, str>, Wrong> {

@@ -129,7 +129,7 @@ impl Entry {
     }
 
     /// Latest recorded time; the time of registration while there is no event.
-    pub(super) fn last_seen(&self) -> Micros {
+    pub(crate) fn last_seen(&self) -> Micros {
         self.facts.last_seen
     }
 

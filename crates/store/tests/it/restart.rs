@@ -16,6 +16,12 @@ fn agents(lab: &Lab) -> Vec<Agent> {
 
 /// 40 batches of 50 events of ten agents, a tenth of them failed.
 fn send_much(lab: &Lab) {
+    assert_eq!(send_all(lab), 0);
+}
+
+/// The same, new or not; says how many were not.
+fn send_all(lab: &Lab) -> u32 {
+    let mut duplicates = 0;
     for batch in 0..40 {
         let names: Vec<String> = (0..50)
             .map(|i| format!("agent-{}", (i * 7 + batch) % 10))
@@ -32,8 +38,9 @@ fn send_much(lab: &Lab) {
                 one
             })
             .collect();
-        assert_eq!(lab.send(&events).duplicates, 0);
+        duplicates += lab.send(&events).duplicates;
     }
+    duplicates
 }
 
 fn remove(lab: &Lab, matching: impl Fn(&str) -> bool) -> usize {
@@ -303,4 +310,65 @@ fn an_id_is_found_among_many_and_among_few_rows_by_verdict_and_time() {
             }
         }
     }
+}
+
+/// Waits until so many windows are in memory.
+fn wait_for_windows(lab: &Lab, windows: u64) {
+    let begun = std::time::Instant::now();
+    while lab.store().stats().resident_windows < windows {
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", lab.store().stats());
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn windows_are_in_memory_again_soon_after_a_start() {
+    let mut lab = Lab::with(small_segments);
+    send_much(&lab);
+    let mut killed = lab.killed();
+    killed.start();
+    lab.restart();
+    for after in [&lab, &killed] {
+        wait_for_windows(after, 10);
+    }
+    assert_eq!(agents(&lab), agents(&killed));
+    let new = [event("agent-3", Some("new"), Some(NOW + 9_000))];
+    let (stopped, killed) = (lab.send(&new), killed.send(&new));
+    assert_eq!(stopped.updates[0].summary, killed.updates[0].summary);
+}
+
+#[test]
+fn no_more_windows_come_back_than_are_kept_in_memory() {
+    let mut lab = Lab::with(|options| {
+        small_segments(options);
+        options.window_cache = 3;
+    });
+    send_much(&lab);
+    lab.restart();
+    wait_for_windows(&lab, 3);
+    let newest: Vec<_> = lab.store().agents(ORG, &AgentOrder::LastSeen(None), 3).unwrap();
+    let sent: Vec<_> = newest
+        .iter()
+        .map(|agent| event(&agent.agent_id, Some("new"), Some(NOW + 9_000)))
+        .collect();
+    lab.send(&sent);
+    assert_eq!(
+        lab.store().stats().resident_windows,
+        3,
+        "they were those that were seen last"
+    );
+}
+
+#[test]
+fn what_was_sent_before_a_crash_is_known_by_the_windows_that_are_read_back() {
+    let lab = Lab::with(small_segments);
+    send_much(&lab);
+    let mut aside = event("agent-4", Some("no-time"), None);
+    aside.passed = false;
+    lab.send(std::slice::from_ref(&aside));
+    let mut killed = lab.killed();
+    killed.start();
+    wait_for_windows(&killed, 10);
+    assert_eq!(killed.send(&[aside]).duplicates, 1);
+    assert_eq!(send_all(&killed), 2_000);
 }
