@@ -80,8 +80,13 @@ impl Warming {
         if wanted.is_empty() {
             return None;
         }
-        wanted.sort_unstable_by_key(|(no, entry)| (Reverse(entry.last_seen()), *no));
-        wanted.truncate(shared.options.window_cache);
+        let newest_first = |(no, entry): &(AgentNo, &Entry)| (Reverse(entry.last_seen()), *no);
+        let limit = shared.options.window_cache;
+        if limit < wanted.len() {
+            wanted.select_nth_unstable_by_key(limit, newest_first); // a start doesn't wait for a million to be sorted
+            wanted.truncate(limit);
+        }
+        wanted.sort_unstable_by_key(newest_first);
         shared.expected.begin(wanted.iter().map(|(no, _)| *no));
         // What was counted since the checkpoint is in no copy.
         let copy = |(no, entry): &(AgentNo, &Entry)| {
@@ -264,16 +269,16 @@ fn hand_over(shared: &Shared, owner: &Sender<Message>, states: Vec<(AgentNo, Age
 
 /// The copy of an agent's window, if it holds and nobody brought it meanwhile.
 fn copy_of(shared: &Shared, no: AgentNo) -> Option<AgentState> {
+    if shared.is_resident(no) {
+        return None;
+    }
     let (org, agent_id) = {
         let published = shared.published.read();
         let entry = published.registry.entry(no);
         (entry.org, Arc::clone(&entry.agent_id))
     };
     let agent_id = &agent_id;
-    let is_cold = !shared.is_resident(no);
-    is_cold
-        .then(|| loader::copy_of(shared, no, AgentName { org, agent_id }))
-        .flatten()
+    loader::copy_of(shared, no, AgentName { org, agent_id })
 }
 
 /// Whether all of the agent's window lies in rows.
