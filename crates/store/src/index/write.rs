@@ -478,13 +478,13 @@ mod tests {
 
     #[test]
     fn pieces_have_the_checksums_of_their_blocks() {
-        let times: Vec<i64> = (0..200_000).collect();
+        let times: Vec<i64> = (0..300_000).collect();
         let (bytes, pieces) = file_of(&times);
-        assert!(pieces > 8, "{pieces} pieces");
+        assert!(pieces > 10, "{pieces} pieces");
         let sealed = opened(&bytes);
         let list = sealed.list(OrgId(1), None).expect("sound").expect("a list");
         let ordinals = sealed.ordinals(list).expect("every block checks");
-        assert_eq!(ordinals, (0..200_000).collect::<Vec<u32>>());
-        assert_eq!(sealed.passed(list).expect("every block checks"), 200_000);
+        assert_eq!(ordinals, (0..300_000).collect::<Vec<u32>>());
+        assert_eq!(sealed.passed(list).expect("every block checks"), 300_000);
     }
 }
