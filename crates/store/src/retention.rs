@@ -8,6 +8,7 @@
 use crate::agent::{AgentName, AgentNo};
 use crate::index::AgentIn;
 use crate::owner::{CarryItem, CarryOrder, Form, Message};
+use crate::pace::Breaks;
 use crate::registry::Carried;
 use crate::segments::{self, SegmentIndex};
 use crate::shared::Shared;
@@ -18,7 +19,7 @@ use journal::Segment;
 use reputation::{Micros, WINDOW};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes that one frame of carries may take, by their bounds: they take about a third of it.
 const FRAME_BYTES: usize = 1 << 20;
@@ -28,6 +29,9 @@ const EVENT_BYTES_PER_BYTE: u64 = 20;
 const BYTES_PER_SECOND: u64 = 1 << 20;
 /// The most that is saved up, in bytes; also what there is at the start.
 const MAX_SAVED_BYTES: u64 = 16 << 20;
+
+/// How long a segment that is too old may stay before its going makes no breaks.
+const LATE: Duration = Duration::from_secs(60);
 
 /// What goes, and how far that has come.
 pub(crate) struct Retention {
@@ -69,7 +73,7 @@ impl Retention {
         let Some((segment, index, newest)) = shared.published.read().segments.ends() else {
             return Ok(Step::Idle);
         };
-        let Some(due) = due(shared, &index, segment.number == newest) else {
+        let Some(due) = due(shared, &index, segment.number == newest, Leeway::NONE) else {
             self.pace.rest(shared);
             return Ok(Step::Idle);
         };
@@ -78,7 +82,7 @@ impl Retention {
             Some(plan) if plan.segment == segment.number => plan,
             _ => Plan {
                 segment: segment.number,
-                waiting: shared.read(|| lacking(shared, &segment, &index))?,
+                waiting: shared.read(|| lacking(shared, &segment, &index, newest))?,
             },
         };
         if !plan.waiting.is_empty() {
@@ -141,11 +145,26 @@ impl Retention {
     }
 }
 
-/// Whether the oldest segment should go. The newest goes by age alone, after another has been begun.
-fn due(shared: &Shared, index: &SegmentIndex, is_newest: bool) -> Option<Due> {
+/// How far beyond its limits something is.
+#[derive(Clone, Copy)]
+struct Leeway {
+    time: Duration,
+    bytes: u64,
+}
+
+impl Leeway {
+    const NONE: Self = Self {
+        time: Duration::ZERO,
+        bytes: 0,
+    };
+}
+
+/// Whether the oldest segment should go, or should even with this leeway. The newest goes by age alone, after another
+/// has been begun.
+fn due(shared: &Shared, index: &SegmentIndex, is_newest: bool, leeway: Leeway) -> Option<Due> {
     let options = &shared.options;
     if let Some(age) = options.retention {
-        let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        let age = i64::try_from(age.saturating_add(leeway.time).as_micros()).unwrap_or(i64::MAX);
         let now = (options.clock)().0;
         if index
             .newest_receipt()
@@ -154,19 +173,34 @@ fn due(shared: &Shared, index: &SegmentIndex, is_newest: bool) -> Option<Due> {
             return Some(Due::Age).filter(|_| !is_newest || index.events() > 0);
         }
     }
-    let is_over = |limit| !is_newest && shared.published.read().segments.stats().bytes > limit;
+    let is_over = |limit: u64| {
+        !is_newest && shared.published.read().segments.stats().bytes > limit.saturating_add(leeway.bytes)
+    };
     options.retention_bytes.is_some_and(is_over).then_some(Due::Size)
 }
 
 /// The agents that need a carry before this segment, the oldest, may go, and of what kind.
-fn lacking(shared: &Shared, segment: &Segment, index: &SegmentIndex) -> Result<Vec<(AgentNo, Want)>, Error> {
+fn lacking(
+    shared: &Shared,
+    segment: &Segment,
+    index: &SegmentIndex,
+    newest: u64,
+) -> Result<Vec<(AgentNo, Want)>, Error> {
     let mut waiting = Vec::new();
+    // Where the next one is due, too, segments come faster than they go.
+    let behind = Leeway {
+        time: LATE,
+        bytes: segment.end(),
+    };
+    let is_behind = || due(shared, index, segment.number == newest, behind).is_some();
+    let breaks = Breaks::new(|| shared.is_in_a_hurry() || is_behind());
     for AgentIn {
         org,
         agent_id,
         latest,
     } in index.agents()?
     {
+        breaks.pause();
         let found = shared.find(AgentName {
             org,
             agent_id: &agent_id,
