@@ -90,7 +90,7 @@ fn ask_list(index: &Arc<SealedIndex>, org: OrgId, agent: Option<&str>) -> Result
         return Ok(0);
     };
     for passed in [None, Some(true), Some(false)] {
-        let rows = Rows::sealed(Arc::clone(index), list, passed)?;
+        let mut rows = Rows::sealed(Arc::clone(index), list, passed)?;
         for nth in (0..rows.len()).take(ASKED as usize) {
             let key = rows.key(nth)?;
             for beside in [key.ordinal, key.ordinal.wrapping_add(1)] {

@@ -5,12 +5,13 @@ mod merge;
 mod page;
 
 use crate::codec::{CarryRecord, Malformed, fingerprint};
-use crate::index::{Filter, OrgTotals, RowKey, Rows};
+use crate::index::{Filter, OrgTotals, RowKey, Rows, TimeSpan};
 use crate::segments::SegmentIndex;
 use crate::{Error, OrgId, StoredEvent};
 use fetch::Fetcher;
 pub(crate) use fetch::{Counted, LastRecord};
 use journal::Segment;
+use merge::{Merge, Part};
 use reputation::Micros;
 use std::ops::ControlFlow;
 
@@ -74,6 +75,20 @@ impl View {
                 list.map(|list| Rows::sealed(std::sync::Arc::clone(index), list, passed))
                     .transpose()
             }
+        }
+    }
+
+    /// All rows in question were recorded within this time; `None` if there are none.
+    fn span(&self) -> Option<TimeSpan> {
+        match &self.index {
+            SegmentIndex::Open(_) => {
+                let list = self.open.as_ref()?;
+                Some(TimeSpan {
+                    min: list.first()?.recorded_at,
+                    max: list.last()?.recorded_at,
+                })
+            }
+            SegmentIndex::Sealed(index) => index.span,
         }
     }
 
@@ -177,7 +192,7 @@ impl Snapshot {
         let mut fetcher = Fetcher::after(&self.views, last);
         let mut found = Vec::new();
         for (at, view) in self.views.iter().enumerate() {
-            let Some(rows) = self.rows(view, None)? else {
+            let Some(mut rows) = self.rows(view, None)? else {
                 continue;
             };
             let (from, to) = (rows.before(time)?, rows.until(time)?);
@@ -213,9 +228,8 @@ impl Snapshot {
 
     /// The newest `count` rows by recorded time, newest first.
     pub(crate) fn newest(&self, count: usize) -> Result<Vec<Counted>, Error> {
-        let lists = self.lists(None)?;
-        let ends: Vec<u32> = lists.iter().map(|(_, rows)| rows.len()).collect();
-        let mut merge = merge::Merge::new(&lists, &vec![0; ends.len()], &ends)?;
+        let all = |view: usize| Ok(self.rows(&self.views[view], None)?.map(Part::all));
+        let mut merge = Merge::new(self.within(Micros(i64::MIN), Micros(i64::MAX)), all);
         let mut fetcher = self.fetcher();
         let mut rows = Vec::new();
         while rows.len() < count {
@@ -276,14 +290,12 @@ impl Snapshot {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The lists in question, with the views that they are of.
-    fn lists(&self, passed: Filter) -> Result<Vec<(usize, Rows)>, Error> {
-        let mut lists = Vec::new();
-        for (at, view) in self.views.iter().enumerate() {
-            if let Some(rows) = self.rows(view, passed)?.filter(|rows| rows.len() > 0) {
-                lists.push((at, rows));
-            }
-        }
-        Ok(lists)
+    /// The views that may have rows in question of this time, each with a time after which it has none of them.
+    fn within(&self, from: Micros, to: Micros) -> impl Iterator<Item = (usize, Micros)> {
+        let spans = self.views.iter().enumerate();
+        let spans = spans.filter_map(|(at, view)| Some((at, view.span()?)));
+        spans
+            .filter(move |(_, span)| span.min <= to && from <= span.max)
+            .map(move |(at, span)| (at, span.max.min(to)))
     }
 }

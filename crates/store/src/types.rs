@@ -161,6 +161,11 @@ pub struct EventQuery {
 }
 
 impl EventQuery {
+    /// Whether it asks for a tool or a failed gate.
+    pub(crate) fn has_labels(&self) -> bool {
+        self.tool.is_some() || self.failed_gate.is_some()
+    }
+
     /// Whether all filters let this event through.
     pub(crate) fn admits(&self, event: &StoredEvent) -> bool {
         let evaluation = &event.evaluation;

@@ -6,6 +6,9 @@ use crate::Error;
 use reputation::Micros;
 use std::sync::Arc;
 
+/// So many rows of a list are looked at together.
+const LOOK_AT: u32 = 64;
+
 /// Which rows of a list are meant.
 pub(crate) type Filter = Option<bool>;
 
@@ -16,11 +19,30 @@ pub(crate) struct Rows {
     len: u32,
     first: Option<RowKey>,
     last: Option<RowKey>,
+    near: Near,
+}
+
+/// Places in a list that were looked at last, of rows that have the wanted verdict: pages ask for them from the newest on.
+#[derive(Default)]
+struct Near {
+    /// Oldest first.
+    places: Vec<u32>,
+    /// The rank of the first of them.
+    rank: u32,
+    /// From this place on all were looked at.
+    start: u32,
 }
 
 enum Source {
     Open(RowList),
     Sealed(Arc<SealedIndex>, ListPlace),
+}
+
+impl Near {
+    fn get(&self, rank: u32) -> Option<u32> {
+        let at = rank.checked_sub(self.rank)?;
+        self.places.get(at as usize).copied()
+    }
 }
 
 impl Rows {
@@ -38,6 +60,7 @@ impl Rows {
             len,
             first,
             last,
+            near: Near::default(),
         }
     }
 
@@ -62,6 +85,7 @@ impl Rows {
             len,
             first,
             last,
+            near: Near::default(),
         })
     }
 
@@ -106,30 +130,65 @@ impl Rows {
     }
 
     /// The key of the `nth`, from 0, from the oldest. There must be so many.
-    pub(crate) fn key(&self, nth: u32) -> Result<RowKey, Error> {
-        let gone = || Error::System {
+    pub(crate) fn key(&mut self, nth: u32) -> Result<RowKey, Error> {
+        let place = match self.passed {
+            None => Some(nth),
+            Some(passed) => self.place(passed, nth)?,
+        };
+        let key = match (&self.source, place) {
+            (_, None) => None,
+            (Source::Open(list), Some(place)) => list.get(place).map(ListRow::key),
+            (Source::Sealed(index, list), Some(place)) => Some(index.get(*list, place)?.0),
+        };
+        key.ok_or_else(|| Error::System {
             what: "a row",
             why: "an index counts rows that it does not have".into(),
+        })
+    }
+
+    /// The place in the list of the `nth` with this verdict.
+    fn place(&mut self, passed: bool, nth: u32) -> Result<Option<u32>, Error> {
+        let all = match &self.source {
+            Source::Open(list) => list.len(),
+            Source::Sealed(_, list) => list.len,
         };
-        match &self.source {
+        if nth + 1 == self.len {
+            self.look_before(passed, all, self.len)?;
+        } else if nth + 1 == self.near.rank {
+            self.look_before(passed, self.near.start, self.near.rank)?;
+        }
+        if let Some(place) = self.near.get(nth) {
+            return Ok(Some(place));
+        }
+        // It is further off: search.
+        let place = match &self.source {
+            Source::Open(list) => list.select(passed, nth),
+            Source::Sealed(index, list) => index.select(*list, passed, nth)?,
+        };
+        if let Some(place) = place {
+            self.look_before(passed, place + 1, nth + 1)?;
+        }
+        Ok(place)
+    }
+
+    /// Looks at the rows before this place, before which so many have this verdict.
+    fn look_before(&mut self, passed: bool, end: u32, rank: u32) -> Result<(), Error> {
+        let start = end.saturating_sub(LOOK_AT);
+        let places = start..end;
+        self.near.places = match &self.source {
             Source::Open(list) => {
-                let place = match self.passed {
-                    None => Some(nth),
-                    Some(passed) => list.select(passed, nth),
-                };
-                place
-                    .and_then(|place| list.get(place))
-                    .map(ListRow::key)
-                    .ok_or_else(gone)
+                let has_it = |place: &u32| list.get(*place).is_some_and(|row| row.passed() == passed);
+                places.filter(has_it).collect()
             }
             Source::Sealed(index, list) => {
-                let place = match self.passed {
-                    None => Some(nth),
-                    Some(passed) => index.select(*list, passed, nth)?,
-                };
-                Ok(index.get(*list, place.ok_or_else(gone)?)?.0)
+                let verdicts = index.verdicts(*list, places.clone())?;
+                let with_it = places.zip(verdicts).filter(|(_, verdict)| *verdict == passed);
+                with_it.map(|(place, _)| place).collect()
             }
-        }
+        };
+        self.near.rank = rank.saturating_sub(self.near.places.len() as u32);
+        self.near.start = start;
+        Ok(())
     }
 
     /// The ordinals of all rows of the list, whatever their verdict, in no order.

@@ -322,6 +322,15 @@ impl SealedIndex {
         ))
     }
 
+    /// The verdicts of the rows at these places of a list.
+    pub(crate) fn verdicts(&self, list: ListPlace, places: std::ops::Range<u32>) -> Result<Vec<bool>, Error> {
+        let rows = self.list_rows(list.start + places.start, places.len())?;
+        Ok(rows
+            .chunks_exact(self.list_bytes)
+            .map(|row| list_row(row).1)
+            .collect())
+    }
+
     /// How many rows of a list come before this key, and how many of them passed.
     pub(crate) fn rank(&self, list: ListPlace, key: RowKey) -> Result<(u32, u32), Error> {
         let rank = self.search(list.len, |at| Ok(self.get(list, at)?.0 < key))?;

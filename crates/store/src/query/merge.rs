@@ -1,99 +1,176 @@
-//! Rows of several lists, newest first.
+//! Rows of several segments, newest first.
 
 use super::Found;
+use super::page::Labels;
 use crate::Error;
-use crate::index::Rows;
+use crate::index::{RowKey, Rows};
 use reputation::Micros;
 use std::collections::BinaryHeap;
 
-/// Merges lists from their newer ends.
-pub(super) struct Merge<'a> {
-    lists: &'a [(usize, Rows)],
-    /// Per list: the rank of the oldest row that may come.
-    from: Vec<u32>,
-    /// Per list: the rank after the next row.
-    next: Vec<u32>,
-    /// The next row of each list that has one, and the list.
-    heads: BinaryHeap<(Found, usize)>,
+/// The rows of one segment that are wanted.
+pub(super) struct Part {
+    rows: Rows,
+    /// The rank of the oldest.
+    from: u32,
+    /// The rank after the newest that has not come yet.
+    to: u32,
+    labels: Labels,
 }
 
-impl<'a> Merge<'a> {
-    /// Merges, of each list, the rows from rank `from` up to, but not with, rank `to`.
-    pub(super) fn new(lists: &'a [(usize, Rows)], from: &[u32], to: &[u32]) -> Result<Self, Error> {
-        let mut merge = Self {
-            lists,
-            from: from.to_vec(),
-            next: to.to_vec(),
-            heads: BinaryHeap::new(),
-        };
-        for list in 0..lists.len() {
-            merge.push_head(list)?;
+/// Merges segments from their newer ends. A segment is looked into once its time has come: a page of the newest rows
+/// mostly needs one or two of many.
+pub(super) struct Merge<F> {
+    look_up: F,
+    /// By view, those that were looked into.
+    parts: Vec<Option<Part>>,
+    /// The next row of each part that has one; of a view that was not looked into, and only there false, a place that
+    /// none of its rows comes after.
+    heads: BinaryHeap<(Found, bool)>,
+}
+
+impl Part {
+    /// Of these rows, which have these labels, those from rank `from` up to, but not with, rank `to`.
+    pub(super) fn new(rows: Rows, from: u32, to: u32, labels: Labels) -> Self {
+        let from = from.min(to);
+        Self {
+            rows,
+            from,
+            to,
+            labels,
         }
-        Ok(merge)
     }
 
-    fn push_head(&mut self, list: usize) -> Result<(), Error> {
-        if self.next[list] > self.from[list] {
-            self.next[list] -= 1;
-            let (view, rows) = &self.lists[list];
-            self.heads
-                .push((Found::new(*view, rows.key(self.next[list])?), list));
+    /// All of these rows.
+    pub(super) fn all(rows: Rows) -> Self {
+        let to = rows.len();
+        Self::new(rows, 0, to, Labels::Any)
+    }
+
+    /// Whether what the index says of a row lets it match.
+    pub(super) fn may_match(&self, ordinal: u32) -> Result<bool, Error> {
+        self.labels.may_match(ordinal)
+    }
+
+    /// The keys of those whose ids have this fingerprint, oldest first.
+    pub(super) fn with_fingerprint(&self, fingerprint: u16) -> Result<Vec<RowKey>, Error> {
+        self.rows.with_fingerprint(self.from, self.to, fingerprint)
+    }
+
+    fn len(&self) -> u64 {
+        u64::from(self.to.saturating_sub(self.from))
+    }
+
+    /// The rank, among those that are wanted, of the first row recorded at this time or later.
+    fn before(&self, time: Micros) -> Result<u32, Error> {
+        Ok(self.rows.before(time)?.clamp(self.from, self.to))
+    }
+
+    /// The rank, among those that are wanted, of the first row recorded later than this.
+    fn until(&self, time: Micros) -> Result<u32, Error> {
+        Ok(self.rows.until(time)?.clamp(self.from, self.to))
+    }
+}
+
+impl<F: FnMut(usize) -> Result<Option<Part>, Error>> Merge<F> {
+    /// Merges these views, each with a time after which it has no wanted row. `look_up` says which it has.
+    pub(super) fn new(views: impl Iterator<Item = (usize, Micros)>, look_up: F) -> Self {
+        let unseen = |(view, recorded_at)| {
+            let found = Found {
+                recorded_at,
+                view,
+                ordinal: u32::MAX,
+            };
+            (found, false)
+        };
+        Self {
+            look_up,
+            parts: Vec::new(),
+            heads: views.map(unseen).collect(),
+        }
+    }
+
+    fn look_into(&mut self, view: usize) -> Result<(), Error> {
+        if self.parts.len() <= view {
+            self.parts.resize_with(view + 1, || None);
+        }
+        self.parts[view] = (self.look_up)(view)?;
+        Ok(())
+    }
+
+    fn push_head(&mut self, view: usize) -> Result<(), Error> {
+        if let Some(part) = &mut self.parts[view]
+            && part.to > part.from
+        {
+            part.to -= 1;
+            let head = Found::new(view, part.rows.key(part.to)?);
+            self.heads.push((head, true));
         }
         Ok(())
     }
 
     /// The newest row that has not come yet.
     pub(super) fn next(&mut self) -> Result<Option<Found>, Error> {
-        let Some((found, list)) = self.heads.pop() else {
-            return Ok(None);
-        };
-        self.push_head(list)?;
-        Ok(Some(found))
+        while let Some((found, is_row)) = self.heads.pop() {
+            if !is_row {
+                self.look_into(found.view)?;
+            }
+            self.push_head(found.view)?;
+            if is_row {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether what the index says of a row that came lets it match.
+    pub(super) fn may_match(&self, found: &Found) -> Result<bool, Error> {
+        let part = self.parts.get(found.view).and_then(Option::as_ref);
+        part.map_or(Ok(true), |part| part.may_match(found.ordinal))
+    }
+
+    /// Leaves the newest `skip` rows out, counting by ranks and never walking; before the first one came.
+    pub(super) fn skip(&mut self, skip: u64) -> Result<(), Error> {
+        while let Some((unseen, _)) = self.heads.peek()
+            && !self.has_newer(unseen.recorded_at, skip)?
+        {
+            let view = unseen.view;
+            self.heads.pop();
+            self.look_into(view)?;
+        }
+        skip_newest(&mut self.parts.iter_mut().flatten().collect::<Vec<_>>(), skip)?;
+        (0..self.parts.len()).try_for_each(|view| self.push_head(view))
+    }
+
+    /// Whether the parts have so many rows that were recorded later than this.
+    fn has_newer(&self, time: Micros, count: u64) -> Result<bool, Error> {
+        let parts = || self.parts.iter().flatten();
+        if parts().map(Part::len).sum::<u64>() < count {
+            return Ok(false);
+        }
+        let newer = parts().map(|part| Ok(u64::from(part.to - part.until(time)?)));
+        Ok(newer.sum::<Result<u64, Error>>()? >= count)
     }
 }
 
-/// Lowers the ends `to` of the lists so that the newest `skip` rows between `from` and `to` are left out,
-/// counting by ranks and never walking.
-pub(super) fn skip_newest(
-    lists: &[(usize, Rows)],
-    from: &[u32],
-    to: &mut [u32],
-    skip: u64,
-) -> Result<(), Error> {
-    let total: u64 = to
-        .iter()
-        .zip(from)
-        .map(|(to, from)| u64::from(to.saturating_sub(*from)))
-        .sum();
-    if skip == 0 {
+/// Lowers the ends of the parts, which are in the order of their segments, so that the newest `skip` rows are left out.
+fn skip_newest(parts: &mut [&mut Part], skip: u64) -> Result<(), Error> {
+    if skip >= parts.iter().map(|part| part.len()).sum() {
+        parts.iter_mut().for_each(|part| part.to = part.from);
         return Ok(());
     }
-    if skip >= total {
-        to.copy_from_slice(from);
-        return Ok(());
-    }
-    let clamp = |list: usize, rank: u32| rank.clamp(from[list], to[list]);
     // The latest time from which on at least `skip` rows lie.
     let mut low = Micros(i64::MAX);
     let mut high = Micros(i64::MIN);
-    for (list, (_, rows)) in lists
-        .iter()
-        .enumerate()
-        .filter(|(list, _)| from[*list] < to[*list])
-    {
-        low = low.min(rows.key(from[list])?.recorded_at);
-        high = high.max(rows.key(to[list] - 1)?.recorded_at);
+    for part in parts.iter_mut().filter(|part| part.len() > 0) {
+        low = low.min(part.rows.key(part.from)?.recorded_at);
+        high = high.max(part.rows.key(part.to - 1)?.recorded_at);
     }
-    let newer = |time: Micros| -> Result<u64, Error> {
-        let mut count = 0;
-        for (list, (_, rows)) in lists.iter().enumerate() {
-            count += u64::from(to[list] - clamp(list, rows.before(time)?));
-        }
-        Ok(count)
-    };
     while low < high {
         let middle = Micros(low.0 + (high.0 - low.0) / 2 + 1);
-        if newer(middle)? >= skip {
+        let newer = parts
+            .iter()
+            .map(|part| Ok(u64::from(part.to - part.before(middle)?)));
+        if newer.sum::<Result<u64, Error>>()? >= skip {
             low = middle;
         } else {
             high = Micros(middle.0 - 1);
@@ -101,17 +178,16 @@ pub(super) fn skip_newest(
     }
     // All rows after that time are skipped, and of those at it the latest arrivals: the newer segments'.
     let mut left = skip;
-    let mut ends = to.to_vec();
-    for (list, (_, rows)) in lists.iter().enumerate() {
-        ends[list] = clamp(list, rows.until(low)?);
-        left -= u64::from(to[list] - ends[list]);
+    for part in parts.iter_mut() {
+        let end = part.until(low)?;
+        left -= u64::from(part.to - end);
+        part.to = end;
     }
-    for (list, (_, rows)) in lists.iter().enumerate().rev() {
-        let here = ends[list] - clamp(list, rows.before(low)?);
+    for part in parts.iter_mut().rev() {
+        let here = part.to - part.before(low)?;
         let skipped = u64::from(here).min(left);
-        ends[list] -= skipped as u32;
+        part.to -= skipped as u32;
         left -= skipped;
     }
-    to.copy_from_slice(&ends);
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! A page of events.
 
-use super::merge::{Merge, skip_newest};
+use super::merge::{Merge, Part};
 use super::{Found, Snapshot, View};
 use crate::codec::{TextWord, fingerprint};
 use crate::index::{ASK_ROW, Column, NO_TEXT, RowKey, Rows, SealedIndex, column_value};
 use crate::segments::SegmentIndex;
 use crate::{Error, EventKey, EventPage, EventQuery, Start, StoredEvent};
+use reputation::Micros;
 use std::sync::Arc;
 
 /// Rows that one request looks at for a tool or a failed gate at most; then the page ends and names where to
@@ -15,31 +16,16 @@ const MAX_EXAMINED: usize = 100_000;
 impl Snapshot {
     /// The events that the query asks for.
     pub(crate) fn page(&self, query: &EventQuery) -> Result<EventPage, Error> {
-        let labelled = query.tool.is_some() || query.failed_gate.is_some();
-        let mut lists = Vec::new();
-        let mut labels = Vec::new();
-        for (at, rows) in self.lists(query.passed)? {
-            let wanted = if labelled {
-                Labels::of(&self.views[at], query)?
-            } else {
-                Some(Labels::Any)
-            };
-            if let Some(wanted) = wanted {
-                lists.push((at, rows));
-                labels.push((at, wanted));
-            }
-        }
-        let (from, mut to) = self.bounds(&lists, query)?;
         if let Some(evaluation_id) = &query.evaluation_id {
-            return self.page_of_id(query, evaluation_id, &lists, &from, &to, &labels);
+            return self.page_of_id(query, evaluation_id);
         }
+        let labelled = query.has_labels();
+        let mut merge = Merge::new(self.views_of(query), |view| self.part(view, query));
         if let Start::Offset(skip) = query.start {
-            skip_newest(&lists, &from, &mut to, skip)?;
+            merge.skip(skip)?;
         }
-        let mut merge = Merge::new(&lists, &from, &to)?;
         let mut page = Page::new(self, query.limit);
         let mut examined = 0;
-        let label_of = |found: &Found| labels.iter().position(|(at, _)| *at == found.view);
         while let Some(found) = merge.next()? {
             if !labelled && page.is_full() {
                 return Ok(page.full()); // that there is one more row needs no look at it
@@ -48,32 +34,47 @@ impl Snapshot {
                 return page.cut_short(found);
             }
             examined += 1;
-            let wanted = label_of(&found).map_or(&Labels::Any, |at| &labels[at].1);
-            if wanted.may_match(found.ordinal)? && page.take(found, query)? {
+            if merge.may_match(&found)? && page.take(found, query)? {
                 return Ok(page.full());
             }
         }
         Ok(page.last())
     }
 
-    /// Per list, the ranks between which the wanted times lie, and before the cursor.
-    fn bounds(&self, lists: &[(usize, Rows)], query: &EventQuery) -> Result<(Vec<u32>, Vec<u32>), Error> {
-        let (mut from, mut to) = (Vec::new(), Vec::new());
-        for (at, rows) in lists {
-            let first = query.from.map_or(Ok(0), |time| rows.before(time))?;
-            let mut end = query.to.map_or(Ok(rows.len()), |time| rows.until(time))?;
-            if let Start::After(key) = query.start {
-                end = end.min(self.rank_of(*at, rows, key)?);
-            }
-            from.push(first.min(end));
-            to.push(end);
+    /// The views that may have rows of the wanted times and before the cursor, each with a time after which it has none.
+    fn views_of(&self, query: &EventQuery) -> impl Iterator<Item = (usize, Micros)> {
+        let to = query.to.unwrap_or(Micros(i64::MAX));
+        let to = match query.start {
+            Start::After(key) => to.min(key.recorded_at),
+            Start::Offset(_) => to,
+        };
+        self.within(query.from.unwrap_or(Micros(i64::MIN)), to)
+    }
+
+    /// The rows of a view that lie between the wanted times and before the cursor; `None` if none of them can match.
+    fn part(&self, at: usize, query: &EventQuery) -> Result<Option<Part>, Error> {
+        let view = &self.views[at];
+        let Some(rows) = self.rows(view, query.passed)? else {
+            return Ok(None);
+        };
+        let labels = if query.has_labels() {
+            Labels::of(view, query)?
+        } else {
+            Some(Labels::Any)
+        };
+        let Some(labels) = labels else {
+            return Ok(None);
+        };
+        let from = query.from.map_or(Ok(0), |time| rows.before(time))?;
+        let mut to = query.to.map_or(Ok(rows.len()), |time| rows.until(time))?;
+        if let Start::After(key) = query.start {
+            to = to.min(self.rank_of(view, &rows, key)?);
         }
-        Ok((from, to))
+        Ok(Some(Part::new(rows, from, to, labels)))
     }
 
     /// How many rows of a list are older than this event, wherever it is.
-    fn rank_of(&self, at: usize, rows: &Rows, key: EventKey) -> Result<u32, Error> {
-        let view = &self.views[at];
+    fn rank_of(&self, view: &View, rows: &Rows, key: EventKey) -> Result<u32, Error> {
         let Some(totals) = view.totals(self.org)? else {
             return Ok(0);
         };
@@ -91,21 +92,16 @@ impl Snapshot {
     }
 
     /// The events of one id: few, so all of them are found first.
-    fn page_of_id(
-        &self,
-        query: &EventQuery,
-        evaluation_id: &str,
-        lists: &[(usize, Rows)],
-        from: &[u32],
-        to: &[u32],
-        labels: &[(usize, Labels)],
-    ) -> Result<EventPage, Error> {
+    fn page_of_id(&self, query: &EventQuery, evaluation_id: &str) -> Result<EventPage, Error> {
         let fingerprint = fingerprint(evaluation_id);
         let mut candidates = Vec::new();
-        for (list, (at, rows)) in lists.iter().enumerate() {
-            for key in rows.with_fingerprint(from[list], to[list], fingerprint)? {
-                if labels[list].1.may_match(key.ordinal)? {
-                    candidates.push(Found::new(*at, key));
+        for (view, _) in self.views_of(query) {
+            let Some(part) = self.part(view, query)? else {
+                continue;
+            };
+            for key in part.with_fingerprint(fingerprint)? {
+                if part.may_match(key.ordinal)? {
+                    candidates.push(Found::new(view, key));
                 }
             }
         }
@@ -204,7 +200,7 @@ impl<'a> Page<'a> {
 }
 
 /// What the columns of one segment say of the tool and the failed gate that are wanted.
-enum Labels {
+pub(super) enum Labels {
     /// Nothing is asked of them.
     Any,
     Open {
@@ -243,7 +239,7 @@ impl Labels {
         })
     }
 
-    fn may_match(&self, ordinal: u32) -> Result<bool, Error> {
+    pub(super) fn may_match(&self, ordinal: u32) -> Result<bool, Error> {
         Ok(match self {
             Self::Any => true,
             Self::Open {
@@ -260,7 +256,7 @@ impl Labels {
 }
 
 /// A tool and a failed gate as the columns of a segment have them; `None` where one is not asked for.
-struct Wanted {
+pub(super) struct Wanted {
     tool: Option<u16>,
     /// The sets that hold the gate.
     sets: Option<Vec<u16>>,
