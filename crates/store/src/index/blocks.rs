@@ -1,5 +1,6 @@
 //! A read-only file in checked blocks, read through a cache that all files share.
 
+use super::SealedWords;
 use crate::Error;
 use journal::File;
 use quick_cache::Weighter;
@@ -11,18 +12,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Bytes of a block: each has a checksum of its own.
 pub(super) const BLOCK_BYTES: usize = 16 << 10;
 
-/// Blocks in memory, at most so many bytes of them.
+/// In the place of a block's number: the words of the file.
+const WORDS: u32 = u32::MAX;
+
+/// Blocks in memory, and words of files, which take long to read anew; at most so many bytes of them.
 pub(crate) struct BlockCache {
-    blocks: Cache<(u64, u32), Arc<Vec<u8>>, ByBytes>,
+    kept: Cache<(u64, u32), Kept, ByBytes>,
     next_file: AtomicU64,
+}
+
+#[derive(Clone)]
+enum Kept {
+    Block(Arc<Vec<u8>>),
+    Words(Arc<SealedWords>),
 }
 
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<(u64, u32), Arc<Vec<u8>>> for ByBytes {
-    fn weight(&self, _: &(u64, u32), block: &Arc<Vec<u8>>) -> u64 {
-        block.len() as u64
+impl Weighter<(u64, u32), Kept> for ByBytes {
+    fn weight(&self, _: &(u64, u32), kept: &Kept) -> u64 {
+        match kept {
+            Kept::Block(block) => block.len() as u64,
+            Kept::Words(words) => words.bytes(),
+        }
     }
 }
 
@@ -31,7 +44,7 @@ impl BlockCache {
     pub(crate) fn new(bytes: u64) -> Self {
         let blocks = usize::try_from(bytes).unwrap_or(usize::MAX) / BLOCK_BYTES + 1;
         Self {
-            blocks: Cache::with_weighter(blocks, bytes.max(1 << 20), ByBytes),
+            kept: Cache::with_weighter(blocks, bytes.max(1 << 20), ByBytes),
             next_file: AtomicU64::new(0),
         }
     }
@@ -90,7 +103,7 @@ impl BlockFile {
 
     fn block(&self, number: u32) -> Result<Arc<Vec<u8>>, Error> {
         let key = (self.number, number);
-        if let Some(block) = self.cache.blocks.get(&key) {
+        if let Some(Kept::Block(block)) = self.cache.kept.get(&key) {
             return Ok(block);
         }
         let offset = u64::from(number) * BLOCK_BYTES as u64;
@@ -106,8 +119,22 @@ impl BlockFile {
             return Err(self.damaged(offset, "a block does not match its checksum"));
         }
         let block = Arc::new(block);
-        self.cache.blocks.insert(key, Arc::clone(&block));
+        self.cache.kept.insert(key, Kept::Block(Arc::clone(&block)));
         Ok(block)
+    }
+
+    /// The words of the file, which are read by `read` unless they are in the cache.
+    pub(super) fn words(
+        &self,
+        read: impl FnOnce() -> Result<SealedWords, Error>,
+    ) -> Result<Arc<SealedWords>, Error> {
+        let key = (self.number, WORDS);
+        if let Some(Kept::Words(words)) = self.cache.kept.get(&key) {
+            return Ok(words);
+        }
+        let words = Arc::new(read()?);
+        self.cache.kept.insert(key, Kept::Words(Arc::clone(&words)));
+        Ok(words)
     }
 }
 

@@ -12,10 +12,9 @@ use super::{AgentIn, BatchPlace, CarryPlace, OrgTotals, TimeSpan};
 use crate::codec::{AgentWord, TextWord};
 use crate::{Error, OrgId};
 use journal::Disk;
-use parking_lot::Mutex;
 use reputation::Micros;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 /// More rows than this share of the segment's are searched with the whole column in memory.
 const READ_COLUMN_FROM_SHARE: u32 = 16;
@@ -42,8 +41,6 @@ pub(crate) struct SealedIndex {
     pub(crate) file_bytes: u64,
     /// The latest time of receipt of anything in the segment.
     pub(crate) newest_receipt: Option<Micros>,
-    /// Texts and failed sets, while somebody uses them.
-    words: Mutex<Weak<SealedWords>>,
 }
 
 /// The texts and the failed sets of a segment.
@@ -159,7 +156,6 @@ impl SealedIndex {
             newest_receipt: Some(i64_at(&header, 76))
                 .filter(|at| *at != NO_RECEIPT)
                 .map(Micros),
-            words: Mutex::default(),
         })
     }
 
@@ -632,19 +628,12 @@ impl SealedIndex {
 
     /// The texts and failed sets of the segment.
     pub(crate) fn words(&self) -> Result<Arc<SealedWords>, Error> {
-        let mut kept = self.words.lock();
-        if let Some(words) = kept.upgrade() {
-            return Ok(words);
-        }
-        let mut bytes = vec![0; self.sections[Section::Words as usize].1 as usize];
-        self.read_slice(Section::Words, 0, &mut bytes)?;
-        let words = SealedWords::read(&bytes).ok_or_else(|| {
-            self.blocks
-                .damaged(self.sections[Section::Words as usize].0, "no words")
-        })?;
-        let words = Arc::new(words);
-        *kept = Arc::downgrade(&words);
-        Ok(words)
+        self.blocks.words(|| {
+            let (start, len) = self.sections[Section::Words as usize];
+            let mut bytes = vec![0; len as usize];
+            self.read_slice(Section::Words, 0, &mut bytes)?;
+            SealedWords::read(&bytes).ok_or_else(|| self.blocks.damaged(start, "no words"))
+        })
     }
 }
 
@@ -676,6 +665,21 @@ impl SealedWords {
             );
         }
         Some(Self { texts, sets })
+    }
+
+    /// What they take of memory, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        let texts = self.texts.iter().map(|text| {
+            size_of_val(text)
+                + text
+                    .as_ref()
+                    .map_or(0, |text| 2 * size_of::<usize>() + text.len())
+        });
+        let sets = self
+            .sets
+            .iter()
+            .map(|set| size_of_val(set) + size_of_val(&set[..]));
+        texts.chain(sets).sum::<usize>() as u64
     }
 
     pub(crate) fn text(&self, word: TextWord) -> Option<Arc<str>> {
