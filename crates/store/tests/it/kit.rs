@@ -173,6 +173,8 @@ impl Lab {
     }
 }
 
+/// Copies what is there, also beside a store at work: a file that it renames or removes meanwhile may be missing, as it
+/// may be after a crash.
 pub(crate) fn copy_tree(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -181,7 +183,10 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) {
             std::fs::create_dir(&to).unwrap();
             copy_tree(&entry.path(), &to);
         } else {
-            std::fs::copy(entry.path(), to).unwrap();
+            match std::fs::copy(entry.path(), to) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                copied => drop(copied.unwrap()),
+            }
         }
     }
 }
