@@ -48,6 +48,8 @@ pub trait Disk: Send + Sync {
 pub trait File: Send + Sync {
     /// Reads what is there, up to the length of `buf`; 0 at the end of the file.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// These bytes will be read soon: a disk may begin to fetch them. Only a hint.
+    fn will_read(&self, _offset: u64, _bytes: u32) {}
     /// Writes all of `bytes`, growing the file where needed.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Cuts or grows (with zeros) the file to `bytes`.

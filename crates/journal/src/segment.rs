@@ -117,6 +117,11 @@ impl Segment {
         }
     }
 
+    /// These bytes of the file will be read soon: the disk may begin to fetch them. Only a hint.
+    pub fn will_read(&self, offset: u64, bytes: u32) {
+        self.inner.file.will_read(offset, bytes);
+    }
+
     /// The frames acknowledged when this is called, oldest first. After a [`Damage`] it goes on with the next
     /// whole frame, so that a reader decides what to do without the lost ones.
     pub fn frames(&self) -> Frames {
@@ -294,12 +299,17 @@ impl fmt::Debug for Segment {
     }
 }
 
-/// Reads the body of one record and checks it by its own checksum. `offset` is where the record (its header)
-/// starts in the file, `bytes` its length with its header ([`RECORD_HEADER_BYTES`]).
+/// Reads one record into a buffer, whatever that held, checks it by its own checksum and gives its body. `offset` is
+/// where the record (its header) starts in the file, `bytes` its length with its header ([`RECORD_HEADER_BYTES`]).
 ///
 /// # Errors
 /// [`Error::Damaged`] with file and offset if these bytes are not that record, [`Error::Io`].
-pub fn read_record(segment: &Segment, offset: u64, bytes: u32) -> Result<Vec<u8>, Error> {
+pub fn read_record<'b>(
+    segment: &Segment,
+    offset: u64,
+    bytes: u32,
+    buffer: &'b mut Vec<u8>,
+) -> Result<&'b [u8], Error> {
     let end = segment.end();
     if bytes < RECORD_HEADER_BYTES as u32
         || offset
@@ -310,11 +320,10 @@ pub fn read_record(segment: &Segment, offset: u64, bytes: u32) -> Result<Vec<u8>
             .damage(offset, format!("no record of {bytes} bytes can be here"))
             .into());
     }
-    let mut record = vec![0; bytes as usize];
-    segment.read_at(&mut record, offset)?;
-    record::check(&record).map_err(|what| segment.damage(offset, what))?;
-    record.drain(..RECORD_HEADER_BYTES);
-    Ok(record)
+    buffer.resize(bytes as usize, 0);
+    segment.read_at(buffer, offset)?;
+    record::check(buffer).map_err(|what| segment.damage(offset, what))?;
+    Ok(&buffer[RECORD_HEADER_BYTES..])
 }
 
 /// Iterator over a segment's frames.

@@ -161,8 +161,9 @@ impl Snapshot {
             what: what.to_owned(),
         };
         let place = place.ok_or_else(|| damaged(0, Malformed("its index lacks a carry record")))?;
-        let body = journal::read_record(segment, place.offset, place.bytes)?;
-        CarryRecord::read(&body).map_err(|what| damaged(place.offset, what))
+        let mut buffer = Vec::new();
+        let body = journal::read_record(segment, place.offset, place.bytes, &mut buffer)?;
+        CarryRecord::read(body).map_err(|what| damaged(place.offset, what))
     }
 
     /// How many rows there are in segments behind this one; counts no further than `enough`.

@@ -210,6 +210,7 @@ impl Warming {
         read_ahead(segment)?;
         let mut lookup = Lookup::default();
         let mut id = String::new();
+        let mut buffer = Vec::new();
         let mut read = Read::default();
         for number in (0..unread.batches).rev() {
             if closing.load(Ordering::Relaxed) {
@@ -219,8 +220,8 @@ impl Warming {
                 continue;
             };
             let damaged = |what| segments::damaged(segment, place.offset, what);
-            let body = journal::read_record(segment, place.offset, place.bytes)?;
-            let reader = BatchReader::new(&body).map_err(damaged)?;
+            let body = journal::read_record(segment, place.offset, place.bytes, &mut buffer)?;
+            let reader = BatchReader::new(body).map_err(damaged)?;
             let header = reader.header;
             let rows: Vec<_> = reader.rows().collect::<Result<_, _>>().map_err(damaged)?;
             for (nth, row) in rows.iter().enumerate().rev() {

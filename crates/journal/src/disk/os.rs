@@ -74,6 +74,12 @@ impl File for fs::File {
         FileExt::read_at(self, buf, offset)
     }
 
+    #[cfg(target_os = "linux")]
+    fn will_read(&self, offset: u64, bytes: u32) {
+        let bytes = std::num::NonZeroU64::new(u64::from(bytes));
+        let _ = rustix::fs::fadvise(self, offset, bytes, rustix::fs::Advice::WillNeed);
+    }
+
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         FileExt::write_all_at(self, bytes, offset)
     }

@@ -191,7 +191,7 @@ fn a_damaged_sealed_segment_opens_and_fails_only_what_needs_the_frame() {
     assert_eq!(read(&opened.segments[2..]), [(5, 5), (6, 6)]);
 
     let segment = &opened.segments[1];
-    let Err(Error::Damaged(damage)) = read_record(segment, 532, 12 + 108) else {
+    let Err(Error::Damaged(damage)) = read_record(segment, 532, 12 + 108, &mut Vec::new()) else {
         panic!("it checks")
     };
     let what = "the record's checksum does not match".to_owned();
@@ -204,7 +204,7 @@ fn a_damaged_sealed_segment_opens_and_fails_only_what_needs_the_frame() {
         }
     );
     assert_eq!(
-        read_record(segment, fourth.payload_offset, 12 + 108)
+        read_record(segment, fourth.payload_offset, 12 + 108, &mut Vec::new())
             .expect("it checks")
             .len(),
         108
@@ -224,7 +224,7 @@ fn a_record_is_not_read_from_where_none_is() {
         (u64::MAX, 120),
         (1500, 120),
     ] {
-        let Err(Error::Damaged(damage)) = read_record(segment, offset, bytes) else {
+        let Err(Error::Damaged(damage)) = read_record(segment, offset, bytes, &mut Vec::new()) else {
             panic!("{offset}, {bytes}")
         };
         assert_eq!((damage.file, damage.offset), (segment.path.to_path_buf(), offset));

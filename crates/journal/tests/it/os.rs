@@ -66,7 +66,7 @@ fn frames_are_there_after_a_clean_close_and_after_a_drop() {
         segment.end() + 512
     );
     assert_eq!(
-        read_record(segment, second.offset, 12 + 5).expect("it checks"),
+        read_record(segment, second.offset, 12 + 5, &mut Vec::new()).expect("it checks"),
         b"three"
     );
     let mut journal = opened.journal;

@@ -154,11 +154,11 @@ fn records_are_told_apart_by_kind_and_flag_and_read_alone() {
         ]
     );
     assert_eq!(
-        read_record(&segment, frame.payload_offset, 17).expect("it checks"),
+        read_record(&segment, frame.payload_offset, 17, &mut Vec::new()).expect("it checks"),
         b"seven"
     );
     assert_eq!(
-        read_record(&segment, frame.payload_offset + 29, 612).expect("it checks"),
+        read_record(&segment, frame.payload_offset + 29, 612, &mut Vec::new()).expect("it checks"),
         [9; 600]
     );
 }

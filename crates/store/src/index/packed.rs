@@ -4,7 +4,7 @@
 //! much it is below those. A few rows that are far below, as events are that come late, do not make all others wide: they
 //! stand whole behind the blocks.
 
-use super::blocks::{BlockFile, BlockReader};
+use super::blocks::BlockReader;
 use super::output::{Output, Put};
 use crate::Error;
 use std::io;
@@ -136,11 +136,10 @@ impl<const K: usize> Packed<K> {
     }
 
     /// The row at this place.
-    pub(super) fn get(&self, file: &BlockFile, at: u32) -> Result<[i64; K], Error> {
+    pub(super) fn get(&self, reader: &mut BlockReader<'_>, at: u32) -> Result<[i64; K], Error> {
         if at >= self.rows {
-            return Err(file.damaged(self.start, "it has no such row"));
+            return Err(reader.damaged(self.start, "it has no such row"));
         }
-        let reader = &mut file.reader();
         let (block, place) = (at as usize / BLOCK_ROWS, at as usize % BLOCK_ROWS);
         let begin = self.start + block as u64 * (8 * K + BLOCK_ROWS * self.row_bytes()) as u64;
         let mut greatest = [[0; 8]; K];
@@ -195,7 +194,7 @@ pub(super) fn number_of(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
     use crate::index::BlockCache;
-    use crate::index::blocks::BLOCK_BYTES;
+    use crate::index::blocks::{BLOCK_BYTES, BlockFile};
     use journal::{Disk as _, SimDisk};
     use proptest::prelude::*;
     use std::path::Path;
@@ -220,8 +219,11 @@ mod tests {
         let len = bytes.len() as u64;
         let file = BlockFile::new(disk.open(path).expect("a file"), path, len, checksums, &cache);
         let packed = Packed::new((0, len), rows.len() as u32, widths).expect("it fits");
-        assert!(packed.get(&file, rows.len() as u32).is_err(), "a row too many");
-        let read = (0..rows.len() as u32).map(|at| packed.get(&file, at).expect("a row"));
+        assert!(
+            packed.get(&mut file.reader(), rows.len() as u32).is_err(),
+            "a row too many"
+        );
+        let read = (0..rows.len() as u32).map(|at| packed.get(&mut file.reader(), at).expect("a row"));
         let read = read.collect();
         (bytes.len(), widths, read)
     }

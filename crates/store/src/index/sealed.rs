@@ -1,6 +1,6 @@
 //! The index of a sealed segment: a file, read block by block as needed.
 
-use super::blocks::{BlockCache, BlockFile};
+use super::blocks::{BlockCache, BlockFile, BlockReader};
 use super::list::RowKey;
 use super::open::GONE;
 use super::packed::{Packed, number_of};
@@ -185,7 +185,7 @@ impl SealedIndex {
     }
 
     /// The first of `count` sorted entries that is not `before`.
-    fn search(&self, count: u32, before: impl Fn(u32) -> Result<bool, Error>) -> Result<u32, Error> {
+    fn search(&self, count: u32, mut before: impl FnMut(u32) -> Result<bool, Error>) -> Result<u32, Error> {
         let (mut low, mut high) = (0, count);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -228,10 +228,12 @@ impl SealedIndex {
 
     fn agent(&self, org: OrgId, agent_id: &str) -> Result<Option<AgentEntry>, Error> {
         let hash = agent_hash(org, agent_id);
-        let hash_at = |at: u32| {
-            Ok::<_, Error>(u64::from_le_bytes(
-                self.read(Section::Agents, u64::from(at) * AGENT_BYTES)?,
-            ))
+        let reader = &mut self.blocks.reader();
+        let (start, _) = self.sections[Section::Agents as usize];
+        let mut hash_at = |at: u32| {
+            let mut hash = [0; 8];
+            reader.read(start + u64::from(at) * AGENT_BYTES, &mut hash)?;
+            Ok::<_, Error>(u64::from_le_bytes(hash))
         };
         let mut at = self.search(self.agents, |at| Ok(hash_at(at)? < hash))?;
         while at < self.agents && hash_at(at)? == hash {
@@ -483,7 +485,7 @@ impl SealedIndex {
     }
 
     fn time(&self, ordinal: u32) -> Result<Micros, Error> {
-        let [time] = self.times.get(&self.blocks, ordinal)?;
+        let [time] = self.times.get(&mut self.blocks.reader(), ordinal)?;
         Ok(Micros(time))
     }
 
@@ -542,7 +544,11 @@ impl SealedIndex {
 
     /// The batch with this number.
     pub(crate) fn batch(&self, number: u32) -> Result<BatchPlace, Error> {
-        let numbers = self.places.get(&self.blocks, number)?;
+        self.read_batch(&mut self.blocks.reader(), number)
+    }
+
+    fn read_batch(&self, reader: &mut BlockReader<'_>, number: u32) -> Result<BatchPlace, Error> {
+        let numbers = self.places.get(reader, number)?;
         let [first_ordinal, bytes, offset, first_seq, org] = numbers.map(i64::cast_unsigned);
         Ok(BatchPlace {
             first_ordinal: first_ordinal as u32,
@@ -555,8 +561,12 @@ impl SealedIndex {
 
     /// The batch that holds a row.
     pub(crate) fn batch_of(&self, ordinal: u32) -> Result<Option<BatchPlace>, Error> {
-        let after = self.search(self.batches, |at| Ok(self.batch(at)?.first_ordinal <= ordinal))?;
-        after.checked_sub(1).map(|at| self.batch(at)).transpose()
+        let reader = &mut self.blocks.reader();
+        let after = self.search(self.batches, |at| {
+            Ok(self.read_batch(reader, at)?.first_ordinal <= ordinal)
+        })?;
+        let at = after.checked_sub(1);
+        at.map(|at| self.read_batch(reader, at)).transpose()
     }
 
     /// The ordinal of an organisation's event.
@@ -568,7 +578,9 @@ impl SealedIndex {
             return Ok(None);
         }
         let number = |at: u32| {
-            let [number] = self.org_batches.get(&self.blocks, org.first_batch + at)?;
+            let [number] = self
+                .org_batches
+                .get(&mut self.blocks.reader(), org.first_batch + at)?;
             Ok::<_, Error>(number as u32)
         };
         let after = self.search(org.batches, |at| Ok(self.batch(number(at)?)?.first_seq <= seq))?;

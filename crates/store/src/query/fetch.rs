@@ -1,33 +1,47 @@
 //! From a row's address to the event: read its batch record, decode the row, look its words up.
 
-use super::View;
+use super::{Found, View};
 use crate::codec::{AgentWord, BatchReader, Malformed, Row, TextRef, TextWord};
 use crate::facts::Recorded;
 use crate::index::{BatchPlace, SealedWords};
 use crate::segments::SegmentIndex;
 use crate::{Error, StoredEvent};
+use journal::RECORD_HEADER_BYTES;
 use reputation::{Evaluation, GateResult};
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// An event that takes longer did not come from memory.
+const FROM_MEMORY: Duration = Duration::from_micros(50);
 
 /// The batch record that was read last: neighbours often share one, also those of different agents.
 #[derive(Default)]
-pub(crate) struct LastRecord(Option<Record>);
+pub(crate) struct LastRecord {
+    found: Option<Record>,
+    /// The record as it stands in the log; what it held is used again for the next one.
+    bytes: Vec<u8>,
+}
 
+#[derive(Clone, Copy)]
 struct Record {
     /// Number and generation of the segment.
     segment: (u64, u32),
     place: BatchPlace,
     /// How many it has.
     rows: u32,
-    body: Vec<u8>,
 }
 
-impl Record {
-    /// Whether it has the row at this ordinal of this segment.
-    fn holds(&self, segment: (u64, u32), ordinal: u32) -> bool {
-        let place = ordinal.checked_sub(self.place.first_ordinal);
-        self.segment == segment && place.is_some_and(|place| place < self.rows)
+impl LastRecord {
+    /// Where it is, if it has the row at this ordinal of this segment.
+    fn with(&self, segment: (u64, u32), ordinal: u32) -> Option<BatchPlace> {
+        let record = self.found?;
+        let nth = ordinal.checked_sub(record.place.first_ordinal)?;
+        (record.segment == segment && nth < record.rows).then_some(record.place)
+    }
+
+    fn body(&self) -> &[u8] {
+        self.bytes.get(RECORD_HEADER_BYTES..).unwrap_or_default()
     }
 }
 
@@ -46,6 +60,8 @@ pub(super) struct Fetcher<'a> {
     last: LastRecord,
     /// The words of sealed segments in use, held so that each is read once.
     words: Vec<(usize, Arc<SealedWords>)>,
+    /// The agent of the row that was decoded last.
+    agent: Option<((usize, AgentWord), Arc<str>)>,
 }
 
 impl<'a> Fetcher<'a> {
@@ -54,6 +70,7 @@ impl<'a> Fetcher<'a> {
             views,
             last: LastRecord::default(),
             words: Vec::new(),
+            agent: None,
         }
     }
 
@@ -78,16 +95,38 @@ impl<'a> Fetcher<'a> {
 
     /// The event at this ordinal of this view; `None` if it was erased.
     pub(super) fn event_or_none(&mut self, view: usize, ordinal: u32) -> Result<Option<StoredEvent>, Error> {
-        self.with_record(view, ordinal, |fetcher, record| {
-            fetcher.decode(view, &record.place, &record.body, ordinal)
+        self.with_record(view, ordinal, |fetcher, body, index| {
+            fetcher.decode(view, body, index)
         })
+    }
+
+    /// The events of these rows, in their order. Each record is read once. Where the disk has to be waited for, it is told
+    /// of all others that are wanted, so that they come together.
+    pub(super) fn events(&mut self, rows: &[Found]) -> Result<Vec<StoredEvent>, Error> {
+        let mut by_place: Vec<(usize, Found)> = rows.iter().copied().enumerate().collect();
+        by_place.sort_unstable_by_key(|(_, found)| (found.view, found.ordinal));
+        let mut events: Vec<Option<StoredEvent>> = rows.iter().map(|_| None).collect();
+        let mut is_told = false;
+        for (done, (nth, found)) in by_place.iter().enumerate() {
+            let started = Instant::now();
+            events[*nth] = Some(self.event(found.view, found.ordinal)?);
+            if !is_told && started.elapsed() > FROM_MEMORY {
+                is_told = true;
+                for (_, found) in &by_place[done + 1..] {
+                    let place = self.place(found.view, found.ordinal)?;
+                    self.views[found.view]
+                        .segment
+                        .will_read(place.offset, place.bytes);
+                }
+            }
+        }
+        Ok(events.into_iter().flatten().collect())
     }
 
     /// What counting the event at this ordinal of this view takes of it.
     pub(super) fn counted(&mut self, view: usize, ordinal: u32) -> Result<Counted, Error> {
-        let found = self.with_record(view, ordinal, |_, record| {
-            let reader = BatchReader::new(&record.body)?;
-            let index = ordinal - record.place.first_ordinal;
+        let found = self.with_record(view, ordinal, |_, body, index| {
+            let reader = BatchReader::new(body)?;
             Ok(reader.row(index)?.map(|row| Counted {
                 event: Recorded::of(
                     &row,
@@ -102,55 +141,51 @@ impl<'a> Fetcher<'a> {
         found.ok_or_else(|| self.damaged(view, 0, "its index lists a row that was erased"))
     }
 
-    /// Hands over the batch record that holds a row.
+    /// Hands over the body of the batch record that holds a row, and the row's place in it.
     fn with_record<T>(
         &mut self,
         view: usize,
         ordinal: u32,
-        read: impl FnOnce(&mut Self, &Record) -> Result<T, Wrong>,
+        read: impl FnOnce(&mut Self, &[u8], u32) -> Result<T, Wrong>,
     ) -> Result<T, Error> {
         let segment = &self.views[view].segment;
-        let number = (segment.number, segment.generation);
-        let last = self.last.0.take();
-        let record = match last.filter(|record| record.holds(number, ordinal)) {
-            Some(record) => record,
-            None => self.read_record(view, ordinal)?,
+        let mut last = std::mem::take(&mut self.last);
+        let place = match last.with((segment.number, segment.generation), ordinal) {
+            Some(place) => place,
+            None => self.read_record(view, ordinal, &mut last)?,
         };
-        let offset = record.place.offset;
-        let result = read(self, &record);
-        self.last.0 = Some(record);
+        let result = read(self, last.body(), ordinal - place.first_ordinal);
+        self.last = last;
         result.map_err(|what| match what {
-            Wrong::Record(Malformed(what)) => self.damaged(view, offset, what),
+            Wrong::Record(Malformed(what)) => self.damaged(view, place.offset, what),
             Wrong::Words(error) => error,
         })
     }
 
     /// Reads the batch record that holds a row.
-    fn read_record(&self, view: usize, ordinal: u32) -> Result<Record, Error> {
-        let View { segment, index, .. } = &self.views[view];
-        let place = index
-            .batch_of(ordinal)?
-            .ok_or_else(|| self.damaged(view, 0, "its index names a row that it does not have"))?;
-        let body = journal::read_record(segment, place.offset, place.bytes)?;
+    fn read_record(&self, view: usize, ordinal: u32, record: &mut LastRecord) -> Result<BatchPlace, Error> {
+        let segment = &self.views[view].segment;
+        let place = self.place(view, ordinal)?;
+        record.found = None;
+        let body = journal::read_record(segment, place.offset, place.bytes, &mut record.bytes)?;
         let reader =
-            BatchReader::new(&body).map_err(|Malformed(what)| self.damaged(view, place.offset, what))?;
-        Ok(Record {
+            BatchReader::new(body).map_err(|Malformed(what)| self.damaged(view, place.offset, what))?;
+        record.found = Some(Record {
             segment: (segment.number, segment.generation),
             place,
             rows: reader.whole_rows(),
-            body,
-        })
+        });
+        Ok(place)
     }
 
-    fn decode(
-        &mut self,
-        view: usize,
-        place: &BatchPlace,
-        body: &[u8],
-        ordinal: u32,
-    ) -> Result<Option<StoredEvent>, Wrong> {
+    /// Where the batch record is that holds a row.
+    fn place(&self, view: usize, ordinal: u32) -> Result<BatchPlace, Error> {
+        let place = self.views[view].index.batch_of(ordinal)?;
+        place.ok_or_else(|| self.damaged(view, 0, "its index names a row that it does not have"))
+    }
+
+    fn decode(&mut self, view: usize, body: &[u8], index: u32) -> Result<Option<StoredEvent>, Wrong> {
         let reader = BatchReader::new(body)?;
-        let index = ordinal - place.first_ordinal;
         let Some(row) = reader.row(index)? else {
             return Ok(None);
         };
@@ -192,9 +227,16 @@ impl<'a> Fetcher<'a> {
         })
     }
 
-    fn agent_id(&self, view: usize, word: AgentWord) -> Result<Arc<str>, Wrong> {
+    fn agent_id(&mut self, view: usize, word: AgentWord) -> Result<Arc<str>, Wrong> {
+        if let Some((of, agent_id)) = &self.agent
+            && *of == (view, word)
+        {
+            return Ok(Arc::clone(agent_id));
+        }
         let agent_id = self.views[view].index.agent_id(word)?;
-        agent_id.ok_or(Wrong::Record(Malformed("a row names no known agent")))
+        let agent_id = agent_id.ok_or(Malformed("a row names no known agent"))?;
+        self.agent = Some(((view, word), Arc::clone(&agent_id)));
+        Ok(agent_id)
     }
 
     fn text(&mut self, view: usize, text: TextRef<'_>) -> Result<Cow<'static, str>, Wrong> {

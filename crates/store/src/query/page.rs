@@ -27,18 +27,21 @@ impl Snapshot {
         let mut page = Page::new(self, query.limit);
         let mut examined = 0;
         while let Some(found) = merge.next()? {
-            if !labelled && page.is_full() {
-                return Ok(page.full()); // that there is one more row needs no look at it
+            // Without labels, that there is one more row needs no look at it.
+            if page.len() == page.limit + usize::from(labelled) && page.read(query)? {
+                return Ok(page.full());
             }
             if labelled && examined == MAX_EXAMINED {
+                page.read(query)?;
                 return page.cut_short(found);
             }
             examined += 1;
-            if merge.may_match(&found)? && page.take(found, query)? {
-                return Ok(page.full());
+            if merge.may_match(&found)? {
+                page.rows.push(found);
             }
         }
-        Ok(page.last())
+        page.read(query)?;
+        Ok(page.ended())
     }
 
     /// The views that may have rows of the wanted times and before the cursor, each with a time after which it has none.
@@ -121,14 +124,16 @@ impl Snapshot {
                 return Ok(page.full());
             }
         }
-        Ok(page.last())
+        Ok(page.ended())
     }
 }
 
-/// A page while it fills, with one event more than asked for to tell whether there is a next page.
+/// A page while it fills, mostly with one event more than asked for to tell whether there is a next page.
 struct Page<'a> {
     fetcher: super::Fetcher<'a>,
     events: Vec<StoredEvent>,
+    /// Rows to come behind the events, not read yet.
+    rows: Vec<Found>,
     limit: usize,
 }
 
@@ -137,16 +142,22 @@ impl<'a> Page<'a> {
         Self {
             fetcher: snapshot.fetcher(),
             events: Vec::with_capacity(limit + 1),
+            rows: Vec::new(),
             limit,
         }
     }
 
-    /// Takes the row if it matches; true once there is one more than the page holds.
-    fn take(&mut self, found: Found, query: &EventQuery) -> Result<bool, Error> {
-        Ok(match self.matching(found, query)? {
-            Some(event) => self.push(event),
-            None => false,
-        })
+    fn len(&self) -> usize {
+        self.events.len() + self.rows.len()
+    }
+
+    /// Reads the rows; whether all of them matched.
+    fn read(&mut self, query: &EventQuery) -> Result<bool, Error> {
+        let before = self.len();
+        let events = self.fetcher.events(&std::mem::take(&mut self.rows))?;
+        self.events
+            .extend(events.into_iter().filter(|event| query.admits(event)));
+        Ok(self.len() == before)
     }
 
     fn push(&mut self, event: StoredEvent) -> bool {
@@ -158,10 +169,6 @@ impl<'a> Page<'a> {
     fn matching(&mut self, found: Found, query: &EventQuery) -> Result<Option<StoredEvent>, Error> {
         let event = self.fetcher.event(found.view, found.ordinal)?;
         Ok(query.admits(&event).then_some(event))
-    }
-
-    fn is_full(&self) -> bool {
-        self.events.len() == self.limit
     }
 
     fn full(mut self) -> EventPage {
@@ -191,7 +198,11 @@ impl<'a> Page<'a> {
         })
     }
 
-    fn last(self) -> EventPage {
+    /// There is no row behind those that were read.
+    fn ended(self) -> EventPage {
+        if self.events.len() > self.limit {
+            return self.full();
+        }
         EventPage {
             events: self.events,
             next: None,
