@@ -1,5 +1,6 @@
 //! A list of rows, wherever it lies, as one of those with a verdict: what queries count and pick from.
 
+use super::TimeSpan;
 use super::list::{ListRow, RowKey, RowList};
 use super::sealed::{ListPlace, SealedIndex};
 use crate::Error;
@@ -17,8 +18,8 @@ pub(crate) struct Rows {
     source: Source,
     passed: Filter,
     len: u32,
-    first: Option<RowKey>,
-    last: Option<RowKey>,
+    /// All were recorded within this time.
+    span: Option<TimeSpan>,
     near: Near,
 }
 
@@ -53,13 +54,15 @@ impl Rows {
             Some(true) => list.passed(),
             Some(false) => list.len() - list.passed(),
         };
-        let (first, last) = (list.first(), list.last());
+        let span = list.first().zip(list.last()).map(|(first, last)| TimeSpan {
+            min: first.recorded_at,
+            max: last.recorded_at,
+        });
         Self {
             source: Source::Open(list),
             passed,
             len,
-            first,
-            last,
+            span,
             near: Near::default(),
         }
     }
@@ -71,20 +74,11 @@ impl Rows {
             Some(true) => index.passed(list)?,
             Some(false) => list.len - index.passed(list)?,
         };
-        let (first, last) = if list.len == 0 {
-            (None, None)
-        } else {
-            (
-                Some(index.get(list, 0)?.0),
-                Some(index.get(list, list.len - 1)?.0),
-            )
-        };
         Ok(Self {
+            span: index.span,
             source: Source::Sealed(index, list),
             passed,
             len,
-            first,
-            last,
             near: Near::default(),
         })
     }
@@ -96,10 +90,10 @@ impl Rows {
 
     /// How many come before this key.
     pub(crate) fn rank(&self, key: RowKey) -> Result<u32, Error> {
-        if self.first.is_none_or(|first| key <= first) {
+        if self.span.is_none_or(|span| key.recorded_at < span.min) {
             return Ok(0);
         }
-        if self.last.is_some_and(|last| key > last) {
+        if self.span.is_some_and(|span| key.recorded_at > span.max) {
             return Ok(self.len);
         }
         let (rank, passed) = match &self.source {
