@@ -168,7 +168,7 @@ impl InHand {
             let frame = frame.map_err(journal::Error::from)?;
             recover::index_frame(&anew, &frame, &open)?;
         }
-        let sealed = segments::write_index(shared, &anew, &open)?;
+        let sealed = segments::write_index(shared, &anew, &open, || ())?;
         shared.observer.compacted(before.saturating_sub(anew.end()));
         segments::replace(shared, &self.segment, anew, SegmentIndex::Sealed(sealed));
         Ok(())

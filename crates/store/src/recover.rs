@@ -143,7 +143,7 @@ fn take_in(shared: &Shared, segment: Segment, covered: u64, is_newest: bool) -> 
     let index = match sealed {
         Some(sealed) => SegmentIndex::Sealed(sealed),
         None if is_newest => SegmentIndex::Open(Arc::new(open)),
-        None => match segments::write_index(shared, &segment, &open) {
+        None => match segments::write_index(shared, &segment, &open, || ()) {
             Ok(sealed) => SegmentIndex::Sealed(sealed),
             Err(error) => {
                 tracing::warn!(%error, "a segment's index cannot be written: keeping it in memory");

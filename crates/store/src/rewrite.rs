@@ -43,7 +43,7 @@ pub(crate) fn without(
         let frame = frame.map_err(journal::Error::from)?;
         recover::index_frame(&anew, &frame, &open)?;
     }
-    let sealed = segments::write_index(shared, &anew, &open)?;
+    let sealed = segments::write_index(shared, &anew, &open, || ())?;
     segments::replace(shared, segment, anew, SegmentIndex::Sealed(sealed));
     Ok(())
 }

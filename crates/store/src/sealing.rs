@@ -288,6 +288,14 @@ impl Background {
     }
 }
 
+/// Puts aside what waits for it now: again and again within work that takes longer than the queue has room for.
+pub(crate) fn put_aside_waiting(shared: &Shared) {
+    let copies = &shared.sealing.copies.1;
+    for (no, state) in copies.try_iter().take(copies.len()) {
+        put_aside(shared, no, &state);
+    }
+}
+
 /// Writes a window's copy and tells the registry where it is.
 pub(crate) fn put_aside(shared: &Shared, no: AgentNo, state: &AgentState) {
     let (org, agent_id) = {
@@ -334,6 +342,7 @@ fn move_copies(shared: &Shared) -> std::io::Result<()> {
     let newest = shared.spill.newest_file();
     let agents = shared.published.read().registry.len();
     for no in (0..agents).map(|no| AgentNo(u32::try_from(no).unwrap_or(u32::MAX))) {
+        put_aside_waiting(shared);
         let (org, agent_id, facts, place) = {
             let published = shared.published.read();
             let entry = published.registry.entry(no);
@@ -367,6 +376,43 @@ fn move_copies(shared: &Shared) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::segments::SegmentIndex;
+    use crate::{Options, OrgId, Unobserved, recover};
+    use journal::SimDisk;
+    use reputation::Micros;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    #[test]
+    fn windows_that_leave_memory_are_put_aside_also_while_a_segment_is_indexed() {
+        let recover::Recovered {
+            shared, mut journal, ..
+        } = recover::open(
+            Arc::new(SimDisk::new(0)),
+            Path::new("/data"),
+            Options::default(),
+            Arc::new(Unobserved),
+        )
+        .expect("a new store");
+        let state = AgentState::new(Micros(0));
+        let segment = journal.reserve(100).expect("room").segment;
+        let (number, no) = {
+            let mut published = shared.published.write();
+            let open = SegmentIndex::Open(Arc::default());
+            published.segments.push(segment.clone(), open);
+            let no = published.registry.add(OrgId(1), "a".into(), state.facts);
+            (segment.number, no)
+        };
+        shared.sealing.put_aside(no, state);
+        // The index is written; to give the segment its length would take another one after it.
+        let sealed = segments::seal(&shared, number);
+        assert!(matches!(
+            sealed,
+            Err(Error::Journal(journal::Error::StillOpen { .. }))
+        ));
+        assert!(shared.published.read().registry.entry(no).spilled.is_some());
+        journal.close();
+    }
 
     #[test]
     fn it_is_behind_when_more_waits_than_one_segment_and_when_it_ends() {

@@ -8,7 +8,7 @@ use crate::index::{
 use crate::pace::Breaks;
 use crate::query::{Snapshot, View};
 use crate::shared::Shared;
-use crate::{Error, OrgId, Stats};
+use crate::{Error, OrgId, Stats, sealing};
 use hashbrown::HashSet;
 use journal::Segment;
 use reputation::Micros;
@@ -274,7 +274,10 @@ pub(crate) fn seal(shared: &Shared, number: u64) -> Result<u64, Error> {
     let SegmentIndex::Open(open) = &entry.index else {
         return Ok(0);
     };
-    let sealed = write_index(shared, &entry.segment, open)?;
+    // With its breaks it takes a second, in which far more windows may leave memory than can wait.
+    let sealed = write_index(shared, &entry.segment, open, || {
+        sealing::put_aside_waiting(shared);
+    })?;
     entry.segment.trim()?;
     shared
         .published
@@ -322,11 +325,12 @@ pub(crate) fn remove_oldest(shared: &Shared, segment: &Segment) -> Result<(), Er
     Ok(())
 }
 
-/// Writes the index file of a segment and opens it.
+/// Writes the index file of a segment and opens it; calls `meanwhile` again and again.
 pub(crate) fn write_index(
     shared: &Shared,
     segment: &Segment,
     open: &OpenIndex,
+    meanwhile: impl Fn(),
 ) -> Result<Arc<SealedIndex>, Error> {
     let extent = SegmentExtent::of(segment);
     let path = index_path(&shared.dir, &extent);
@@ -335,13 +339,17 @@ pub(crate) fn write_index(
         source,
     };
     let breaks = Breaks::new(|| shared.is_in_a_hurry());
+    let pause = || {
+        meanwhile();
+        breaks.pause();
+    };
     let written = journal::replace_atomically(&*shared.disk, &path, |put| {
         let put = |piece: &[u8]| {
             put(piece)?;
-            breaks.pause();
+            pause();
             Ok(())
         };
-        index::write(&extent, &open.read(), put, || breaks.pause())
+        index::write(&extent, &open.read(), put, pause)
     });
     written.map_err(io)?;
     let opened = SealedIndex::open(&*shared.disk, &path, &extent, &shared.blocks);
@@ -366,7 +374,7 @@ pub(crate) fn rebuild(shared: &Shared, file: &Path) -> Result<(), Error> {
         let frame = frame.map_err(journal::Error::from)?;
         crate::recover::index_frame(&entry.segment, &frame, &open)?;
     }
-    let sealed = write_index(shared, &entry.segment, &open)?;
+    let sealed = write_index(shared, &entry.segment, &open, || ())?;
     shared
         .published
         .write()
