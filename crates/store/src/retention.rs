@@ -73,7 +73,8 @@ impl Retention {
         let Some((segment, index, newest)) = shared.published.read().segments.ends() else {
             return Ok(Step::Idle);
         };
-        let Some(due) = due(shared, &index, segment.number == newest, Leeway::NONE) else {
+        let is_newest = segment.number == newest;
+        let Some(due) = due(shared, &index, is_newest, Leeway::default()) else {
             self.pace.rest(shared);
             return Ok(Step::Idle);
         };
@@ -82,7 +83,7 @@ impl Retention {
             Some(plan) if plan.segment == segment.number => plan,
             _ => Plan {
                 segment: segment.number,
-                waiting: shared.read(|| lacking(shared, &segment, &index, newest))?,
+                waiting: shared.read(|| lacking(shared, &segment, &index, is_newest))?,
             },
         };
         if !plan.waiting.is_empty() {
@@ -92,7 +93,7 @@ impl Retention {
             return carried;
         }
         // What is still written, or has no index file yet, stays until that is done.
-        if segment.number == newest || matches!(index, SegmentIndex::Open(_)) {
+        if is_newest || matches!(index, SegmentIndex::Open(_)) {
             return Ok(Step::Idle);
         }
         segments::remove_oldest(shared, &segment)?;
@@ -146,17 +147,10 @@ impl Retention {
 }
 
 /// How far beyond its limits something is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Leeway {
     time: Duration,
     bytes: u64,
-}
-
-impl Leeway {
-    const NONE: Self = Self {
-        time: Duration::ZERO,
-        bytes: 0,
-    };
 }
 
 /// Whether the oldest segment should go, or should even with this leeway. The newest goes by age alone, after another
@@ -184,7 +178,7 @@ fn lacking(
     shared: &Shared,
     segment: &Segment,
     index: &SegmentIndex,
-    newest: u64,
+    is_newest: bool,
 ) -> Result<Vec<(AgentNo, Want)>, Error> {
     let mut waiting = Vec::new();
     // Where the next one is due, too, segments come faster than they go.
@@ -192,7 +186,7 @@ fn lacking(
         time: LATE,
         bytes: segment.end(),
     };
-    let is_behind = || due(shared, index, segment.number == newest, behind).is_some();
+    let is_behind = || due(shared, index, is_newest, behind).is_some();
     let breaks = Breaks::new(|| shared.is_in_a_hurry() || is_behind());
     for AgentIn {
         org,
