@@ -81,13 +81,7 @@ impl View {
     /// All rows in question were recorded within this time; `None` if there are none.
     fn span(&self) -> Option<TimeSpan> {
         match &self.index {
-            SegmentIndex::Open(_) => {
-                let list = self.open.as_ref()?;
-                Some(TimeSpan {
-                    min: list.first()?.recorded_at,
-                    max: list.last()?.recorded_at,
-                })
-            }
+            SegmentIndex::Open(_) => self.open.as_ref()?.span(),
             SegmentIndex::Sealed(index) => index.span,
         }
     }

@@ -1,5 +1,6 @@
 //! Rows in (recorded time, ordinal) order, in memory: cheap to append, to insert anywhere, and to copy.
 
+use super::TimeSpan;
 use reputation::Micros;
 use std::sync::Arc;
 
@@ -176,6 +177,14 @@ impl RowList {
     pub(crate) fn last(&self) -> Option<RowKey> {
         let last = self.newest.last().copied();
         Some(last.or_else(|| self.older()?.last())?.key())
+    }
+
+    /// The earliest and the latest recorded time, if there are rows.
+    pub(crate) fn span(&self) -> Option<TimeSpan> {
+        Some(TimeSpan {
+            min: self.first()?.recorded_at,
+            max: self.last()?.recorded_at,
+        })
     }
 }
 

@@ -575,18 +575,10 @@ impl Inner {
 
     /// The earliest and the latest recorded time.
     pub(crate) fn time_span(&self) -> Option<TimeSpan> {
-        let min = self
-            .orgs
-            .values()
-            .filter_map(|org| org.rows.first())
-            .min()?
-            .recorded_at;
-        let max = self
-            .orgs
-            .values()
-            .filter_map(|org| org.rows.last())
-            .max()?
-            .recorded_at;
-        Some(TimeSpan { min, max })
+        let spans = self.orgs.values().filter_map(|org| org.rows.span());
+        spans.reduce(|one, other| TimeSpan {
+            min: one.min.min(other.min),
+            max: one.max.max(other.max),
+        })
     }
 }

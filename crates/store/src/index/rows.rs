@@ -54,15 +54,11 @@ impl Rows {
             Some(true) => list.passed(),
             Some(false) => list.len() - list.passed(),
         };
-        let span = list.first().zip(list.last()).map(|(first, last)| TimeSpan {
-            min: first.recorded_at,
-            max: last.recorded_at,
-        });
         Self {
+            span: list.span(),
             source: Source::Open(list),
             passed,
             len,
-            span,
             near: Near::default(),
         }
     }
