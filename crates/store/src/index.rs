@@ -19,7 +19,7 @@ pub(crate) use column::Column;
 pub(crate) use list::{RowKey, RowList};
 pub(crate) use open::{NewBatch, NewRow, OpenIndex, column_value};
 pub(crate) use rows::{Filter, Rows};
-pub(crate) use sealed::{SealedIndex, SealedWords, Vocabulary};
+pub(crate) use sealed::{ListPlace, SealedIndex, SealedWords, Vocabulary};
 pub(crate) use write::{SegmentExtent, write};
 
 use crate::OrgId;
@@ -74,4 +74,10 @@ pub(crate) struct OrgTotals {
 pub(crate) struct TimeSpan {
     pub(crate) min: Micros,
     pub(crate) max: Micros,
+}
+
+impl TimeSpan {
+    pub(crate) fn holds(&self, time: Micros) -> bool {
+        self.min <= time && time <= self.max
+    }
 }

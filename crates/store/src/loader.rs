@@ -167,7 +167,8 @@ impl Stored {
             if rows
                 .iter()
                 .any(|row| row.event.sent_at == Some(sent) && is_id(row))
-                || reader.clamped_at(sent, last)?.iter().any(is_id)
+                || facts.clamped.is_some_and(|span| span.holds(sent))
+                    && reader.clamped_at(sent, last)?.iter().any(is_id)
             {
                 return Ok(true);
             }

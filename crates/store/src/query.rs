@@ -5,7 +5,7 @@ mod merge;
 mod page;
 
 use crate::codec::{CarryRecord, Malformed, fingerprint};
-use crate::index::{Filter, OrgTotals, RowKey, Rows, TimeSpan};
+use crate::index::{Filter, ListPlace, OrgTotals, RowKey, RowList, Rows, SealedIndex, TimeSpan};
 use crate::segments::SegmentIndex;
 use crate::{Error, OrgId, StoredEvent};
 use fetch::Fetcher;
@@ -13,18 +13,22 @@ pub(crate) use fetch::{Counted, LastRecord};
 use journal::Segment;
 use merge::{Merge, Part};
 use reputation::Micros;
+use std::cell::OnceCell;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// Rows of one time that are read outright. Of more, as where a client's clock is coarse or a backfill gives whole days,
 /// only those are read whose ids may be the one that is looked for.
-const FEW_ROWS: u32 = 16;
+const FEW_ROWS: usize = 16;
 
 /// One segment, as it was when the snapshot was taken.
 pub(crate) struct View {
     segment: Segment,
     index: SegmentIndex,
     /// The list in question, where the index is in memory.
-    open: Option<crate::index::RowList>,
+    open: Option<RowList>,
+    /// Where it is in the index's file, once somebody looked.
+    sealed: OnceCell<Option<ListPlace>>,
 }
 
 /// The rows of an organisation, or of one of its agents, at one moment.
@@ -63,6 +67,23 @@ impl View {
             segment: segment.clone(),
             index: index.clone(),
             open,
+            sealed: OnceCell::new(),
+        }
+    }
+
+    /// Where the list in question is in the segment's index file; `None` if it has none.
+    fn place(
+        &self,
+        index: &SealedIndex,
+        org: OrgId,
+        agent_id: Option<&str>,
+    ) -> Result<Option<ListPlace>, Error> {
+        match self.sealed.get() {
+            Some(place) => Ok(*place),
+            None => {
+                let place = index.list(org, agent_id)?;
+                Ok(*self.sealed.get_or_init(|| place))
+            }
         }
     }
 
@@ -71,9 +92,40 @@ impl View {
         match &self.index {
             SegmentIndex::Open(_) => Ok(self.open.clone().map(|list| Rows::open(list, passed))),
             SegmentIndex::Sealed(index) => {
-                let list = index.list(org, agent_id)?;
-                list.map(|list| Rows::sealed(std::sync::Arc::clone(index), list, passed))
+                let list = self.place(index, org, agent_id)?;
+                list.map(|list| Rows::sealed(Arc::clone(index), list, passed))
                     .transpose()
+            }
+        }
+    }
+
+    /// The ordinals of the rows in question that were recorded at exactly this time; where they are many, only of
+    /// those whose ids have this fingerprint.
+    fn at(
+        &self,
+        org: OrgId,
+        agent_id: Option<&str>,
+        time: Micros,
+        fingerprint: u16,
+    ) -> Result<Vec<u32>, Error> {
+        match &self.index {
+            SegmentIndex::Open(_) => {
+                let rows = self.open.iter().flat_map(|list| list.at(time));
+                let rows = rows.filter(|row| row.fingerprint() == fingerprint);
+                Ok(rows.map(|row| row.key().ordinal).collect())
+            }
+            SegmentIndex::Sealed(index) => {
+                let Some(list) = self.place(index, org, agent_id)? else {
+                    return Ok(Vec::new());
+                };
+                let places = index.at(list, time)?;
+                if places.len() > FEW_ROWS {
+                    let keys = index.with_fingerprint(list, None, places, fingerprint)?;
+                    return Ok(keys.into_iter().map(|key| key.ordinal).collect());
+                }
+                places
+                    .map(|place| Ok(index.get(list, place)?.0.ordinal))
+                    .collect()
             }
         }
     }
@@ -187,18 +239,9 @@ impl Snapshot {
         let mut fetcher = Fetcher::after(&self.views, last);
         let mut found = Vec::new();
         for (at, view) in self.views.iter().enumerate() {
-            let Some(mut rows) = self.rows(view, None)? else {
-                continue;
-            };
-            let (from, to) = (rows.before(time)?, rows.until(time)?);
-            if to - from > FEW_ROWS {
-                for key in rows.with_fingerprint(from, to, fingerprint(evaluation_id))? {
-                    found.push(fetcher.counted(at, key.ordinal)?);
-                }
-            } else {
-                for nth in from..to {
-                    found.push(fetcher.counted(at, rows.key(nth)?.ordinal)?);
-                }
+            let agent_id = self.agent_id.as_deref();
+            for ordinal in view.at(self.org, agent_id, time, fingerprint(evaluation_id))? {
+                found.push(fetcher.counted(at, ordinal)?);
             }
         }
         *last = fetcher.into_last();

@@ -80,11 +80,6 @@ impl BlockFile {
         }
     }
 
-    /// Fills `out` from this offset on.
-    pub(super) fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
-        self.reader().read(offset, out)
-    }
-
     /// A reader for what lies close together.
     pub(super) fn reader(&self) -> BlockReader<'_> {
         BlockReader {

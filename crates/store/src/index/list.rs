@@ -163,6 +163,20 @@ impl RowList {
             .copied()
     }
 
+    /// The rows recorded at exactly this time, in order.
+    pub(crate) fn at(&self, time: Micros) -> impl Iterator<Item = ListRow> {
+        let first = ListRow::before_all(RowKey {
+            recorded_at: time,
+            ordinal: 0,
+        });
+        let newer = self.newest.partition_point(|row| *row < first);
+        // None of the older ones is as late where one of the newest is earlier.
+        let older = self.older().filter(|_| newer == 0);
+        let older = older.into_iter().flat_map(move |older| older.from(first));
+        let rows = older.chain(&self.newest[newer..]).copied();
+        rows.take_while(move |row| row.key().recorded_at == time)
+    }
+
     /// The oldest row's key.
     pub(crate) fn first(&self) -> Option<RowKey> {
         Some(self.get(0)?.key())
@@ -196,6 +210,15 @@ impl Chunks {
     /// How many rows have this verdict.
     fn matching(&self, passed: bool) -> u32 {
         with_verdict(passed, self.len, self.passed)
+    }
+
+    /// The rows that are not before this one.
+    fn from(&self, first: ListRow) -> impl Iterator<Item = &ListRow> {
+        let begin = count_before(&self.chunks, |chunk| chunk.first < first).saturating_sub(1);
+        let mut rest = self.chunks[begin..].iter().map(|chunk| chunk.rows.as_slice());
+        let at_first = rest.next().unwrap_or_default();
+        let before = at_first.partition_point(|row| *row < first);
+        at_first[before..].iter().chain(rest.flatten())
     }
 
     /// Puts rows behind all others.
@@ -409,6 +432,11 @@ mod tests {
             prop_assert_eq!(list.iter().map(|r| (r.key(), r.passed())).collect::<Vec<_>>(), naive.clone());
             prop_assert_eq!(list.len() as usize, naive.len());
             prop_assert_eq!(list.passed() as usize, naive.iter().filter(|(_, passed)| *passed).count());
+            for time in [probe, probe % 700] {
+                let at_time = naive.iter().filter(|(key, _)| key.recorded_at.0 == time).map(|(key, _)| *key);
+                let found = list.at(Micros(time)).map(ListRow::key);
+                prop_assert_eq!(found.collect::<Vec<_>>(), at_time.collect::<Vec<_>>());
+            }
             let between = RowKey { recorded_at: Micros(probe), ordinal: 300 };
             for key in naive.iter().map(|(key, _)| *key).step_by(7).chain([between]) {
                 let before: Vec<_> = naive.iter().filter(|(k, _)| *k < key).collect();

@@ -71,7 +71,7 @@ impl Rows {
             Some(false) => list.len - index.passed(list)?,
         };
         Ok(Self {
-            span: index.span,
+            span: list.span,
             source: Source::Sealed(index, list),
             passed,
             len,

@@ -13,11 +13,15 @@ use crate::codec::{AgentWord, TextWord};
 use crate::{Error, OrgId};
 use journal::Disk;
 use reputation::Micros;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 /// More rows than this share of the segment's are searched with the whole column in memory.
 const READ_COLUMN_FROM_SHARE: u32 = 16;
+
+/// How far an agent is first looked for beside the place where it would be if hashes were spread evenly.
+const NEAR: u32 = 16;
 
 /// An open index file.
 pub(crate) struct SealedIndex {
@@ -62,6 +66,8 @@ pub(crate) struct Vocabulary {
 pub(crate) struct ListPlace {
     start: u32,
     pub(crate) len: u32,
+    /// All its rows were recorded within this time.
+    pub(super) span: Option<TimeSpan>,
 }
 
 struct OrgEntry {
@@ -166,11 +172,21 @@ impl SealedIndex {
     }
 
     fn read_slice(&self, section: Section, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        self.read_with(&mut self.blocks.reader(), section, offset, out)
+    }
+
+    fn read_with(
+        &self,
+        reader: &mut BlockReader<'_>,
+        section: Section,
+        offset: u64,
+        out: &mut [u8],
+    ) -> Result<(), Error> {
         let (start, len) = self.sections[section as usize];
         if offset.saturating_add(out.len() as u64) > len {
             return Err(self.blocks.damaged(start, "a section is too short"));
         }
-        self.blocks.read(start + offset, out)
+        reader.read(start + offset, out)
     }
 
     /// The first entry and the number of entries that stand at the front of these bytes, of a section with entries
@@ -198,6 +214,29 @@ impl SealedIndex {
         Ok(low)
     }
 
+    /// The same, searched for from where it is likely to be, in steps that double.
+    fn search_near(
+        &self,
+        guess: u32,
+        count: u32,
+        mut before: impl FnMut(u32) -> Result<bool, Error>,
+    ) -> Result<u32, Error> {
+        let (mut low, mut high, mut step) = (0, count, NEAR);
+        let mut probe = guess.min(count.saturating_sub(1));
+        while low < high && (low..high).contains(&probe) {
+            if before(probe)? {
+                low = probe + 1;
+                probe = probe.saturating_add(step);
+            } else {
+                high = probe;
+                probe = probe.saturating_sub(step);
+            }
+            step *= 2;
+        }
+        let rest = self.search(high - low, |at| before(low + at))?;
+        Ok(low + rest)
+    }
+
     fn org(&self, org: OrgId) -> Result<Option<OrgEntry>, Error> {
         let number = |at: u32| {
             Ok::<_, Error>(u32::from_le_bytes(
@@ -216,7 +255,11 @@ impl SealedIndex {
             return Err(self.blocks.damaged(section_start, "it has batches that are none"));
         }
         Ok(Some(OrgEntry {
-            list: ListPlace { start, len },
+            list: ListPlace {
+                start,
+                len,
+                span: self.span,
+            },
             first_batch,
             batches,
             totals: OrgTotals {
@@ -235,15 +278,25 @@ impl SealedIndex {
             reader.read(start + u64::from(at) * AGENT_BYTES, &mut hash)?;
             Ok::<_, Error>(u64::from_le_bytes(hash))
         };
-        let mut at = self.search(self.agents, |at| Ok(hash_at(at)? < hash))?;
+        // Hashes are spread evenly.
+        let guess = ((u128::from(hash) * u128::from(self.agents)) >> 64) as u32;
+        let mut at = self.search_near(guess, self.agents, |at| Ok(hash_at(at)? < hash))?;
         while at < self.agents && hash_at(at)? == hash {
             let entry: [u8; AGENT_BYTES as usize] =
                 self.read(Section::Agents, u64::from(at) * AGENT_BYTES)?;
             let word = AgentWord(u32_at(&entry, 12));
             if u32_at(&entry, 8) == org.0 && &*self.agent_id(word)? == agent_id {
                 let (start, len) = self.part(Section::Lists, self.list_bytes as u64, &entry[16..])?;
+                let span = TimeSpan {
+                    min: Micros(i64_at(&entry, 24)),
+                    max: Micros(i64_at(&entry, 32)),
+                };
                 return Ok(Some(AgentEntry {
-                    list: ListPlace { start, len },
+                    list: ListPlace {
+                        start,
+                        len,
+                        span: (len > 0).then_some(span),
+                    },
                     clamped: self.part(Section::Clamped, CLAMPED_BYTES, &entry[40..])?,
                     carry: Some(CarryPlace {
                         offset: u64_at(&entry, 48),
@@ -307,21 +360,36 @@ impl SealedIndex {
 
     /// The key and the verdict of the row at this place of a list.
     pub(crate) fn get(&self, list: ListPlace, rank: u32) -> Result<(RowKey, bool), Error> {
-        let mut row = [0; 4];
-        let row = &mut row[..self.list_bytes];
-        self.read_slice(Section::Lists, self.list_offset(list.start + rank), row)?;
-        let (ordinal, passed) = list_row(row);
-        Ok((
-            RowKey {
-                recorded_at: self.time(ordinal)?,
-                ordinal,
-            },
-            passed,
-        ))
+        self.lookup(list).row(rank)
+    }
+
+    /// Looks up rows of a list, near each other or again and again.
+    fn lookup(&self, list: ListPlace) -> Lookup<'_> {
+        Lookup {
+            index: self,
+            list,
+            rows: self.blocks.reader(),
+            times: self.blocks.reader(),
+        }
+    }
+
+    /// The places of a list's rows that were recorded at exactly this time.
+    pub(crate) fn at(&self, list: ListPlace, time: Micros) -> Result<Range<u32>, Error> {
+        if list.span.is_none_or(|span| !span.holds(time)) {
+            return Ok(0..0);
+        }
+        let mut lookup = self.lookup(list);
+        let mut time_at = |rank: u32| Ok::<_, Error>(lookup.row(rank)?.0.recorded_at);
+        let start = self.search(list.len, |at| Ok(time_at(at)? < time))?;
+        if start == list.len || time_at(start)? != time {
+            return Ok(start..start);
+        }
+        let rows = self.search(list.len - start, |at| Ok(time_at(start + at)? <= time))?;
+        Ok(start..start + rows)
     }
 
     /// The verdicts of the rows at these places of a list.
-    pub(crate) fn verdicts(&self, list: ListPlace, places: std::ops::Range<u32>) -> Result<Vec<bool>, Error> {
+    pub(crate) fn verdicts(&self, list: ListPlace, places: Range<u32>) -> Result<Vec<bool>, Error> {
         let rows = self.list_rows(list.start + places.start, places.len())?;
         Ok(rows
             .chunks_exact(self.list_bytes)
@@ -331,7 +399,8 @@ impl SealedIndex {
 
     /// How many rows of a list come before this key, and how many of them passed.
     pub(crate) fn rank(&self, list: ListPlace, key: RowKey) -> Result<(u32, u32), Error> {
-        let rank = self.search(list.len, |at| Ok(self.get(list, at)?.0 < key))?;
+        let mut lookup = self.lookup(list);
+        let rank = self.search(list.len, |at| Ok(lookup.row(at)?.0 < key))?;
         Ok((rank, self.passed_before(list, rank)?))
     }
 
@@ -410,7 +479,7 @@ impl SealedIndex {
         &self,
         list: ListPlace,
         passed: Option<bool>,
-        places: std::ops::Range<u32>,
+        places: Range<u32>,
         fingerprint: u16,
     ) -> Result<Vec<RowKey>, Error> {
         if places.len() as u32 > self.rows / READ_COLUMN_FROM_SHARE {
@@ -425,7 +494,7 @@ impl SealedIndex {
         &self,
         list: ListPlace,
         passed: Option<bool>,
-        places: &std::ops::Range<u32>,
+        places: &Range<u32>,
         fingerprint: u16,
     ) -> Result<Vec<RowKey>, Error> {
         // Where verdicts matter, places say nothing of where a row stands in the list: all of it is read.
@@ -454,7 +523,7 @@ impl SealedIndex {
         &self,
         list: ListPlace,
         passed: Option<bool>,
-        places: &std::ops::Range<u32>,
+        places: &Range<u32>,
         fingerprint: u16,
     ) -> Result<Vec<RowKey>, Error> {
         let mut column = vec![0; self.rows as usize * 2];
@@ -646,6 +715,34 @@ impl SealedIndex {
             self.read_slice(Section::Words, 0, &mut bytes)?;
             SealedWords::read(&bytes).ok_or_else(|| self.blocks.damaged(start, "no words"))
         })
+    }
+}
+
+/// Looks up rows of a list, holding the blocks that it read last.
+struct Lookup<'i> {
+    index: &'i SealedIndex,
+    list: ListPlace,
+    rows: BlockReader<'i>,
+    times: BlockReader<'i>,
+}
+
+impl Lookup<'_> {
+    /// The key and the verdict of the row at this place.
+    fn row(&mut self, rank: u32) -> Result<(RowKey, bool), Error> {
+        let mut row = [0; 4];
+        let row = &mut row[..self.index.list_bytes];
+        let offset = self.index.list_offset(self.list.start + rank);
+        self.index
+            .read_with(&mut self.rows, Section::Lists, offset, row)?;
+        let (ordinal, passed) = list_row(row);
+        let [time] = self.index.times.get(&mut self.times, ordinal)?;
+        Ok((
+            RowKey {
+                recorded_at: Micros(time),
+                ordinal,
+            },
+            passed,
+        ))
     }
 }
 
