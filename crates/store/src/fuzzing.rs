@@ -1,6 +1,6 @@
 //! For fuzz targets: reads arbitrary bytes as the index file of a sealed segment, and asks it everything.
 
-use crate::index::{BlockCache, RowKey, Rows, SealedIndex};
+use crate::index::{BlockCache, Moment, RowKey, Rows, SealedIndex};
 use crate::{Error, OrgId};
 use journal::{Disk, SimDisk};
 use reputation::Micros;
@@ -61,6 +61,7 @@ fn ask_everything(index: &Arc<SealedIndex>) -> Result<u64, Error> {
         index.carry(agent.org, &agent.agent_id)?;
         index.clamped_at(agent.org, &agent.agent_id, Micros(0))?;
         if let Some(latest) = agent.latest {
+            index.may_have(Moment::of(agent.org, &agent.agent_id, latest), latest)?;
             index.clamped_at(agent.org, &agent.agent_id, latest)?;
         }
     }

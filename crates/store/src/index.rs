@@ -7,6 +7,7 @@
 mod blocks;
 mod column;
 mod list;
+mod moments;
 mod open;
 mod output;
 mod packed;
@@ -17,6 +18,7 @@ mod write;
 pub(crate) use blocks::BlockCache;
 pub(crate) use column::Column;
 pub(crate) use list::{RowKey, RowList};
+pub(crate) use moments::Moment;
 pub(crate) use open::{NewBatch, NewRow, OpenIndex, column_value};
 pub(crate) use rows::{Filter, Rows};
 pub(crate) use sealed::{ListPlace, SealedIndex, SealedWords, Vocabulary};

@@ -5,7 +5,7 @@ mod merge;
 mod page;
 
 use crate::codec::{CarryRecord, Malformed, fingerprint};
-use crate::index::{Filter, ListPlace, OrgTotals, RowKey, RowList, Rows, SealedIndex, TimeSpan};
+use crate::index::{Filter, ListPlace, Moment, OrgTotals, RowKey, RowList, Rows, SealedIndex, TimeSpan};
 use crate::segments::SegmentIndex;
 use crate::{Error, OrgId, StoredEvent};
 use fetch::Fetcher;
@@ -37,6 +37,16 @@ pub(crate) struct Snapshot {
     agent_id: Option<Box<str>>,
     /// Oldest first.
     views: Vec<View>,
+}
+
+/// An agent's rows of one time that may have one id.
+struct AtTime<'q> {
+    org: OrgId,
+    agent_id: &'q str,
+    time: Micros,
+    moment: Moment,
+    /// Of the id.
+    fingerprint: u16,
 }
 
 /// A row and the segment that holds it, by its place among the views.
@@ -99,15 +109,16 @@ impl View {
         }
     }
 
-    /// The ordinals of the rows in question that were recorded at exactly this time; where they are many, only of
-    /// those whose ids have this fingerprint.
-    fn at(
-        &self,
-        org: OrgId,
-        agent_id: Option<&str>,
-        time: Micros,
-        fingerprint: u16,
-    ) -> Result<Vec<u32>, Error> {
+    /// The ordinals of the rows that are asked for; where many are of that time, only of those whose ids have the
+    /// fingerprint.
+    fn at(&self, question: &AtTime<'_>) -> Result<Vec<u32>, Error> {
+        let AtTime {
+            org,
+            agent_id,
+            time,
+            moment,
+            fingerprint,
+        } = *question;
         match &self.index {
             SegmentIndex::Open(_) => {
                 let rows = self.open.iter().flat_map(|list| list.at(time));
@@ -115,7 +126,10 @@ impl View {
                 Ok(rows.map(|row| row.key().ordinal).collect())
             }
             SegmentIndex::Sealed(index) => {
-                let Some(list) = self.place(index, org, agent_id)? else {
+                if !index.may_have(moment, time)? {
+                    return Ok(Vec::new());
+                }
+                let Some(list) = self.place(index, org, Some(agent_id))? else {
                     return Ok(Vec::new());
                 };
                 let places = index.at(list, time)?;
@@ -229,18 +243,27 @@ impl Snapshot {
         Ok(rows)
     }
 
-    /// The rows recorded at exactly this time that may have this id: all that have it are among them.
+    /// The agent's rows recorded at exactly this time that may have this id: all that have it are among them.
     pub(crate) fn at_time(
         &self,
         time: Micros,
         evaluation_id: &str,
         last: &mut LastRecord,
     ) -> Result<Vec<Counted>, Error> {
+        let Some(agent_id) = self.agent_id.as_deref() else {
+            return Ok(Vec::new());
+        };
+        let question = AtTime {
+            org: self.org,
+            agent_id,
+            time,
+            moment: Moment::of(self.org, agent_id, time),
+            fingerprint: fingerprint(evaluation_id),
+        };
         let mut fetcher = Fetcher::after(&self.views, last);
         let mut found = Vec::new();
         for (at, view) in self.views.iter().enumerate() {
-            let agent_id = self.agent_id.as_deref();
-            for ordinal in view.at(self.org, agent_id, time, fingerprint(evaluation_id))? {
+            for ordinal in view.at(&question)? {
                 found.push(fetcher.counted(at, ordinal)?);
             }
         }

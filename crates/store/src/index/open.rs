@@ -176,6 +176,8 @@ pub(crate) struct Inner {
     asks_rows: bool,
     /// The latest time of receipt of anything in the segment.
     pub(super) newest_receipt: Option<Micros>,
+    /// The earliest.
+    pub(super) oldest_receipt: Option<Micros>,
 }
 
 /// The rows of one agent in the segment.
@@ -377,6 +379,7 @@ impl Inner {
 
     fn received(&mut self, at: Micros) {
         self.newest_receipt = self.newest_receipt.max(Some(at));
+        self.oldest_receipt = Some(self.oldest_receipt.map_or(at, |oldest| oldest.min(at)));
     }
 
     fn org_mut(&mut self, org: OrgId) -> &mut OrgRows {

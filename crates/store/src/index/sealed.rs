@@ -2,6 +2,7 @@
 
 use super::blocks::{BlockCache, BlockFile, BlockReader};
 use super::list::RowKey;
+use super::moments::{FILTER_BLOCK_BYTES, Moment};
 use super::open::GONE;
 use super::packed::{Packed, number_of};
 use super::write::{
@@ -45,6 +46,8 @@ pub(crate) struct SealedIndex {
     pub(crate) file_bytes: u64,
     /// The latest time of receipt of anything in the segment.
     pub(crate) newest_receipt: Option<Micros>,
+    /// Rows recorded before this time, and those alone, have their moments in the filter.
+    oldest_receipt: Micros,
 }
 
 /// The texts and the failed sets of a segment.
@@ -134,18 +137,18 @@ impl SealedIndex {
             min: Micros(i64_at(&header, 60)),
             max: Micros(i64_at(&header, 68)),
         };
-        let sections = std::array::from_fn(|i| (u64_at(&header, 84 + 16 * i), u64_at(&header, 92 + 16 * i)));
+        let sections = std::array::from_fn(|i| (u64_at(&header, 92 + 16 * i), u64_at(&header, 100 + 16 * i)));
         let [batches, orgs, agents] = [48, 52, 56].map(|at| u32_at(&header, at));
         if !fit(&sections, data_bytes, rows, orgs, agents) {
             return None;
         }
         let section = |section: Section| sections[section as usize];
-        let widths = &header[88 + 16 * SECTIONS..];
+        let widths = &header[96 + 16 * SECTIONS..];
         Some(Self {
             blocks: BlockFile::new(file, path, data_bytes, checksums, cache),
             sections,
             rows,
-            events: rows - u32_at(&header, 84 + 16 * SECTIONS).min(rows),
+            events: rows - u32_at(&header, 92 + 16 * SECTIONS).min(rows),
             batches,
             orgs,
             agents,
@@ -162,6 +165,7 @@ impl SealedIndex {
             newest_receipt: Some(i64_at(&header, 76))
                 .filter(|at| *at != NO_RECEIPT)
                 .map(Micros),
+            oldest_receipt: Micros(i64_at(&header, 84)),
         })
     }
 
@@ -371,6 +375,23 @@ impl SealedIndex {
             rows: self.blocks.reader(),
             times: self.blocks.reader(),
         }
+    }
+
+    /// Whether an agent may have a row recorded at this time, which is its moment's.
+    pub(crate) fn may_have(&self, moment: Moment, time: Micros) -> Result<bool, Error> {
+        if self.span.is_none_or(|span| !span.holds(time)) {
+            return Ok(false);
+        }
+        if time >= self.oldest_receipt {
+            return Ok(true);
+        }
+        let (_, bytes) = self.sections[Section::Moments as usize];
+        let blocks = bytes / FILTER_BLOCK_BYTES as u64;
+        if blocks == 0 {
+            return Ok(false);
+        }
+        let block = moment.block(blocks) * FILTER_BLOCK_BYTES as u64;
+        Ok(moment.is_in(self.read(Section::Moments, block)?))
     }
 
     /// The places of a list's rows that were recorded at exactly this time.

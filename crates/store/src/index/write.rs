@@ -4,6 +4,7 @@
 //! other; behind them stand a checksum per block, then the header, whose place is fixed by the file's length.
 
 use super::list::{ListRow, RowKey, RowList};
+use super::moments::{Moment, Moments};
 use super::open::Inner;
 use super::output::{Output, Put};
 use super::packed::{bytes_of, put_packed};
@@ -14,13 +15,13 @@ use reputation::Micros;
 use std::hash::Hasher as _;
 use std::io;
 
-pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"RPTINDX4");
-pub(super) const SECTIONS: usize = 14;
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"RPTINDX5");
+pub(super) const SECTIONS: usize = 15;
 /// Magic, segment (number, generation, end, first and last frame), rows, batches, orgs, agents, times,
-/// newest receipt, sections (start, length), erased rows, widths of what is packed,
+/// newest receipt, oldest receipt, sections (start, length), erased rows, widths of what is packed,
 /// block count, checksum of the block checksums, checksum of the header.
 pub(super) const HEADER_BYTES: usize =
-    8 + 8 + 4 + 8 + 8 + 8 + 4 * 4 + 8 + 8 + 8 + SECTIONS * 16 + 4 + 8 + 4 + 4 + 4;
+    8 + 8 + 4 + 8 + 8 + 8 + 4 * 4 + 8 + 8 + 8 + 8 + SECTIONS * 16 + 4 + 8 + 4 + 4 + 4;
 /// In the place of a text's length: it was erased.
 pub(super) const TEXT_GONE: u32 = u32::MAX;
 /// In the header, of a segment that received nothing.
@@ -73,6 +74,8 @@ pub(super) enum Section {
     /// Texts (count u32, then length u32 and bytes each), then failed sets (count u32, then length u32 and
     /// words u32 each).
     Words,
+    /// Of the rows recorded before the oldest receipt: which agents have them of which times, as blocks of eight u32.
+    Moments,
 }
 
 /// Which segment an index is of.
@@ -150,6 +153,7 @@ pub(crate) fn write(
     directory(inner, &agents, out)?;
     names(inner, out)?;
     words(inner, out)?;
+    moments(inner, &agents, out, &pause)?;
     out.end_sections()?;
     let widths = Widths {
         times,
@@ -333,6 +337,31 @@ fn words(inner: &Inner, out: &mut Output<impl Put>) -> io::Result<()> {
     Ok(())
 }
 
+/// The moments of the rows that are older than the segment.
+fn moments(
+    inner: &Inner,
+    agents: &[(u64, u32, u32)],
+    out: &mut Output<impl Put>,
+    pause: &impl Fn(),
+) -> io::Result<()> {
+    let before = inner.oldest_receipt.unwrap_or(Micros(i64::MIN));
+    let lists = || {
+        agents
+            .iter()
+            .map(|(hash, _, word)| (*hash, &inner.agents[*word as usize].rows))
+    };
+    let count = lists().map(|(_, list)| list.older_than(before).count()).sum();
+    let mut moments = Moments::new(count);
+    for (hash, list) in lists() {
+        pause();
+        let rows = list.older_than(before);
+        rows.for_each(|row| moments.add(Moment::new(hash, row.key().recorded_at)));
+    }
+    out.put_all(moments.words())?;
+    out.end_section();
+    Ok(())
+}
+
 /// The checksums of the blocks, and the header.
 fn ending(
     extent: &SegmentExtent,
@@ -360,7 +389,9 @@ fn ending(
     for time in [span.min, span.max] {
         header.extend_from_slice(&time.0.to_le_bytes());
     }
-    header.extend_from_slice(&inner.newest_receipt.map_or(NO_RECEIPT, |at| at.0).to_le_bytes());
+    for receipt in [inner.newest_receipt, inner.oldest_receipt] {
+        header.extend_from_slice(&receipt.map_or(NO_RECEIPT, |at| at.0).to_le_bytes());
+    }
     header.extend_from_slice(&out.places);
     header.extend_from_slice(&inner.erased.to_le_bytes());
     let Widths {
@@ -426,8 +457,8 @@ mod tests {
         let blocks = 3 * ROWS_AT_ONCE / 128;
         assert_eq!(
             pauses.get(),
-            (3 + 2 * blocks) + 3 + 3 + 2 * 2,
-            "times, fingerprints, labels, batches"
+            (3 + 2 * blocks) + 3 + 3 + 2 * 2 + 1,
+            "times, fingerprints, labels, batches, one agent"
         );
     }
 
@@ -474,6 +505,24 @@ mod tests {
             let sent: Vec<(u32, i64)> = (0..).zip(times.iter().copied()).collect();
             assert_eq!(found, sent);
         }
+    }
+
+    #[test]
+    fn what_is_older_than_the_segment_is_looked_for_only_where_there_may_be_some() {
+        let received = 0; // as all batches are
+        let (bytes, _) = file_of(&[received - 30, received - 10, received, received + 20]);
+        let sealed = opened(&bytes);
+        let may_have = |agent_id, time| {
+            let time = Micros(time);
+            let moment = Moment::of(OrgId(1), agent_id, time);
+            sealed.may_have(moment, time).expect("sound")
+        };
+        assert!([-30, -10, 0, 20].iter().all(|time| may_have("a", *time)));
+        assert!([-31, -29, -11, -1, 21].iter().all(|time| !may_have("a", *time)));
+        assert!(
+            !may_have("b", -10) && may_have("b", 0),
+            "only what is older has its moment told"
+        );
     }
 
     #[test]
