@@ -25,12 +25,15 @@ use parking_lot::RwLock;
 use reputation::Micros;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// The one shard that there is today.
 pub(crate) const SHARD_DIR: &str = "log/0";
 /// The file of the key that authenticates cursors and hashes identities.
 pub(crate) const SECRET_FILE: &str = "store.key";
 const SECRET_BYTES: usize = 32;
+/// How often a start that takes long says how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// A store that was opened but has no threads yet.
 pub(crate) struct Recovered {
@@ -86,7 +89,17 @@ pub(crate) fn open(
         observer,
     };
     let newest = opened.segments.last().map(|segment| segment.number);
-    for segment in opened.segments {
+    let segments = opened.segments.len();
+    let mut told = Instant::now();
+    for (taken_in, segment) in opened.segments.into_iter().enumerate() {
+        if told.elapsed() >= TELL_EVERY {
+            tracing::info!(
+                taken_in,
+                segments,
+                "reading segments that have no index, or were not counted yet"
+            );
+            told = Instant::now();
+        }
         let is_newest = Some(segment.number) == newest;
         take_in(&shared, segment, covered.frame_seq, is_newest)?;
     }
