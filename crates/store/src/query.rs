@@ -3,33 +3,19 @@
 mod fetch;
 mod merge;
 mod page;
+mod view;
 
 use crate::codec::{CarryRecord, Malformed, fingerprint};
-use crate::index::{Filter, ListPlace, Moment, OrgTotals, RowKey, RowList, Rows, SealedIndex, TimeSpan};
+use crate::index::{Filter, Moment, RowKey, Rows};
 use crate::segments::SegmentIndex;
 use crate::{Error, OrgId, StoredEvent};
 use fetch::Fetcher;
 pub(crate) use fetch::{Counted, LastRecord};
-use journal::Segment;
 use merge::{Merge, Part};
 use reputation::Micros;
-use std::cell::OnceCell;
 use std::ops::ControlFlow;
-use std::sync::Arc;
-
-/// Rows of one time that are read outright. Of more, as where a client's clock is coarse or a backfill gives whole days,
-/// only those are read whose ids may be the one that is looked for.
-const FEW_ROWS: usize = 16;
-
-/// One segment, as it was when the snapshot was taken.
-pub(crate) struct View {
-    segment: Segment,
-    index: SegmentIndex,
-    /// The list in question, where the index is in memory.
-    open: Option<RowList>,
-    /// Where it is in the index's file, once somebody looked.
-    sealed: OnceCell<Option<ListPlace>>,
-}
+use view::AtTime;
+pub(crate) use view::View;
 
 /// The rows of an organisation, or of one of its agents, at one moment.
 pub(crate) struct Snapshot {
@@ -37,16 +23,6 @@ pub(crate) struct Snapshot {
     agent_id: Option<Box<str>>,
     /// Oldest first.
     views: Vec<View>,
-}
-
-/// An agent's rows of one time that may have one id.
-struct AtTime<'q> {
-    org: OrgId,
-    agent_id: &'q str,
-    time: Micros,
-    moment: Moment,
-    /// Of the id.
-    fingerprint: u16,
 }
 
 /// A row and the segment that holds it, by its place among the views.
@@ -63,113 +39,6 @@ impl Found {
             recorded_at: key.recorded_at,
             view,
             ordinal: key.ordinal,
-        }
-    }
-}
-
-impl View {
-    pub(crate) fn new(segment: &Segment, index: &SegmentIndex, org: OrgId, agent_id: Option<&str>) -> Self {
-        let open = match index {
-            SegmentIndex::Open(index) => index.read().list(org, agent_id),
-            SegmentIndex::Sealed(_) => None,
-        };
-        Self {
-            segment: segment.clone(),
-            index: index.clone(),
-            open,
-            sealed: OnceCell::new(),
-        }
-    }
-
-    /// Where the list in question is in the segment's index file; `None` if it has none.
-    fn place(
-        &self,
-        index: &SealedIndex,
-        org: OrgId,
-        agent_id: Option<&str>,
-    ) -> Result<Option<ListPlace>, Error> {
-        match self.sealed.get() {
-            Some(place) => Ok(*place),
-            None => {
-                let place = index.list(org, agent_id)?;
-                Ok(*self.sealed.get_or_init(|| place))
-            }
-        }
-    }
-
-    /// The rows in question with this verdict; `None` if the segment has none of the organisation or agent.
-    fn rows(&self, org: OrgId, agent_id: Option<&str>, passed: Filter) -> Result<Option<Rows>, Error> {
-        match &self.index {
-            SegmentIndex::Open(_) => Ok(self.open.clone().map(|list| Rows::open(list, passed))),
-            SegmentIndex::Sealed(index) => {
-                let list = self.place(index, org, agent_id)?;
-                list.map(|list| Rows::sealed(Arc::clone(index), list, passed))
-                    .transpose()
-            }
-        }
-    }
-
-    /// The ordinals of the rows that are asked for; where many are of that time, only of those whose ids have the
-    /// fingerprint.
-    fn at(&self, question: &AtTime<'_>) -> Result<Vec<u32>, Error> {
-        let AtTime {
-            org,
-            agent_id,
-            time,
-            moment,
-            fingerprint,
-        } = *question;
-        match &self.index {
-            SegmentIndex::Open(_) => {
-                let rows = self.open.iter().flat_map(|list| list.at(time));
-                let rows = rows.filter(|row| row.fingerprint() == fingerprint);
-                Ok(rows.map(|row| row.key().ordinal).collect())
-            }
-            SegmentIndex::Sealed(index) => {
-                if !index.may_have(moment, time)? {
-                    return Ok(Vec::new());
-                }
-                let Some(list) = self.place(index, org, Some(agent_id))? else {
-                    return Ok(Vec::new());
-                };
-                let places = index.at(list, time)?;
-                if places.len() > FEW_ROWS {
-                    let keys = index.with_fingerprint(list, None, places, fingerprint)?;
-                    return Ok(keys.into_iter().map(|key| key.ordinal).collect());
-                }
-                places
-                    .map(|place| Ok(index.get(list, place)?.0.ordinal))
-                    .collect()
-            }
-        }
-    }
-
-    /// All rows in question were recorded within this time; `None` if there are none.
-    fn span(&self) -> Option<TimeSpan> {
-        match &self.index {
-            SegmentIndex::Open(_) => self.open.as_ref()?.span(),
-            SegmentIndex::Sealed(index) => index.span,
-        }
-    }
-
-    fn totals(&self, org: OrgId) -> Result<Option<OrgTotals>, Error> {
-        match &self.index {
-            SegmentIndex::Open(index) => Ok(index.read().totals(org)),
-            SegmentIndex::Sealed(index) => index.totals(org),
-        }
-    }
-
-    fn ordinal_of(&self, org: OrgId, seq: u64) -> Result<Option<u32>, Error> {
-        match &self.index {
-            SegmentIndex::Open(index) => Ok(index.read().ordinal_of(org, seq)),
-            SegmentIndex::Sealed(index) => index.ordinal_of(org, seq),
-        }
-    }
-
-    fn clamped_at(&self, org: OrgId, agent_id: &str, sent: Micros) -> Result<Vec<u32>, Error> {
-        match &self.index {
-            SegmentIndex::Open(index) => Ok(index.read().clamped_at(org, agent_id, sent)),
-            SegmentIndex::Sealed(index) => index.clamped_at(org, agent_id, sent),
         }
     }
 }
