@@ -62,8 +62,7 @@ impl<'a> Predictor<'a> {
         if let Some(event) = usual {
             return Some((event, text.len() - rest.0.len()));
         }
-        rest = Rest(start);
-        let event = self.event(&mut rest)?;
+        let (event, rest) = self.event(Rest(start))?;
         self.form = next;
         Some((event, text.len() - rest.0.len()))
     }
@@ -119,9 +118,9 @@ impl<'a> Predictor<'a> {
         })
     }
 
-    /// An event whose keys come in any order.
+    /// An event whose keys come in any order, and what is behind it.
     #[inline(never)]
-    fn event(&mut self, rest: &mut Rest<'a>) -> Option<Evaluation<'a>> {
+    fn event(&mut self, mut rest: Rest<'a>) -> Option<(Evaluation<'a>, Rest<'a>)> {
         let (mut agent_id, mut tool, mut evaluation_id) = (None, None, None);
         let (mut passed, mut gates, mut total_latency_us, mut sent_at) = (None, None, None, None);
         rest.pass("{")?;
@@ -142,7 +141,7 @@ impl<'a> Predictor<'a> {
                 }
                 b"\"gat" if gates.is_none() => {
                     rest.key("\"gates\":")?;
-                    gates = Some(self.gates::<false>(rest)?);
+                    gates = Some(self.gates::<false>(&mut rest)?);
                 }
                 b"\"tot" if total_latency_us.is_none() => {
                     rest.key("\"total_latency_ms\":")?;
@@ -150,7 +149,7 @@ impl<'a> Predictor<'a> {
                 }
                 b"\"tim" if sent_at.is_none() => {
                     rest.key("\"timestamp\":")?;
-                    sent_at = Some(self.time(rest)?);
+                    sent_at = Some(self.time(&mut rest)?);
                 }
                 b"\"eva" if evaluation_id.is_none() => {
                     rest.key("\"evaluation_id\":")?;
@@ -162,7 +161,7 @@ impl<'a> Predictor<'a> {
                 break;
             }
         }
-        Some(Evaluation {
+        let event = Evaluation {
             agent_id: Cow::Borrowed(agent_id?),
             tool: tool.map(Cow::Borrowed),
             passed: passed?,
@@ -171,7 +170,8 @@ impl<'a> Predictor<'a> {
             sent_at,
             evaluation_id: evaluation_id.map(Cow::Borrowed),
             agent_latency_us: None,
-        })
+        };
+        Some((event, rest))
     }
 
     #[inline(always)]
@@ -185,12 +185,14 @@ impl<'a> Predictor<'a> {
             if gates.len() == MAX_GATES {
                 return None;
             }
-            let start = Rest(rest.0);
-            let gate = gate_in_order::<SPACED>(rest).or_else(|| {
-                *rest = start;
-                gate(rest)
-            })?;
-            gates.push(gate);
+            let start = *rest;
+            if let Some(gate) = gate_in_order::<SPACED>(rest) {
+                gates.push(gate);
+            } else {
+                let (gate, behind) = gate(start)?;
+                gates.push(gate);
+                *rest = behind;
+            }
             if !rest.goes_on("]")? {
                 break;
             }
@@ -256,9 +258,9 @@ fn gate_in_order<'a, const SPACED: bool>(rest: &mut Rest<'a>) -> Option<GateResu
     })
 }
 
-/// A gate whose keys come in any order.
+/// A gate whose keys come in any order, and what is behind it.
 #[inline(never)]
-fn gate<'a>(rest: &mut Rest<'a>) -> Option<GateResult<'a>> {
+fn gate(mut rest: Rest<'_>) -> Option<(GateResult<'_>, Rest<'_>)> {
     let (mut name, mut passed, mut latency_ms, mut reason, mut skipped) = (None, None, None, None, None);
     rest.pass("{")?;
     loop {
@@ -289,13 +291,14 @@ fn gate<'a>(rest: &mut Rest<'a>) -> Option<GateResult<'a>> {
             break;
         }
     }
-    Some(GateResult {
+    let gate = GateResult {
         name: Cow::Borrowed(name?),
         passed: passed?,
         latency_ms: latency_ms?,
         reason: reason.map(Cow::Borrowed),
         skipped,
-    })
+    };
+    Some((gate, rest))
 }
 
 /// What `ss.mmmZ` says, if it is of that form and a clock shows it.
@@ -348,6 +351,7 @@ impl Decimal {
 ///
 /// All is inlined without asking the compiler: a text to pass over is compared in wide steps only where its length is
 /// known.
+#[derive(Clone, Copy)]
 struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
