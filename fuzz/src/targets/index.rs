@@ -7,7 +7,7 @@ pub(super) const TARGET: Target = Target {
     name: "index",
     read,
     words: &[
-        "RPTINDX4",
+        "RPTINDX5",
         "\0\0\0\0",
         "\u{1}\0\0\0",
         "\u{7f}\u{7f}\u{7f}\u{7f}",
@@ -17,7 +17,7 @@ pub(super) const TARGET: Target = Target {
 };
 
 const BLOCK: usize = 16 << 10;
-const HEADER: usize = 332;
+const HEADER: usize = 356;
 
 fn read(bytes: &[u8]) -> Outcome {
     let Some((first, file)) = bytes.split_first() else {
