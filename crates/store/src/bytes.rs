@@ -3,7 +3,8 @@
 //! A reader that runs out of bytes answers `None`; whoever reads treats the file as absent, since all of it
 //! can be rebuilt.
 
-use crate::facts::{Facts, Span};
+use crate::facts::Facts;
+use crate::span::TimeSpan;
 use reputation::Micros;
 
 /// Reads fields off the front of a slice.
@@ -50,7 +51,7 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn facts(&mut self) -> Option<Facts> {
         let span = |fields: &mut Self| {
-            Some(Span {
+            Some(TimeSpan {
                 min: fields.micros()?,
                 max: fields.micros()?,
             })
@@ -109,7 +110,7 @@ impl PutFields for Vec<u8> {
     }
 
     fn put_facts(&mut self, facts: &Facts) {
-        let span = |out: &mut Self, span: Span| {
+        let span = |out: &mut Self, span: TimeSpan| {
             out.put_micros(span.min);
             out.put_micros(span.max);
         };

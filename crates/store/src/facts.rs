@@ -2,28 +2,8 @@
 
 use crate::Source;
 use crate::codec::Row;
+use crate::span::TimeSpan;
 use reputation::Micros;
-
-/// A closed range of times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) min: Micros,
-    pub(crate) max: Micros,
-}
-
-impl Span {
-    /// The smallest span that holds this one, if any, and the time.
-    fn with(span: Option<Self>, time: Micros) -> Option<Self> {
-        Some(span.map_or(Self { min: time, max: time }, |s| Self {
-            min: s.min.min(time),
-            max: s.max.max(time),
-        }))
-    }
-
-    pub(crate) fn holds(&self, time: Micros) -> bool {
-        self.min <= time && time <= self.max
-    }
-}
 
 /// An agent's life in numbers. Counting the same events in any order, without gaps, gives the same facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +19,9 @@ pub(crate) struct Facts {
     /// The newest timestamp as sent among events recorded at just that time.
     pub(crate) newest_sent: Option<Micros>,
     /// Timestamps as sent of events recorded at another time, because they were too far ahead.
-    pub(crate) clamped: Option<Span>,
+    pub(crate) clamped: Option<TimeSpan>,
     /// Recorded times of events whose id the server made.
-    pub(crate) made: Option<Span>,
+    pub(crate) made: Option<TimeSpan>,
     /// The how-manieth event was the last that a look-up by its timestamp doesn't find (see
     /// [`Recorded::stands_aside`]); 0 while there is none.
     pub(crate) last_aside: u64,
@@ -108,9 +88,9 @@ impl Facts {
         }
         match event.sent_at {
             Some(sent) if sent == event.recorded_at => self.newest_sent = self.newest_sent.max(Some(sent)),
-            Some(sent) => self.clamped = Span::with(self.clamped, sent),
+            Some(sent) => self.clamped = TimeSpan::with(self.clamped, sent),
             None if event.source == Source::EvaluateMadeId => {
-                self.made = Span::with(self.made, event.recorded_at);
+                self.made = TimeSpan::with(self.made, event.recorded_at);
             }
             None => {}
         }
@@ -157,11 +137,11 @@ mod tests {
                 last_seen: Micros(140),
                 last_seq: 5,
                 newest_sent: Some(Micros(100)),
-                clamped: Some(Span {
+                clamped: Some(TimeSpan {
                     min: Micros(900),
                     max: Micros(900)
                 }),
-                made: Some(Span {
+                made: Some(TimeSpan {
                     min: Micros(130),
                     max: Micros(130)
                 }),

@@ -70,16 +70,3 @@ pub(crate) struct OrgTotals {
     pub(crate) first_seq: u64,
     pub(crate) last_seq: u64,
 }
-
-/// The earliest and the latest recorded time of some rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TimeSpan {
-    pub(crate) min: Micros,
-    pub(crate) max: Micros,
-}
-
-impl TimeSpan {
-    pub(crate) fn holds(&self, time: Micros) -> bool {
-        self.min <= time && time <= self.max
-    }
-}

@@ -43,6 +43,7 @@ mod scrub;
 mod sealing;
 mod segments;
 mod shared;
+mod span;
 mod spill;
 mod store;
 mod types;

@@ -2,12 +2,11 @@
 
 use crate::agent::AgentNo;
 use crate::codec::{AgentWord, Malformed};
-use crate::index::{
-    self, AgentIn, BatchPlace, CarryPlace, NewBatch, OpenIndex, SealedIndex, SegmentExtent, TimeSpan,
-};
+use crate::index::{self, AgentIn, BatchPlace, CarryPlace, NewBatch, OpenIndex, SealedIndex, SegmentExtent};
 use crate::pace::Breaks;
 use crate::query::{Snapshot, View};
 use crate::shared::Shared;
+use crate::span::TimeSpan;
 use crate::{Error, OrgId, Stats, sealing};
 use hashbrown::HashSet;
 use journal::Segment;

@@ -3,7 +3,8 @@
 use super::fields::{Malformed, Reader, put_signed, put_varint};
 use super::words::AgentWord;
 use crate::agent::Aside;
-use crate::facts::{Facts, Span};
+use crate::facts::Facts;
+use crate::span::TimeSpan;
 use reputation::{Micros, Slot, WINDOW};
 
 const HAS_NEWEST_SENT: u8 = 1;
@@ -154,8 +155,8 @@ impl CarryRecord {
     }
 }
 
-fn read_span(reader: &mut Reader<'_>, base: Micros) -> Result<Span, Malformed> {
-    Ok(Span {
+fn read_span(reader: &mut Reader<'_>, base: Micros) -> Result<TimeSpan, Malformed> {
+    Ok(TimeSpan {
         min: read_since(reader, base)?,
         max: read_since(reader, base)?,
     })
@@ -216,7 +217,7 @@ mod tests {
                 last_seen: Micros(1_795_478_399_000_000),
                 last_seq: 9_000_000,
                 newest_sent: Some(Micros(1_795_478_399_000_000)),
-                clamped: Some(Span {
+                clamped: Some(TimeSpan {
                     min: Micros(1_895_478_399_000_000),
                     max: Micros(1_895_478_399_500_000),
                 }),

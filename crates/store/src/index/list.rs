@@ -1,6 +1,6 @@
 //! Rows in (recorded time, ordinal) order, in memory: cheap to append, to insert anywhere, and to copy.
 
-use super::TimeSpan;
+use crate::span::TimeSpan;
 use reputation::Micros;
 use std::sync::Arc;
 

@@ -2,11 +2,12 @@
 
 use super::column::Column;
 use super::list::{ListRow, RowKey, RowList};
-use super::{ASK_ROW, AgentIn, BatchPlace, CarryPlace, NO_TEXT, OrgTotals, TimeSpan};
+use super::{ASK_ROW, AgentIn, BatchPlace, CarryPlace, NO_TEXT, OrgTotals};
 use crate::OrgId;
 use crate::codec::{
     AgentWord, BatchReader, EventView, IdForm, Malformed, Row, TextRef, TextWord, Word, Written, read_words,
 };
+use crate::span::TimeSpan;
 use hashbrown::HashMap;
 use parking_lot::{RwLock, RwLockReadGuard};
 use reputation::Micros;
@@ -174,10 +175,8 @@ pub(crate) struct Inner {
     pub(super) erased: u32,
     /// Some row's tool or failed gates stand in the row alone.
     asks_rows: bool,
-    /// The latest time of receipt of anything in the segment.
-    pub(super) newest_receipt: Option<Micros>,
-    /// The earliest.
-    pub(super) oldest_receipt: Option<Micros>,
+    /// The times of receipt of anything in the segment.
+    pub(super) receipts: Option<TimeSpan>,
 }
 
 /// The rows of one agent in the segment.
@@ -378,8 +377,7 @@ impl Inner {
     }
 
     fn received(&mut self, at: Micros) {
-        self.newest_receipt = self.newest_receipt.max(Some(at));
-        self.oldest_receipt = Some(self.oldest_receipt.map_or(at, |oldest| oldest.min(at)));
+        self.receipts = TimeSpan::with(self.receipts, at);
     }
 
     fn org_mut(&mut self, org: OrgId) -> &mut OrgRows {
@@ -504,7 +502,7 @@ impl Inner {
 
     /// The latest time of receipt of anything in the segment.
     pub(crate) fn newest_receipt(&self) -> Option<Micros> {
-        self.newest_receipt
+        Some(self.receipts?.max)
     }
 
     /// The agents of the dictionary, with the latest recorded time of their rows.
@@ -579,9 +577,6 @@ impl Inner {
     /// The earliest and the latest recorded time.
     pub(crate) fn time_span(&self) -> Option<TimeSpan> {
         let spans = self.orgs.values().filter_map(|org| org.rows.span());
-        spans.reduce(|one, other| TimeSpan {
-            min: one.min.min(other.min),
-            max: one.max.max(other.max),
-        })
+        spans.reduce(TimeSpan::join)
     }
 }

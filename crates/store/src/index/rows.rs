@@ -1,9 +1,9 @@
 //! A list of rows, wherever it lies, as one of those with a verdict: what queries count and pick from.
 
-use super::TimeSpan;
 use super::list::{ListRow, RowKey, RowList};
 use super::sealed::{ListPlace, SealedIndex};
 use crate::Error;
+use crate::span::TimeSpan;
 use reputation::Micros;
 use std::sync::Arc;
 

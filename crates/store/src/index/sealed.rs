@@ -9,8 +9,9 @@ use super::write::{
     AGENT_BYTES, CLAMPED_BYTES, HEADER_BYTES, MAGIC, NO_RECEIPT, ORG_BYTES, PAIR_BYTES, SAMPLE_EVERY,
     SECTIONS, Section, SegmentExtent, TEXT_GONE, agent_hash, label_bytes, list_bytes,
 };
-use super::{AgentIn, BatchPlace, CarryPlace, OrgTotals, TimeSpan};
+use super::{AgentIn, BatchPlace, CarryPlace, OrgTotals};
 use crate::codec::{AgentWord, TextWord};
+use crate::span::TimeSpan;
 use crate::{Error, OrgId};
 use journal::Disk;
 use reputation::Micros;

@@ -3,13 +3,14 @@
 //! Everything has a width that is fixed for its section, so that a reader finds a field by arithmetic. Sections follow each
 //! other; behind them stand a checksum per block, then the header, whose place is fixed by the file's length.
 
+use super::BatchPlace;
 use super::list::{ListRow, RowKey, RowList};
 use super::moments::{Moment, Moments};
 use super::open::Inner;
 use super::output::{Output, Put};
 use super::packed::{bytes_of, put_packed};
-use super::{BatchPlace, TimeSpan};
 use crate::OrgId;
+use crate::span::TimeSpan;
 use hashbrown::HashMap;
 use reputation::Micros;
 use std::hash::Hasher as _;
@@ -344,7 +345,7 @@ fn moments(
     out: &mut Output<impl Put>,
     pause: &impl Fn(),
 ) -> io::Result<()> {
-    let before = inner.oldest_receipt.unwrap_or(Micros(i64::MIN));
+    let before = inner.receipts.map_or(Micros(NO_RECEIPT), |span| span.min);
     let lists = || {
         agents
             .iter()
@@ -389,8 +390,9 @@ fn ending(
     for time in [span.min, span.max] {
         header.extend_from_slice(&time.0.to_le_bytes());
     }
-    for receipt in [inner.newest_receipt, inner.oldest_receipt] {
-        header.extend_from_slice(&receipt.map_or(NO_RECEIPT, |at| at.0).to_le_bytes());
+    let receipts = inner.receipts.map(|span| [span.max.0, span.min.0]);
+    for receipt in receipts.unwrap_or([NO_RECEIPT; 2]) {
+        header.extend_from_slice(&receipt.to_le_bytes());
     }
     header.extend_from_slice(&out.places);
     header.extend_from_slice(&inner.erased.to_le_bytes());

@@ -1,7 +1,8 @@
 //! One segment, as a snapshot has it: what it says of an organisation, or of one of its agents.
 
-use crate::index::{Filter, ListPlace, Moment, OrgTotals, RowList, Rows, SealedIndex, TimeSpan};
+use crate::index::{Filter, ListPlace, Moment, OrgTotals, RowList, Rows, SealedIndex};
 use crate::segments::SegmentIndex;
+use crate::span::TimeSpan;
 use crate::{Error, OrgId};
 use journal::Segment;
 use reputation::Micros;

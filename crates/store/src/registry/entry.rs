@@ -1,7 +1,8 @@
 //! One agent of the registry: kept small, since there may be millions.
 
 use crate::OrgId;
-use crate::facts::{Facts, Span};
+use crate::facts::Facts;
+use crate::span::TimeSpan;
 use reputation::{Micros, Summary};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,8 +47,8 @@ struct Packed {
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Rare {
-    clamped: Option<Span>,
-    made: Option<Span>,
+    clamped: Option<TimeSpan>,
+    made: Option<TimeSpan>,
     last_aside: u64,
 }
 
@@ -193,8 +194,8 @@ mod tests {
         (-1_000i64..1_000).prop_map(Micros)
     }
 
-    fn span() -> impl Strategy<Value = Option<Span>> {
-        prop::option::of((time(), time()).prop_map(|(min, max)| Span { min, max }))
+    fn span() -> impl Strategy<Value = Option<TimeSpan>> {
+        prop::option::of((time(), time()).prop_map(|(min, max)| TimeSpan { min, max }))
     }
 
     proptest! {
