@@ -177,11 +177,6 @@ impl RowList {
         rows.take_while(move |row| row.key().recorded_at == time)
     }
 
-    /// The rows recorded before this time, in order.
-    pub(super) fn older_than(&self, time: Micros) -> impl Iterator<Item = ListRow> {
-        self.iter().take_while(move |row| row.key().recorded_at < time)
-    }
-
     /// The oldest row's key.
     pub(crate) fn first(&self) -> Option<RowKey> {
         Some(self.get(0)?.key())

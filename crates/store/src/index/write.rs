@@ -345,17 +345,19 @@ fn moments(
     out: &mut Output<impl Put>,
     pause: &impl Fn(),
 ) -> io::Result<()> {
-    let before = inner.receipts.map_or(Micros(NO_RECEIPT), |span| span.min);
-    let lists = || {
-        agents
-            .iter()
-            .map(|(hash, _, word)| (*hash, &inner.agents[*word as usize].rows))
+    let behind = RowKey {
+        recorded_at: inner.receipts.map_or(Micros(NO_RECEIPT), |span| span.min),
+        ordinal: 0,
     };
-    let count = lists().map(|(_, list)| list.older_than(before).count()).sum();
-    let mut moments = Moments::new(count);
-    for (hash, list) in lists() {
+    let older = agents.iter().map(|(hash, _, word)| {
+        let list = &inner.agents[*word as usize].rows;
+        (*hash, list, list.rank(behind).0 as usize)
+    });
+    let older: Vec<_> = older.collect();
+    let mut moments = Moments::new(older.iter().map(|(_, _, count)| count).sum());
+    for (hash, list, count) in older {
         pause();
-        let rows = list.older_than(before);
+        let rows = list.iter().take(count);
         rows.for_each(|row| moments.add(Moment::new(hash, row.key().recorded_at)));
     }
     out.put_all(moments.words())?;
