@@ -3,9 +3,12 @@
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::error::Poisoned;
 use crate::frame::{FRAME_HEADER_BYTES, Frame, SpareFrames, frame_end};
@@ -44,10 +47,41 @@ pub(crate) struct Write {
     pub(crate) done: Done,
 }
 
+/// How many frames are queued or in flight.
+#[derive(Clone, Default)]
+struct Pending(Arc<(Mutex<usize>, Condvar)>);
+
+/// One of them, until this is dropped.
+struct PendingFrame(Pending);
+
+impl Pending {
+    fn add(&self) -> PendingFrame {
+        *self.0.0.lock() += 1;
+        PendingFrame(self.clone())
+    }
+
+    fn wait_until_none(&self) {
+        let (count, none) = &*self.0;
+        none.wait_while(&mut count.lock(), |count| *count > 0);
+    }
+}
+
+impl Drop for PendingFrame {
+    fn drop(&mut self) {
+        let (count, none) = &*self.0.0;
+        let mut count = count.lock();
+        *count -= 1;
+        if *count == 0 {
+            none.notify_all();
+        }
+    }
+}
+
 /// Takes frames in order.
 pub(crate) struct Committer {
     writer: Writer,
-    queue: Option<SyncSender<Write>>,
+    pending: Pending,
+    queue: Option<SyncSender<(Write, PendingFrame)>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -55,9 +89,11 @@ impl Committer {
     pub(crate) fn start(sync: bool, inline: bool, state: StateHandle) -> io::Result<Committer> {
         let spare = SpareFrames::default();
         let writer = Writer { sync, state, spare };
+        let pending = Pending::default();
         if inline {
             return Ok(Committer {
                 writer,
+                pending,
                 queue: None,
                 thread: None,
             });
@@ -69,6 +105,7 @@ impl Committer {
             .spawn(move || on_thread.run(&frames))?;
         Ok(Committer {
             writer,
+            pending,
             queue: Some(queue),
             thread: Some(thread),
         })
@@ -81,17 +118,24 @@ impl Committer {
 
     /// Queues a frame; blocks while the queue is full.
     pub(crate) fn submit(&self, write: Write) {
+        let pending = self.pending.add();
         match &self.queue {
-            None => self.writer.commit(write),
+            None => self.writer.commit(write, pending),
             Some(queue) => {
-                if let Err(unsent) = queue.send(write) {
+                if let Err(unsent) = queue.send((write, pending)) {
                     self.writer
                         .state
                         .poison("the thread that commits frames has ended");
-                    self.writer.commit(unsent.0);
+                    let (write, pending) = unsent.0;
+                    self.writer.commit(write, pending);
                 }
             }
         }
+    }
+
+    /// Waits until no frame is queued or in flight.
+    pub(crate) fn wait_until_idle(&self) {
+        self.pending.wait_until_none();
     }
 
     /// Waits until all that was queued is done, and ends the thread.
@@ -115,17 +159,18 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(&self, frames: &Receiver<Write>) {
-        for write in frames {
-            self.commit(write);
+    fn run(&self, frames: &Receiver<(Write, PendingFrame)>) {
+        for (write, pending) in frames {
+            self.commit(write, pending);
         }
     }
 
-    fn commit(&self, mut write: Write) {
+    fn commit(&self, mut write: Write, pending: PendingFrame) {
         let outcome = match self.state.poisoned() {
             Some(reason) => Err(Poisoned(reason)),
             None => self.write(&mut write),
         };
+        drop(pending); // the next group is formed while this one is published
         self.spare.give(write.frame);
         // Those behind must still get their answers, so a panic ends this callback and not the thread.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (write.done)(outcome))) {

@@ -216,6 +216,11 @@ impl Journal {
         });
     }
 
+    /// Waits until no frame is queued or in flight, so that the next one is written at once.
+    pub fn wait_until_idle(&self) {
+        self.committer.wait_until_idle();
+    }
+
     /// A view of the state, for other threads.
     pub fn state(&self) -> StateHandle {
         self.state.clone()

@@ -34,6 +34,9 @@ use std::time::Duration;
 const MAX_GROUP_SUBMISSIONS: usize = 1_024;
 /// Bytes of a group's frame beyond which no further submission joins it.
 const MAX_GROUP_BYTES: usize = 8 << 20;
+/// Bytes up to which a group waits for the disk before it is counted: more joins it meanwhile, and counting it beside the
+/// sync would save less than the frame and the sync that it then shares.
+const LITTLE_BYTES: usize = 16 << 10;
 /// Arrivals outside of windows that all agents with more than a few remember, at some 60 bytes each; none begins to
 /// remember more beyond that.
 const MAX_REMEMBERED: usize = 1 << 20;
@@ -248,36 +251,37 @@ impl Owner {
         residents
     }
 
-    /// All that waits, up to a group's bounds.
+    /// All that waits, up to a group's bounds; where that is little, all that waits once the disk is free.
     fn gather(&mut self, first: Message, waiting: &mut Vec<Message>) {
+        let bytes = self.gather_from(Some(first), waiting);
+        if (1..LITTLE_BYTES).contains(&bytes) && !self.closing {
+            self.journal.wait_until_idle();
+            self.gather_from(None, waiting);
+        }
+    }
+
+    /// The message, if any, and those behind it, up to a group's bounds; gives their bytes.
+    fn gather_from(&mut self, first: Option<Message>, waiting: &mut Vec<Message>) -> usize {
         let mut bytes = 0;
-        let mut next = Some(first);
-        while let Some(message) = next {
-            let message = match message {
-                Message::Close => {
-                    self.closing = true;
-                    break;
-                }
-                Message::Settle(done) => {
-                    self.settling.push(done);
-                    next = self.messages.try_recv().ok();
-                    continue;
-                }
+        let mut next = first;
+        while waiting.len() < MAX_GROUP_SUBMISSIONS && bytes < MAX_GROUP_BYTES && !self.closing {
+            let Some(message) = next.take().or_else(|| self.messages.try_recv().ok()) else {
+                break;
+            };
+            match message {
+                Message::Close => self.closing = true,
+                Message::Settle(done) => self.settling.push(done),
                 Message::Warm(states) => {
                     self.warm(states);
                     self.evict();
-                    next = self.messages.try_recv().ok();
-                    continue;
                 }
-                message => message,
-            };
-            bytes += message.frame_bytes();
-            waiting.push(message);
-            if waiting.len() == MAX_GROUP_SUBMISSIONS || bytes >= MAX_GROUP_BYTES {
-                break;
+                message => {
+                    bytes += message.frame_bytes();
+                    waiting.push(message);
+                }
             }
-            next = self.messages.try_recv().ok();
         }
+        bytes
     }
 
     /// Takes what waits as one group: room, count, commit.

@@ -113,6 +113,33 @@ fn one_frame_is_in_flight_one_waits_and_a_third_blocks() {
 }
 
 #[test]
+fn who_waits_for_an_idle_disk_waits_for_all_frames_before() {
+    for fails in [false, true] {
+        let disk = SimDisk::new(1);
+        let mut journal = open(&disk, threaded()).expect("it opens").journal;
+        journal.wait_until_idle();
+        commit(&mut journal, 1, 10).expect("committed");
+        disk.hold_syncs(true);
+        disk.fail_syncs(fails);
+        let outcomes = [queue(&mut journal, 2, 10), queue(&mut journal, 3, 10)];
+        let (idle, passed) = mpsc::channel();
+        let owner = thread::spawn(move || {
+            journal.wait_until_idle();
+            idle.send(()).expect("the test waits");
+            journal
+        });
+        assert!(passed.recv_timeout(Duration::from_millis(50)).is_err());
+        disk.hold_syncs(false);
+        passed.recv_timeout(PATIENCE).expect("idle");
+        for outcome in outcomes {
+            let outcome = outcome.expect("there was room").recv_timeout(PATIENCE);
+            assert_eq!(outcome.expect("answered").is_err(), fails);
+        }
+        drop(owner.join().expect("no panic"));
+    }
+}
+
+#[test]
 fn a_failed_frame_takes_those_queued_behind_it_along() {
     let disk = SimDisk::new(1);
     let mut journal = open(&disk, threaded()).expect("it opens").journal;

@@ -1,9 +1,14 @@
 //! What the store tells of each batch, at once and read back from the log later.
 
-use crate::kit::{KEY, Lab, NOW, ORG, SECOND, event};
+use crate::kit::{KEY, Lab, NOW, ORG, SECOND, event, ingest};
+use journal::SimDisk;
 use reputation::Micros;
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
-use store::{Booked, KeyId, Observer, OrgId, Source, Submission};
+use std::thread;
+use std::time::Duration;
+use store::{Booked, KeyId, Observer, Options, OrgId, Source, Store, Submission};
 
 /// Writes down what it's told.
 #[derive(Default)]
@@ -86,4 +91,31 @@ fn the_log_says_of_each_batch_what_was_told_of_it() {
     assert_eq!(lab.store().oldest_receipt(), Some(Micros(NOW)));
     let newest = lab.store().books_after(u64::MAX, |_, _| unreachable!());
     assert_eq!(newest, told[7].0);
+}
+
+#[test]
+fn what_comes_while_the_disk_is_busy_shares_a_frame() {
+    let bookkeeper = Arc::new(Bookkeeper::default());
+    let disk = SimDisk::new(1);
+    let store = Store::open(
+        Arc::new(disk.clone()),
+        Path::new("/data"),
+        Options::default(),
+        Arc::clone(&bookkeeper) as _,
+    );
+    let store = store.unwrap();
+    ingest(&store, &[event("a", None, None)]).unwrap();
+    disk.hold_syncs(true);
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| ingest(&store, &[event("a", None, None)]).unwrap());
+            thread::sleep(Duration::from_millis(20)); // each is seen alone
+        }
+        disk.hold_syncs(false);
+    });
+    let frames: Vec<u64> = bookkeeper.told().iter().map(|(frame, _)| *frame).collect();
+    assert_eq!(frames.len(), 7);
+    let busy: BTreeSet<u64> = frames[2..].iter().copied().collect();
+    assert_eq!(busy.len(), 1, "{frames:?}");
+    store.close();
 }
