@@ -156,11 +156,15 @@ impl RowList {
 
     /// All rows, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = ListRow> {
+        self.runs().flatten().copied()
+    }
+
+    /// The same in runs: much cheaper to go through than row by row.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &[ListRow]> {
         let older = self.older().into_iter().flat_map(|older| &older.chunks);
         older
-            .flat_map(|chunk| chunk.rows.iter())
-            .chain(&self.newest)
-            .copied()
+            .map(|chunk| chunk.rows.as_slice())
+            .chain([self.newest.as_slice()])
     }
 
     /// The rows recorded at exactly this time, in order.

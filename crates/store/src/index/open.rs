@@ -9,7 +9,7 @@ use crate::codec::{
 };
 use crate::span::TimeSpan;
 use hashbrown::HashMap;
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use reputation::Micros;
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -17,6 +17,9 @@ use std::sync::Arc;
 
 /// Distinct sets of failed gates that a segment numbers at most; rows with others must be asked.
 const MAX_SETS: usize = 4_096;
+
+/// Rows at most that wait for their places in the lists of their organisations, over all of them.
+const MAX_FRESH: usize = 8_192;
 
 /// Stands for the id of an agent that was erased: no agent has it.
 pub(super) const GONE: &str = "";
@@ -171,6 +174,10 @@ pub(crate) struct Inner {
     pub(super) failed: Column,
     pub(super) sets: Sets,
     pub(super) rows: u32,
+    /// Those of them that are not in the lists of their organisations yet.
+    fresh: usize,
+    /// The organisations that have such.
+    unsettled: Vec<OrgId>,
     /// Those of them that were erased.
     pub(super) erased: u32,
     /// Some row's tool or failed gates stand in the row alone.
@@ -226,7 +233,7 @@ impl AgentRows {
 /// The rows of one organisation in the segment.
 pub(super) struct OrgRows {
     pub(super) rows: RowList,
-    /// Rows of the group that is just taken in, not among `rows` yet. Empty between groups.
+    /// Rows that came last, not among `rows` yet. Empty while somebody reads.
     fresh: Vec<ListRow>,
     pub(super) agents: HashMap<Arc<str>, AgentWord>,
     pub(super) totals: OrgTotals,
@@ -250,8 +257,8 @@ impl Default for OrgRows {
 }
 
 impl OrgRows {
-    /// Puts a group's rows in their places, all at once: clients' clocks and delays mix the newest few ten thousand rows,
-    /// and row by row each would move half a chunk.
+    /// Puts the rows that came last in their places, all at once: clients' clocks and delays mix the newest few ten thousand
+    /// rows, and row by row each would move half a chunk.
     fn settle_fresh(&mut self) {
         self.fresh.sort_unstable();
         self.rows.insert(&self.fresh);
@@ -285,8 +292,8 @@ impl OpenIndex {
         for batch in batches {
             inner.add_batch(batch);
         }
-        for batch in batches {
-            inner.org_mut(batch.org).settle_fresh();
+        if inner.fresh > MAX_FRESH {
+            inner.settle_fresh();
         }
         Ok(())
     }
@@ -313,7 +320,14 @@ impl OpenIndex {
 
     /// The index to read from, for a short while: writers wait.
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Inner> {
-        self.inner.read()
+        let inner = self.inner.read();
+        if inner.fresh == 0 {
+            return inner;
+        }
+        drop(inner);
+        let mut inner = self.inner.write();
+        inner.settle_fresh();
+        RwLockWriteGuard::downgrade(inner)
     }
 }
 
@@ -402,6 +416,10 @@ impl Inner {
         let Self { agents, orgs, .. } = self;
         fetch(agents, batch);
         let org = orgs.entry(batch.org).or_default();
+        if org.fresh.is_empty() {
+            self.unsettled.push(batch.org);
+        }
+        let before = org.fresh.len();
         org.totals.first_seq = org.totals.first_seq.min(batch.first_seq);
         org.totals.last_seq = batch.first_seq + batch.rows.len() as u64 - 1;
         org.batches.push(number);
@@ -418,6 +436,15 @@ impl Inner {
             }
             org.fresh.push(list_row);
         }
+        self.fresh += org.fresh.len() - before;
+    }
+
+    /// Puts the rows that came last in the lists of their organisations.
+    fn settle_fresh(&mut self) {
+        for org in self.unsettled.drain(..) {
+            self.orgs.entry(org).or_default().settle_fresh();
+        }
+        self.fresh = 0;
     }
 
     /// Tools and failed gates, by ordinal.
@@ -578,5 +605,49 @@ impl Inner {
     pub(crate) fn time_span(&self) -> Option<TimeSpan> {
         let spans = self.orgs.values().filter_map(|org| org.rows.span());
         spans.reduce(TimeSpan::join)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::AgentNo;
+    use crate::codec::Words;
+
+    #[test]
+    fn rows_wait_for_a_reader_or_until_they_are_many() {
+        let index = OpenIndex::default();
+        let mut words = Words::new();
+        let agent = words.agent(AgentNo(0), OrgId(1), "a");
+        let body = words.take_new().expect("a word is new");
+        index.add_words(&body).expect("words are taken");
+        let groups = 2 * MAX_FRESH / 100;
+        for group in 0..groups as u64 {
+            // Each group is earlier than the one before.
+            let time = |row: u64| Micros((row * 7 % 100).cast_signed() - 100 * group.cast_signed());
+            let batch = NewBatch {
+                org: OrgId(1),
+                first_seq: 100 * group + 1,
+                offset: 0,
+                bytes: 1,
+                received_at: Micros(0),
+                rows: (0..100)
+                    .map(|row| Some(NewRow::plain(agent, time(row))))
+                    .collect(),
+            };
+            index.add_batches(&[batch]).expect("a batch is taken");
+            let waiting = index.inner.read().fresh;
+            assert!(waiting <= MAX_FRESH, "{waiting}");
+        }
+        assert!(index.inner.read().fresh > 0);
+        let inner = index.read();
+        assert!(inner.fresh == 0 && inner.unsettled.is_empty());
+        let [of_org, of_agent] = [None, Some("a")].map(|agent_id| {
+            let list = inner.list(OrgId(1), agent_id).expect("there are rows");
+            list.iter().map(ListRow::key).collect::<Vec<_>>()
+        });
+        assert_eq!(of_org.len(), 100 * groups);
+        assert!(of_org.is_sorted());
+        assert_eq!(of_org, of_agent);
     }
 }

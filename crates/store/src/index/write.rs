@@ -197,12 +197,16 @@ pub(super) fn label_bytes(pairs: u64) -> usize {
 /// Something of each row, in order of arrival; nothing of an erased one.
 fn by_ordinal<T: Clone + Default>(inner: &Inner, value: impl Fn(ListRow) -> T, pause: &impl Fn()) -> Vec<T> {
     let mut values = vec![T::default(); inner.rows as usize];
-    let rows = inner.orgs.values().flat_map(|org| org.rows.iter());
-    for (index, row) in rows.enumerate() {
-        if index % ROWS_AT_ONCE == 0 {
+    let mut until_pause = 0;
+    for run in inner.orgs.values().flat_map(|org| org.rows.runs()) {
+        if run.len() > until_pause {
             pause();
+            until_pause = ROWS_AT_ONCE;
         }
-        values[row.key().ordinal as usize] = value(row);
+        until_pause = until_pause.saturating_sub(run.len());
+        for row in run {
+            values[row.key().ordinal as usize] = value(*row);
+        }
     }
     values
 }
@@ -225,14 +229,16 @@ fn lists(inner: &Inner, agents: &[(u64, u32, u32)], out: &mut Output<impl Put>) 
     let lists = inner.orgs.values().map(|org| &org.rows).chain(of_agents);
     let width = list_bytes(inner.rows);
     let (mut samples, mut len, mut passed) = (Vec::new(), 0u32, 0u32);
-    for row in lists.flat_map(RowList::iter) {
-        if len.is_multiple_of(SAMPLE_EVERY) {
-            samples.extend_from_slice(&passed.to_le_bytes());
+    for run in lists.flat_map(RowList::runs) {
+        for row in run {
+            if len.is_multiple_of(SAMPLE_EVERY) {
+                samples.extend_from_slice(&passed.to_le_bytes());
+            }
+            let verdict = u32::from(row.passed());
+            out.put_number(u64::from(row.key().ordinal << 1 | verdict), width)?;
+            len += 1;
+            passed += verdict;
         }
-        let verdict = u32::from(row.passed());
-        out.put_number(u64::from(row.key().ordinal << 1 | verdict), width)?;
-        len += 1;
-        passed += verdict;
     }
     out.end_section();
     out.put(&samples)?;
