@@ -3,7 +3,8 @@
 //!
 //! hyper answers what it cannot read as a request, before any layer of ours sees it, with a bare status line.
 //! Such an answer is known by having no `X-Request-Id`, which all of ours have; it is a write of its own,
-//! since hyper writes out an answer before it reads the next request.
+//! since hyper writes out an answer before it reads the next request. One kind of client hyper leaves without a word: that
+//! which speaks HTTP/2 at once.
 
 use super::app::App;
 use super::observe;
@@ -23,6 +24,9 @@ const REFUSED: [(&[u8], StatusCode); 3] = [
     (b"HTTP/1.1 431 ", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
 ];
 
+/// How a client begins that speaks HTTP/2 without asking (RFC 9113, 3.4).
+const HTTP2_BEGINS: &[u8] = b"PRI * HTTP/2.0\r\n";
+
 /// What our own answers have.
 const REQUEST_ID: &[u8] = b"\r\nx-request-id: ";
 
@@ -30,6 +34,8 @@ const REQUEST_ID: &[u8] = b"\r\nx-request-id: ";
 pub(super) struct Socket<S> {
     stream: S,
     app: Arc<App>,
+    /// Nothing was read yet.
+    is_new: bool,
     refusal: Option<Refusal>,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -48,6 +54,7 @@ impl<S: AsyncWrite + Unpin> Socket<S> {
         Self {
             stream,
             app,
+            is_new: true,
             refusal: None,
             stalled: None,
         }
@@ -110,7 +117,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if std::mem::take(&mut self.is_new) {
+            let read = &mut buffer.filled_mut()[before..];
+            if read.starts_with(HTTP2_BEGINS) {
+                read[0] = 0; // what hyper cannot read at all it refuses
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

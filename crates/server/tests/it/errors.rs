@@ -535,6 +535,7 @@ fn what_cannot_be_read_as_a_request_is_refused_like_everything_else() {
     }
     for request in [
         "hello\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0",
         "GET /health HTTP/1.1\r\nX: a\0b\r\n\r\n",
         "GET /health HTTP/1.1\r\nX: a\r\n b\r\n\r\n",
         "GET /health HTTP/1.1\r\nX : a\r\n\r\n",
@@ -549,7 +550,7 @@ fn what_cannot_be_read_as_a_request_is_refused_like_everything_else() {
     }
     let metrics = String::from_utf8(lab.get("/metrics").body).unwrap();
     for counted in [
-        r#"repute_requests_total{route="none",method="other",code="400"} 7"#,
+        r#"repute_requests_total{route="none",method="other",code="400"} 8"#,
         r#"repute_requests_total{route="none",method="other",code="431"} 2"#,
     ] {
         assert!(metrics.contains(counted), "{counted} is missing in {metrics}");
