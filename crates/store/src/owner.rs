@@ -301,7 +301,11 @@ impl Owner {
                 Message::Erase(order) => self.take_erasure(order, left, &mut group),
                 Message::Batch(work) => self.take_batch(work, &mut group),
                 Message::Register(registration) => self.take_registration(registration, &mut group),
-                Message::Carry(order) => group.carry(order, &self.residents, &self.shared),
+                Message::Carry(mut order) => {
+                    // Who gave the order may not have seen the erasure, and the name must not come back behind it.
+                    order.agents.retain(|item| !self.erased.contains(&item.no));
+                    group.carry(order, &self.residents, &self.shared);
+                }
                 Message::Warm(_) | Message::Settle(_) | Message::Close => {}
             }
         }

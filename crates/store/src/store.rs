@@ -491,3 +491,48 @@ fn spawn<T: Send + 'static>(
             why: why.to_string(),
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::owner::{CarryItem, CarryOrder, Form};
+    use journal::SimDisk;
+
+    const ORG: OrgId = OrgId(1);
+
+    #[test]
+    fn an_agent_that_was_erased_is_not_carried_by_an_order_from_before() {
+        let disk = Arc::new(SimDisk::new(1));
+        let store = Store::open(disk, Path::new("/data"), Options::default(), Arc::new(Unobserved));
+        let store = store.expect("it opens");
+        let (answer, answers) = bounded(1);
+        let reply = Box::new(move |outcome| drop(answer.send(outcome)));
+        store.register(ORG, KeyId(7), "a", 10, reply);
+        answers.recv().expect("answered").expect("registered");
+        let name = AgentName {
+            org: ORG,
+            agent_id: "a",
+        };
+        let (no, _) = store.shared.find(name).expect("it is known");
+        let carry = |agent_id: &str| {
+            let (answer, answers) = bounded(1);
+            let order = CarryOrder {
+                leaves: 0,
+                agents: vec![CarryItem {
+                    no,
+                    org: ORG,
+                    agent_id: agent_id.into(),
+                    form: Form::Facts,
+                }],
+                reply: Box::new(move |outcome| drop(answer.send(outcome))),
+            };
+            assert!(store.owner.send(Message::Carry(order)).is_ok());
+            answers.recv().expect("answered").expect("taken")
+        };
+        assert!(carry("a") > 0);
+        store.erase(ORG, None, "a", Box::new(drop));
+        assert_eq!(carry("a"), 0, "its name would be back in the log");
+        assert_eq!(carry(""), 0, "as its empty place reads by then");
+        store.close();
+    }
+}
