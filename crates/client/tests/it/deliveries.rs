@@ -65,6 +65,9 @@ fn run(case: &Value) {
     let books = telemetry.books();
     assert_eq!(summary(&telemetry), expected(&case["books"]), "{name}");
     assert!(books.balance(), "{name}: {books:?}");
+    if let Some(state) = case.get("state") {
+        assert_eq!(&json!(books.state), state, "{name}");
+    }
     if let Some(calls) = case.get("calls") {
         assert_eq!(
             &json!({"requests": books.requests, "retries": books.retries}),
