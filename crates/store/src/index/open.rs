@@ -174,12 +174,12 @@ pub(crate) struct Inner {
     pub(super) failed: Column,
     pub(super) sets: Sets,
     pub(super) rows: u32,
+    /// Those of them that were erased.
+    pub(super) erased: u32,
     /// Those of them that are not in the lists of their organisations yet.
     fresh: usize,
     /// The organisations that have such.
     unsettled: Vec<OrgId>,
-    /// Those of them that were erased.
-    pub(super) erased: u32,
     /// Some row's tool or failed gates stand in the row alone.
     asks_rows: bool,
     /// The times of receipt of anything in the segment.
@@ -263,6 +263,36 @@ impl OrgRows {
         self.fresh.sort_unstable();
         self.rows.insert(&self.fresh);
         self.fresh.clear();
+    }
+}
+
+#[cfg(test)]
+impl OpenIndex {
+    /// Of a segment whose dictionary has one agent, `a` of organisation 1.
+    pub(super) fn of_one_agent() -> (Self, AgentWord) {
+        let (index, mut words) = (Self::default(), crate::codec::Words::new());
+        let agent = words.agent(crate::agent::AgentNo(0), OrgId(1), "a");
+        let body = words.take_new().expect("a word is new");
+        index.add_words(&body).expect("words are taken");
+        (index, agent)
+    }
+}
+
+#[cfg(test)]
+impl NewBatch {
+    /// Of plain rows of this agent of organisation 1, recorded at these times.
+    pub(super) fn plain(agent: AgentWord, first_seq: u64, times: impl IntoIterator<Item = i64>) -> Self {
+        let rows = times.into_iter();
+        Self {
+            org: OrgId(1),
+            first_seq,
+            offset: 0,
+            bytes: 1,
+            received_at: Micros(0),
+            rows: rows
+                .map(|time| Some(NewRow::plain(agent, Micros(time))))
+                .collect(),
+        }
     }
 }
 
@@ -416,9 +446,6 @@ impl Inner {
         let Self { agents, orgs, .. } = self;
         fetch(agents, batch);
         let org = orgs.entry(batch.org).or_default();
-        if org.fresh.is_empty() {
-            self.unsettled.push(batch.org);
-        }
         let before = org.fresh.len();
         org.totals.first_seq = org.totals.first_seq.min(batch.first_seq);
         org.totals.last_seq = batch.first_seq + batch.rows.len() as u64 - 1;
@@ -436,7 +463,11 @@ impl Inner {
             }
             org.fresh.push(list_row);
         }
-        self.fresh += org.fresh.len() - before;
+        let added = org.fresh.len() - before;
+        if before == 0 && added > 0 {
+            self.unsettled.push(batch.org);
+        }
+        self.fresh += added;
     }
 
     /// Puts the rows that came last in the lists of their organisations.
@@ -611,30 +642,15 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::AgentNo;
-    use crate::codec::Words;
 
     #[test]
     fn rows_wait_for_a_reader_or_until_they_are_many() {
-        let index = OpenIndex::default();
-        let mut words = Words::new();
-        let agent = words.agent(AgentNo(0), OrgId(1), "a");
-        let body = words.take_new().expect("a word is new");
-        index.add_words(&body).expect("words are taken");
+        let (index, agent) = OpenIndex::of_one_agent();
         let groups = 2 * MAX_FRESH / 100;
-        for group in 0..groups as u64 {
+        for group in 0..groups as i64 {
             // Each group is earlier than the one before.
-            let time = |row: u64| Micros((row * 7 % 100).cast_signed() - 100 * group.cast_signed());
-            let batch = NewBatch {
-                org: OrgId(1),
-                first_seq: 100 * group + 1,
-                offset: 0,
-                bytes: 1,
-                received_at: Micros(0),
-                rows: (0..100)
-                    .map(|row| Some(NewRow::plain(agent, time(row))))
-                    .collect(),
-            };
+            let times = (0..100).map(|row| row * 7 % 100 - 100 * group);
+            let batch = NewBatch::plain(agent, 100 * group.cast_unsigned() + 1, times);
             index.add_batches(&[batch]).expect("a batch is taken");
             let waiting = index.inner.read().fresh;
             assert!(waiting <= MAX_FRESH, "{waiting}");

@@ -423,9 +423,7 @@ fn ending(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::AgentNo;
-    use crate::codec::Words;
-    use crate::index::{BlockCache, NewBatch, NewRow, OpenIndex, SealedIndex};
+    use crate::index::{BlockCache, NewBatch, OpenIndex, SealedIndex};
     use journal::{Disk as _, SimDisk};
     use std::path::Path;
     use std::sync::Arc;
@@ -440,20 +438,8 @@ mod tests {
 
     /// An index of one agent's rows with these times.
     fn index_of(times: &[i64]) -> OpenIndex {
-        let index = OpenIndex::default();
-        let mut words = Words::new();
-        let agent = words.agent(AgentNo(0), OrgId(1), "a");
-        let body = words.take_new().expect("a word is new");
-        index.add_words(&body).expect("words are taken");
-        let rows = times.iter().map(|time| Some(NewRow::plain(agent, Micros(*time))));
-        let batch = NewBatch {
-            org: OrgId(1),
-            first_seq: 1,
-            offset: 0,
-            bytes: 1,
-            received_at: Micros(0),
-            rows: rows.collect(),
-        };
+        let (index, agent) = OpenIndex::of_one_agent();
+        let batch = NewBatch::plain(agent, 1, times.iter().copied());
         index.add_batches(&[batch]).expect("a batch is taken");
         index
     }
