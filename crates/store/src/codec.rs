@@ -7,6 +7,7 @@
 mod batch;
 mod carry;
 mod commits;
+mod dictionary;
 mod erase;
 mod evaluation_id;
 mod fields;
@@ -18,6 +19,7 @@ mod words;
 pub(crate) use batch::{BatchEncoder, BatchHeader, BatchReader, max_batch_bytes};
 pub(crate) use carry::{CarriedWindow, CarryRecord, encode_carry, max_carry_bytes};
 pub(crate) use commits::{Gathered, first_commit, records_by_commit};
+pub(crate) use dictionary::Dictionary;
 pub(crate) use erase::{EraseRecord, MAX_ERASE_BYTES, NameHash, encode_erase, without_rows};
 pub(crate) use evaluation_id::{IdForm, fingerprint, form as id_form};
 pub(crate) use fields::Malformed;

@@ -3,8 +3,7 @@
 use crate::agent::{AgentName, AgentNo};
 use crate::checkpoint::{self, Covered};
 use crate::codec::{
-    self, AgentWord, BatchReader, CarryRecord, EraseRecord, Malformed, RegistrationRecord, Word, read_words,
-    records_by_commit,
+    self, BatchReader, CarryRecord, Dictionary, EraseRecord, Malformed, RegistrationRecord, records_by_commit,
 };
 use crate::damage::Damage;
 use crate::erasure::Erasure;
@@ -19,7 +18,7 @@ use crate::segments::{self, SegmentIndex};
 use crate::shared::{Published, Shared};
 use crate::spill::Spill;
 use crate::warming::Expected;
-use crate::{Error, Observer, Options, OrgId};
+use crate::{Error, Observer, Options};
 use journal::{Disk, FrameRef, Journal, Segment};
 use parking_lot::RwLock;
 use reputation::Micros;
@@ -201,8 +200,7 @@ pub(crate) fn index_frame(segment: &Segment, frame: &FrameRef, index: &OpenIndex
 /// Counts what a checkpoint doesn't cover, segment by segment.
 #[derive(Default)]
 struct Replay {
-    /// The agents of the segment's dictionary.
-    agents: Vec<(OrgId, Arc<str>)>,
+    dictionary: Dictionary,
 }
 
 impl Replay {
@@ -220,7 +218,7 @@ impl Replay {
         for (seq, record) in records {
             let counts = seq > covered;
             let taken = match record.kind {
-                codec::WORDS => self.words(record.body),
+                codec::WORDS => self.dictionary.add(record.body),
                 codec::BATCH if counts => self.batch(&mut published.registry, record.body),
                 codec::REGISTRATION if counts => register(&mut published.registry, record.body),
                 codec::CARRY if counts => self.carry(&mut published.registry, segment.number, record.body),
@@ -249,23 +247,16 @@ impl Replay {
         Ok(())
     }
 
-    fn words(&mut self, body: &[u8]) -> Result<(), Malformed> {
-        for word in read_words(body) {
-            match word? {
-                Word::Agent(org, agent_id) => self.agents.push((org, agent_id.into())),
-                Word::AgentGone => self.agents.push((OrgId(0), "".into())),
-                Word::Text(_) | Word::TextGone => {}
-            }
-        }
-        Ok(())
-    }
-
     fn batch(&self, registry: &mut Registry, body: &[u8]) -> Result<(), Malformed> {
         let reader = BatchReader::new(body)?;
         let header = reader.header;
         for (seq, row) in (header.first_seq..).zip(reader.rows()) {
             let Some(row) = row? else { continue };
-            let no = self.agent(registry, row.agent, row.recorded_at)?;
+            let no = known(
+                registry,
+                self.dictionary.agent(header.org, row.agent)?,
+                row.recorded_at,
+            );
             let entry = registry.entry_mut(no);
             let mut facts = entry.facts();
             if facts.last_seq >= seq {
@@ -282,7 +273,10 @@ impl Replay {
     /// it may have gone.
     fn carry(&self, registry: &mut Registry, segment: u64, body: &[u8]) -> Result<(), Malformed> {
         let carry = CarryRecord::read(body)?;
-        let no = self.agent(registry, carry.agent, carry.facts.first_seen)?;
+        let Some(name) = self.dictionary.agent_or_gone(carry.agent)? else {
+            return Ok(()); // what is carried of an agent that was erased says nothing
+        };
+        let no = known(registry, name, carry.facts.first_seen);
         let entry = registry.entry_mut(no);
         entry.carried = Some(Carried {
             segment,
@@ -296,19 +290,13 @@ impl Replay {
         }
         Ok(())
     }
+}
 
-    /// The place of an agent of the dictionary, which may be new.
-    fn agent(&self, registry: &mut Registry, word: AgentWord, since: Micros) -> Result<AgentNo, Malformed> {
-        let (org, agent_id) = self
-            .agents
-            .get(word.0 as usize)
-            .filter(|(_, agent_id)| !agent_id.is_empty())
-            .ok_or(Malformed("a record names no known agent"))?;
-        let name = AgentName { org: *org, agent_id };
-        Ok(registry.find(name).unwrap_or_else(|| {
-            registry.add_unordered(Entry::new(*org, Arc::clone(agent_id), Facts::new(since)))
-        }))
-    }
+/// The place of an agent, which may be new.
+fn known(registry: &mut Registry, name: AgentName<'_>, since: Micros) -> AgentNo {
+    registry.find(name).unwrap_or_else(|| {
+        registry.add_unordered(Entry::new(name.org, name.agent_id.into(), Facts::new(since)))
+    })
 }
 
 fn register(registry: &mut Registry, body: &[u8]) -> Result<(), Malformed> {
@@ -317,13 +305,7 @@ fn register(registry: &mut Registry, body: &[u8]) -> Result<(), Malformed> {
         org: record.org,
         agent_id: record.agent_id,
     };
-    if registry.find(name).is_none() {
-        registry.add_unordered(Entry::new(
-            record.org,
-            record.agent_id.into(),
-            Facts::new(record.received_at),
-        ));
-    }
+    known(registry, name, record.received_at);
     Ok(())
 }
 

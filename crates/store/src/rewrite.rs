@@ -51,7 +51,7 @@ pub(crate) fn without(
 /// What of a segment passes.
 struct Sieve<'a> {
     is_gone: &'a dyn Fn(OrgId, &str) -> bool,
-    /// Words of agents that go.
+    /// Words of agents that go or have gone.
     agents: HashSet<AgentWord>,
     /// Words of texts that some row still uses.
     used: HashSet<TextWord>,
@@ -112,7 +112,10 @@ impl<'a> Sieve<'a> {
                         self.agents.insert(word);
                     }
                 }
-                Word::AgentGone => drop(self.seen.agent()),
+                Word::AgentGone => {
+                    let word = self.seen.agent();
+                    self.agents.insert(word);
+                }
                 Word::Text(_) | Word::TextGone => {}
             }
         }

@@ -495,6 +495,7 @@ fn spawn<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec;
     use crate::owner::{CarryItem, CarryOrder, Form};
     use journal::SimDisk;
 
@@ -534,5 +535,74 @@ mod tests {
         assert_eq!(carry("a"), 0, "its name would be back in the log");
         assert_eq!(carry(""), 0, "as its empty place reads by then");
         store.close();
+    }
+
+    #[test]
+    fn a_carry_without_a_name_of_an_agent_that_was_erased_is_passed_over() {
+        let disk = Arc::new(SimDisk::new(1));
+        let open = || {
+            let disk = Arc::clone(&disk) as Arc<dyn Disk>;
+            Store::open(disk, Path::new("/data"), Options::default(), Arc::new(Unobserved)).expect("it opens")
+        };
+        open().close();
+        write_nameless_carry(&disk, 0);
+        open().close();
+        let report = crate::verify(&(Arc::clone(&disk) as Arc<dyn Disk>), Path::new("/data"));
+        let report = report.expect("it can be read");
+        assert!(report.is_sound(), "{:?}", report.findings);
+    }
+
+    #[test]
+    fn a_carry_of_an_agent_that_no_word_names_is_damage_that_a_repair_sets_aside() {
+        let disk = Arc::new(SimDisk::new(1));
+        let any_disk = Arc::clone(&disk) as Arc<dyn Disk>;
+        let dir = Path::new("/data");
+        let open = || {
+            Store::open(
+                Arc::clone(&any_disk),
+                dir,
+                Options::default(),
+                Arc::new(Unobserved),
+            )
+        };
+        open().expect("it opens").close();
+        write_nameless_carry(&disk, 7);
+        assert!(open().is_err());
+        let plan = crate::Plan::make(&any_disk, dir).expect("it can be read");
+        assert_eq!(plan.lost_frames.len(), 1, "{plan:?}");
+        plan.carry_out(&any_disk, dir).expect("it is carried out");
+        open().expect("it opens again").close();
+    }
+
+    /// A frame as a version before this one wrote it of an agent that was erased meanwhile: its only word, which
+    /// has no name, and a carry of the agent of this number.
+    fn write_nameless_carry(disk: &Arc<SimDisk>, agent: u32) {
+        let dir = Path::new("/data").join(recover::SHARD_DIR);
+        let mut journal = journal::Journal::open(
+            Arc::clone(disk) as Arc<dyn Disk>,
+            &dir,
+            Options::default().journal,
+        )
+        .expect("it opens")
+        .journal;
+        let mut frame = journal.frame();
+        let mut word = Vec::new();
+        codec::put_word(&mut word, codec::Word::Agent(ORG, ""));
+        frame.record(codec::WORDS, true, &word);
+        let carry = codec::CarryRecord {
+            agent: codec::AgentWord(agent),
+            carried_at: Micros(10),
+            facts: crate::facts::Facts::new(Micros(10)),
+            window: None,
+        };
+        frame.record(codec::CARRY, true, &codec::encode_carry(&carry));
+        journal.reserve(frame.len()).expect("there is room");
+        let (answer, answers) = bounded(1);
+        journal.commit(
+            frame,
+            Box::new(move |outcome| answer.send(outcome.is_ok()).expect("awaited")),
+        );
+        assert_eq!(answers.recv(), Ok(true));
+        journal.close();
     }
 }

@@ -11,12 +11,11 @@ mod windows;
 
 pub(crate) use segment::check_texts;
 
-use crate::agent::AgentName;
+use crate::Error;
 use crate::checkpoint::{self, Covered};
 use crate::recover::{SECRET_FILE, SHARD_DIR};
 use crate::registry::Registry;
 use crate::spill::Spill;
-use crate::{Error, OrgId};
 use facts::FactsRecount;
 use journal::{Disk, Place, Survey};
 use std::path::{Path, PathBuf};
@@ -262,34 +261,6 @@ fn compare_with_log(
             ),
             remedy: Remedy::Log,
         });
-    }
-}
-
-/// The agents of a segment's dictionary, in order.
-#[derive(Default)]
-pub(crate) struct Dictionary {
-    pub(crate) agents: Vec<(OrgId, Arc<str>)>,
-    pub(crate) texts: u32,
-}
-
-impl Dictionary {
-    pub(crate) fn add(&mut self, body: &[u8]) -> Result<(), crate::codec::Malformed> {
-        for word in crate::codec::read_words(body) {
-            match word? {
-                crate::codec::Word::Agent(org, agent_id) => self.agents.push((org, agent_id.into())),
-                crate::codec::Word::AgentGone => self.agents.push((OrgId(0), "".into())),
-                crate::codec::Word::Text(_) | crate::codec::Word::TextGone => self.texts += 1,
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn agent(&self, word: crate::codec::AgentWord) -> Option<AgentName<'_>> {
-        let (org, agent_id) = self
-            .agents
-            .get(word.0 as usize)
-            .filter(|(_, agent_id)| !agent_id.is_empty())?;
-        Some(AgentName { org: *org, agent_id })
     }
 }
 

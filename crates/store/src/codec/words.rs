@@ -173,7 +173,11 @@ pub(crate) fn put_word(out: &mut Vec<u8>, word: Word<'_>) {
 
 fn read_word<'a>(reader: &mut Reader<'a>) -> Result<Word<'a>, Malformed> {
     match reader.byte()? {
-        AGENT => Ok(Word::Agent(OrgId(reader.varint32()?), reader.text()?)),
+        AGENT => match (OrgId(reader.varint32()?), reader.text()?) {
+            // An older version wrote this for an agent that was erased between a carry's order and its writing.
+            (_, "") => Ok(Word::AgentGone),
+            (org, agent_id) => Ok(Word::Agent(org, agent_id)),
+        },
         TEXT => Ok(Word::Text(reader.text()?)),
         AGENT_GONE => Ok(Word::AgentGone),
         TEXT_GONE => Ok(Word::TextGone),

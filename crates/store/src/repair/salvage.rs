@@ -2,12 +2,12 @@
 
 use super::{LostEvents, LostFrames};
 use crate::codec::{
-    self, BatchReader, CarryRecord, EraseRecord, Malformed, RegistrationRecord, Word, first_commit,
-    records_by_commit,
+    self, BatchReader, CarryRecord, Dictionary, EraseRecord, Malformed, RegistrationRecord, Word,
+    first_commit, records_by_commit,
 };
 use crate::index::{BlockCache, SealedIndex, Vocabulary};
 use crate::registry::Registry;
-use crate::verify::{Dictionary, check_texts};
+use crate::verify::check_texts;
 use crate::{Error, OrgId, segments};
 use hashbrown::HashMap;
 use journal::{Disk, Frame, FrameRef, Place};
@@ -196,7 +196,10 @@ impl<'a> Salvage<'a> {
                 codec::WORDS if self.is_completed => {}
                 codec::WORDS => self.dictionary.add(record.body)?,
                 codec::REGISTRATION => drop(RegistrationRecord::read(record.body)?),
-                codec::CARRY => drop(CarryRecord::read(record.body)?),
+                codec::CARRY => {
+                    let carry = CarryRecord::read(record.body)?;
+                    self.dictionary.agent_or_gone(carry.agent)?;
+                }
                 codec::ERASE => drop(EraseRecord::read(record.body)?),
                 codec::BATCH => {
                     let reader = BatchReader::new(record.body)?;
@@ -206,10 +209,7 @@ impl<'a> Salvage<'a> {
                         next += 1;
                         // An erased row has but its number.
                         let Some(row) = row? else { continue };
-                        self.dictionary
-                            .agent(row.agent)
-                            .filter(|name| name.org == org)
-                            .ok_or(Malformed("a row names no known agent of its organisation"))?;
+                        self.dictionary.agent(org, row.agent)?;
                         check_texts(&row, self.dictionary.texts)?;
                     }
                     batches.push((org, reader.header.first_seq, next));

@@ -1,9 +1,9 @@
 //! One segment: its frames, its records down to the last field, and its index.
 
-use super::{Dictionary, Report};
+use super::Report;
 use crate::codec::{
-    self, BatchReader, CarryRecord, EraseRecord, Malformed, RegistrationRecord, Row, TextRef, first_commit,
-    records_by_commit,
+    self, BatchReader, CarryRecord, Dictionary, EraseRecord, Malformed, RegistrationRecord, Row, TextRef,
+    first_commit, records_by_commit,
 };
 use crate::index::{self, OpenIndex, SegmentExtent};
 use crate::verify::facts::FactsRecount;
@@ -104,12 +104,11 @@ fn carry(
     facts: &mut FactsRecount<'_>,
 ) -> Result<(), Malformed> {
     let carry = CarryRecord::read(body)?;
-    let name = dictionary.agent(carry.agent);
-    facts.carry(
-        name.ok_or(Malformed("a carry names no known agent"))?,
-        carry.facts,
-        frame_seq,
-    )
+    // What is carried of an agent that was erased says nothing.
+    match dictionary.agent_or_gone(carry.agent)? {
+        Some(name) => facts.carry(name, carry.facts, frame_seq),
+        None => Ok(()),
+    }
 }
 
 fn batch(
@@ -127,10 +126,7 @@ fn batch(
             seq += 1; // erased
             continue;
         };
-        let name = dictionary
-            .agent(row.agent)
-            .filter(|name| name.org == header.org)
-            .ok_or(Malformed("a row names no known agent of its organisation"))?;
+        let name = dictionary.agent(header.org, row.agent)?;
         check_texts(&row, dictionary.texts)?;
         facts.count(name, header.source, seq, &row, frame_seq);
         seq += 1;

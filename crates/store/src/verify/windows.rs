@@ -2,9 +2,9 @@
 //! each event, with the checkpoint's totals and with the copy that was put aside.
 
 use super::facts::Recounted;
-use super::{Derived, Dictionary, Finding, MAX_SLOTS, Remedy, Report, readable};
+use super::{Derived, Finding, MAX_SLOTS, Remedy, Report, readable};
 use crate::agent::{AgentName, AgentNo, AgentState, Arrival};
-use crate::codec::{self, BatchReader, Row};
+use crate::codec::{self, BatchReader, Dictionary, Row};
 use crate::facts::Recorded;
 use crate::identity::Identities;
 use crate::registry::AgentUpdate;
@@ -91,7 +91,7 @@ impl<'a> Pass<'a> {
         let header = reader.header;
         for (seq, row) in (header.first_seq..).zip(reader.rows().map_while(Result::ok)) {
             let Some(row) = row else { continue };
-            let Some(name) = dictionary.agent(row.agent) else {
+            let Ok(name) = dictionary.agent(header.org, row.agent) else {
                 continue;
             };
             let no = self.recounted.registry.find(name);
