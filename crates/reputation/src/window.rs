@@ -1,6 +1,9 @@
 //! The newest evaluations of an agent, ordered by recorded time, with their totals kept up to date.
 
+mod packed;
+
 use crate::{Micros, Summary};
+use packed::{Base, Packed};
 use std::collections::VecDeque;
 
 /// How many evaluations a window holds.
@@ -11,7 +14,9 @@ pub const WINDOW: usize = 500;
 pub struct Slot {
     /// The recorded time, by which a window is ordered.
     pub recorded_at: Micros,
-    /// The how-manieth evaluation of its agent this is, from 1: decides between equal times.
+    /// The how-manieth evaluation of its agent this is, from 1: decides between equal times. A window keeps the
+    /// arrivals of its agent's newest 2³⁰ evaluations; an older one may read as later than it was, though not as one
+    /// of those.
     pub arrival: u64,
     /// `total_latency_ms`, in microseconds.
     pub latency_us: u32,
@@ -19,12 +24,6 @@ pub struct Slot {
     pub passed: bool,
     /// Carried for the owner of the window, which tells repeats by it; not looked at here.
     pub identity: u64,
-}
-
-impl Slot {
-    fn key(&self) -> (Micros, u64) {
-        (self.recorded_at, self.arrival)
-    }
 }
 
 /// What became of an evaluation that was shown to a window.
@@ -40,9 +39,10 @@ pub enum Placement {
 ///
 /// Inserting at the new end, the usual case, is O(1); anywhere else O(log n) to find the place and at most
 /// n/2 slots moved.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Window {
-    slots: VecDeque<Slot>,
+    slots: VecDeque<Packed>,
+    base: Base,
     summary: Summary,
 }
 
@@ -55,15 +55,19 @@ impl Window {
 
     /// Shows an evaluation to the window: it takes its place by time, and the oldest leaves a full window.
     pub fn insert(&mut self, slot: Slot) -> Placement {
-        let at = self.place_of(&slot);
+        if !self.base.reaches(slot.arrival) {
+            self.move_base(Base::around(slot.arrival));
+        }
+        let packed = self.base.pack(&slot);
+        let at = self.place_of(&packed);
         if self.is_full() {
             if at == 0 {
                 return Placement::Late;
             }
             self.drop_oldest();
-            self.put(at - 1, slot);
+            self.put(at - 1, packed);
         } else {
-            self.put(at, slot);
+            self.put(at, packed);
         }
         Placement::Counted
     }
@@ -82,25 +86,25 @@ impl Window {
 
     /// The oldest evaluation that still counts.
     #[must_use]
-    pub fn oldest(&self) -> Option<&Slot> {
-        self.slots.front()
+    pub fn oldest(&self) -> Option<Slot> {
+        self.slots.front().map(|slot| self.base.unpack(slot))
     }
 
     /// The oldest evaluation of a full window: an older one would be late.
     #[must_use]
-    pub fn floor(&self) -> Option<&Slot> {
+    pub fn floor(&self) -> Option<Slot> {
         self.oldest().filter(|_| self.is_full())
     }
 
     /// The newest evaluation.
     #[must_use]
-    pub fn newest(&self) -> Option<&Slot> {
-        self.slots.back()
+    pub fn newest(&self) -> Option<Slot> {
+        self.slots.back().map(|slot| self.base.unpack(slot))
     }
 
     /// All slots, oldest first.
-    pub fn slots(&self) -> impl DoubleEndedIterator<Item = &Slot> + ExactSizeIterator {
-        self.slots.iter()
+    pub fn slots(&self) -> impl DoubleEndedIterator<Item = Slot> + ExactSizeIterator {
+        self.slots.iter().map(|slot| self.base.unpack(slot))
     }
 
     /// A sum over the slots at both ends, where the next ones come and go: whoever asks for it has them in the
@@ -110,19 +114,27 @@ impl Window {
         let newest = self.slots.len().wrapping_sub(1);
         let ends = (0..4).flat_map(|pair| [2 * pair, newest.wrapping_sub(2 * pair)]);
         let slots = ends.filter_map(|at| self.slots.get(at));
-        slots.fold(0, |sum, slot| sum ^ slot.arrival)
+        slots.fold(0, |sum, slot| sum ^ slot.some_bytes())
     }
 
     /// The slots recorded at exactly this time, in order of arrival.
-    pub fn at(&self, time: Micros) -> impl Iterator<Item = &Slot> {
-        let first = self.end_of(|slot| slot.recorded_at < time);
+    pub fn at(&self, time: Micros) -> impl Iterator<Item = Slot> {
+        let first = self.end_of(|slot| slot.recorded_at() < time);
         self.slots
             .range(first..)
-            .take_while(move |slot| slot.recorded_at == time)
+            .take_while(move |slot| slot.recorded_at() == time)
+            .map(|slot| self.base.unpack(slot))
+    }
+
+    fn move_base(&mut self, base: Base) {
+        for packed in &mut self.slots {
+            *packed = base.pack(&self.base.unpack(packed));
+        }
+        self.base = base;
     }
 
     /// The index that the slot has once it is in.
-    fn place_of(&self, slot: &Slot) -> usize {
+    fn place_of(&self, slot: &Packed) -> usize {
         match self.slots.back() {
             Some(newest) if newest.key() > slot.key() => self.end_of(|other| other.key() < slot.key()),
             _ => self.slots.len(),
@@ -131,7 +143,7 @@ impl Window {
 
     /// The index behind the last slot of which this holds; it holds of all before it. Searched for from the
     /// newest end in steps that double, since what comes is mostly new.
-    fn end_of(&self, holds: impl Fn(&Slot) -> bool) -> usize {
+    fn end_of(&self, holds: impl Fn(&Packed) -> bool) -> usize {
         let (mut high, mut step) = (self.slots.len(), 4);
         let mut low = loop {
             match high.checked_sub(step) {
@@ -155,26 +167,34 @@ impl Window {
         if let Some(oldest) = self.slots.pop_front() {
             let summary = &mut self.summary;
             summary.evaluations -= 1;
-            summary.passed -= u32::from(oldest.passed);
-            summary.latency_sum_us -= u64::from(oldest.latency_us);
+            summary.passed -= u32::from(oldest.passed());
+            summary.latency_sum_us -= u64::from(oldest.latency_us());
             summary.streak = summary.streak.min(summary.evaluations);
         }
     }
 
-    fn put(&mut self, at: usize, slot: Slot) {
+    fn put(&mut self, at: usize, slot: Packed) {
         // The streak is the run of passes at the new end. A slot before it changes nothing; one inside it,
         // or right at its edge, lengthens it or cuts it to what lies behind.
         let behind = count(self.slots.len() - at);
         let summary = &mut self.summary;
         if behind <= summary.streak {
-            summary.streak = if slot.passed { summary.streak + 1 } else { behind };
+            summary.streak = if slot.passed() { summary.streak + 1 } else { behind };
         }
         summary.evaluations += 1;
-        summary.passed += u32::from(slot.passed);
-        summary.latency_sum_us += u64::from(slot.latency_us);
+        summary.passed += u32::from(slot.passed());
+        summary.latency_sum_us += u64::from(slot.latency_us());
         self.slots.insert(at, slot);
     }
 }
+
+impl PartialEq for Window {
+    fn eq(&self, other: &Self) -> bool {
+        self.summary == other.summary && self.slots().eq(other.slots())
+    }
+}
+
+impl Eq for Window {}
 
 /// A number of slots, which never passes [`WINDOW`].
 fn count(slots: usize) -> u32 {
@@ -197,10 +217,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn key(slot: &Slot) -> (Micros, u64) {
+        (slot.recorded_at, slot.arrival)
+    }
+
     /// The definition, word by word: sort everything, take the newest 500, count.
     fn naive(all: &[Slot]) -> (Vec<Slot>, Summary) {
         let mut slots = all.to_vec();
-        slots.sort_by_key(Slot::key);
+        slots.sort_by_key(key);
         let kept = slots.split_off(slots.len().saturating_sub(WINDOW));
         let summary = Summary {
             evaluations: count(kept.len()),
@@ -246,7 +270,7 @@ mod tests {
             let mut window = Window::new();
             for (i, slot) in all.iter().enumerate() {
                 let was_full_and_newer =
-                    window.is_full() && window.oldest().is_some_and(|oldest| oldest.key() > slot.key());
+                    window.is_full() && window.oldest().is_some_and(|oldest| key(&oldest) > key(slot));
                 let placement = window.insert(*slot);
                 prop_assert_eq!(placement == Placement::Late, was_full_and_newer);
                 if i % 97 == 0 {
@@ -254,7 +278,7 @@ mod tests {
                 }
             }
             let (kept, summary) = naive(&all);
-            prop_assert_eq!(window.slots().copied().collect::<Vec<_>>(), kept);
+            prop_assert_eq!(window.slots().collect::<Vec<_>>(), kept);
             prop_assert_eq!(window.summary(), summary);
         }
 
@@ -300,7 +324,27 @@ mod tests {
         fn slots_at_a_time_are_all_of_that_time(all in slots(0i64..40, 600), time in 0i64..40) {
             let window: Window = all.iter().copied().collect();
             let expected: Vec<Slot> = naive(&all).0.into_iter().filter(|s| s.recorded_at.0 == time).collect();
-            prop_assert_eq!(window.at(Micros(time)).copied().collect::<Vec<_>>(), expected);
+            prop_assert_eq!(window.at(Micros(time)).collect::<Vec<_>>(), expected);
+        }
+
+        #[test]
+        fn arrivals_of_any_distance_keep_their_order(
+            steps in prop::collection::vec(prop_oneof![1u64..4, Just(1 << 30), Just(1 << 31), Just(1 << 40)], 1..80),
+            times in prop::collection::vec(0i64..5, 80),
+        ) {
+            let mut window = Window::new();
+            let (mut arrival, mut all) = (0, Vec::new());
+            for (identity, (step, time)) in (0..).zip(steps.iter().zip(&times)) {
+                arrival += step;
+                let slot = Slot { recorded_at: Micros(*time), arrival, latency_us: 7, passed: true, identity };
+                all.push(slot);
+                window.insert(slot);
+                let of_it = window.at(slot.recorded_at).last();
+                prop_assert_eq!(of_it, Some(slot), "the newest arrival is exact and the last of its time");
+            }
+            let (expected, _) = naive(&all);
+            let order = |slots: &mut dyn Iterator<Item = Slot>| slots.map(|slot| slot.identity).collect::<Vec<_>>();
+            prop_assert_eq!(order(&mut window.slots()), order(&mut expected.into_iter()));
         }
     }
 }

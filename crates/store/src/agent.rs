@@ -155,7 +155,7 @@ impl AgentState {
             passed,
             identity,
         };
-        let displaced = self.window.floor().copied();
+        let displaced = self.window.floor();
         let placement = self.window.insert(slot);
         match (placement, displaced) {
             (Placement::Late, _) => self.leave(&slot),
@@ -196,7 +196,7 @@ impl AgentState {
     /// What must be carried of it when its rows go.
     pub(crate) fn carried(&self) -> CarriedWindow {
         CarriedWindow {
-            slots: self.window.slots().copied().collect(),
+            slots: self.window.slots().collect(),
             aside: self.aside.iter().copied().collect(),
         }
     }

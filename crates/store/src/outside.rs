@@ -11,7 +11,7 @@ use reputation::Micros;
 use std::collections::VecDeque;
 
 /// Arrivals remembered of any agent: few enough to look through one by one.
-pub(crate) const FEW: usize = 128;
+pub(crate) const FEW: usize = 32;
 /// Arrivals remembered of one agent at most, at some 60 bytes each.
 const MANY: usize = 65_536;
 /// How much more room a time gives.

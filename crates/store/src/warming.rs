@@ -392,7 +392,7 @@ mod tests {
 
     /// What a window is made of, but for the numbers of arrival, which a window of rows knows only roughly.
     fn content(state: &AgentState) -> impl PartialEq + std::fmt::Debug {
-        let slot = |slot: &reputation::Slot| (slot.recorded_at, slot.latency_us, slot.passed, slot.identity);
+        let slot = |slot: reputation::Slot| (slot.recorded_at, slot.latency_us, slot.passed, slot.identity);
         let slots: Vec<_> = state.window.slots().map(slot).collect();
         (state.facts, slots, state.window.summary(), state.aside.clone())
     }
