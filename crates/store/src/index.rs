@@ -13,15 +13,17 @@ mod output;
 mod packed;
 mod rows;
 mod sealed;
+mod settled;
 mod write;
 
 pub(crate) use blocks::BlockCache;
 pub(crate) use column::Column;
-pub(crate) use list::{RowKey, RowList};
+pub(crate) use list::RowKey;
 pub(crate) use moments::Moment;
 pub(crate) use open::{NewBatch, NewRow, OpenIndex, column_value};
 pub(crate) use rows::{Filter, Rows};
 pub(crate) use sealed::{ListPlace, SealedIndex, SealedWords, Vocabulary};
+pub(crate) use settled::Settled;
 pub(crate) use write::{SegmentExtent, write};
 
 use crate::OrgId;

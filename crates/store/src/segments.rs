@@ -348,7 +348,7 @@ pub(crate) fn write_index(
             pause();
             Ok(())
         };
-        index::write(&extent, &open.read(), put, pause)
+        index::write(&extent, open, put, pause)
     });
     written.map_err(io)?;
     let opened = SealedIndex::open(&*shared.disk, &path, &extent, &shared.blocks);

@@ -1,38 +1,50 @@
-//! A growing column of 16-bit values that readers can copy cheaply.
+//! A growing column of values that readers can copy cheaply.
 
 use std::sync::Arc;
 
-const CHUNK: usize = 4_096;
+/// Values in a chunk. A multiple of every block of packed rows, so that a column is written run by run.
+pub(super) const CHUNK: usize = 4_096;
 
-/// Values by ordinal. A clone shares all chunks; appending copies the last one if it is shared.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Column {
-    chunks: Vec<Arc<Vec<u16>>>,
+/// Values by ordinal. A clone shares all of them; what is appended afterwards copies the last chunk once.
+#[derive(Clone, Debug)]
+pub(crate) struct Column<T> {
+    full: Arc<Vec<Arc<Vec<T>>>>,
+    last: Arc<Vec<T>>,
 }
 
-impl Column {
+impl<T> Default for Column<T> {
+    fn default() -> Self {
+        Self {
+            full: Arc::default(),
+            last: Arc::default(),
+        }
+    }
+}
+
+impl<T: Copy> Column<T> {
     /// Appends values, a chunk's worth at a time.
-    pub(crate) fn append(&mut self, values: impl ExactSizeIterator<Item = u16>) {
+    pub(crate) fn append(&mut self, values: impl ExactSizeIterator<Item = T>) {
         let mut values = values;
         while values.len() > 0 {
-            match self.chunks.last_mut() {
-                Some(last) if last.len() < CHUNK => {
-                    let room = CHUNK - last.len();
-                    Arc::make_mut(last).extend(values.by_ref().take(room));
-                }
-                _ => self.chunks.push(Arc::new(Vec::with_capacity(CHUNK))),
+            let last = Arc::make_mut(&mut self.last);
+            last.reserve_exact(CHUNK - last.len());
+            last.extend(values.by_ref().take(CHUNK - last.len()));
+            if last.len() == CHUNK {
+                Arc::make_mut(&mut self.full).push(std::mem::take(&mut self.last));
             }
         }
     }
 
-    pub(crate) fn get(&self, ordinal: u32) -> Option<u16> {
+    pub(crate) fn get(&self, ordinal: u32) -> Option<T> {
         let at = ordinal as usize;
-        self.chunks.get(at / CHUNK)?.get(at % CHUNK).copied()
+        let chunk = self.full.get(at / CHUNK).unwrap_or(&self.last);
+        chunk.get(at - (at / CHUNK).min(self.full.len()) * CHUNK).copied()
     }
 
-    /// The values in order, in runs.
-    pub(crate) fn runs(&self) -> impl Iterator<Item = &[u16]> {
-        self.chunks.iter().map(|chunk| chunk.as_slice())
+    /// The values in order, in runs of [`CHUNK`] but for the last.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &[T]> + Clone {
+        let full = self.full.iter().map(|chunk| chunk.as_slice());
+        full.chain(Some(self.last.as_slice()).filter(|last| !last.is_empty()))
     }
 }
 
@@ -57,7 +69,7 @@ mod tests {
                 naive.extend(values.clone());
                 column.append(values);
             }
-            let all = |column: &Column| column.runs().flatten().copied().collect::<Vec<u16>>();
+            let all = |column: &Column<u16>| column.runs().flatten().copied().collect::<Vec<u16>>();
             prop_assert_eq!(all(&column), naive.clone());
             let (before, length) = before.expect("one place was chosen");
             prop_assert_eq!(all(&before), &naive[..length]);
@@ -65,6 +77,7 @@ mod tests {
                 prop_assert_eq!(column.get(at as u32), Some(naive[at]));
             }
             prop_assert_eq!(column.get(naive.len() as u32), None);
+            prop_assert_eq!(column.get(u32::MAX), None);
         }
     }
 }

@@ -1,13 +1,17 @@
 //! Rows in (recorded time, ordinal) order, in memory: cheap to append, to insert anywhere, and to copy.
 
+use super::column::Column;
 use crate::span::TimeSpan;
 use reputation::Micros;
 use std::sync::Arc;
 
-/// Rows in a chunk at most: an insert moves at most 8 KiB.
+/// Rows in a chunk at most: an insert moves at most 2 KiB.
 const CHUNK_ROWS: usize = 512;
-/// Rows at most that a list keeps outside of chunks.
+/// Rows at most that a settled list keeps outside of chunks.
 const NEWEST_ROWS: usize = CHUNK_ROWS + CHUNK_ROWS / 2;
+/// Rows at most that wait for their places. Clients' clocks and delays mix the newest few ten thousand rows of an
+/// organisation: one by one each would move half a chunk.
+const MAX_UNSETTLED: usize = 8_192;
 
 /// A row's place in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,46 +20,74 @@ pub(crate) struct RowKey {
     pub(crate) ordinal: u32,
 }
 
-/// A row of a list: one number that sorts as its key does. From the highest bits down: recorded time, ordinal, id
-/// fingerprint, verdict.
+/// Recorded times by ordinal.
+pub(crate) type Times = Column<i64>;
+
+/// A row of a list: twice its ordinal, and one more if it passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct ListRow(u128);
+pub(crate) struct ListRow(u32);
 
 impl ListRow {
-    pub(crate) fn new(key: RowKey, fingerprint: u16, passed: bool) -> Self {
-        Self(Self::before_all(key).0 | u128::from(fingerprint) << 1 | u128::from(passed))
+    pub(crate) fn new(ordinal: u32, passed: bool) -> Self {
+        Self(ordinal << 1 | u32::from(passed))
     }
 
-    /// Not after any row with this key, and after all rows with smaller ones.
-    fn before_all(key: RowKey) -> Self {
-        let time = key.recorded_at.0.cast_unsigned() ^ 1 << 63;
-        Self(u128::from(time) << 64 | u128::from(key.ordinal) << 32)
-    }
-
-    pub(crate) fn key(self) -> RowKey {
-        let time = (self.0 >> 64) as u64 ^ 1 << 63;
-        RowKey {
-            recorded_at: Micros(time.cast_signed()),
-            ordinal: (self.0 >> 32) as u32,
-        }
-    }
-
-    pub(crate) fn fingerprint(self) -> u16 {
-        (self.0 >> 1) as u16
+    pub(crate) fn ordinal(self) -> u32 {
+        self.0 >> 1
     }
 
     pub(crate) fn passed(self) -> bool {
         self.0 & 1 != 0
     }
+
+    /// As it stands in an index file.
+    pub(super) fn number(self) -> u32 {
+        self.0
+    }
+
+    /// Its time stands in the column, as that of every row.
+    pub(super) fn key(self, times: &Times) -> RowKey {
+        RowKey {
+            recorded_at: Micros(times.get(self.ordinal()).unwrap_or_default()),
+            ordinal: self.ordinal(),
+        }
+    }
 }
 
-/// A sorted list. The newest rows are its own, so that an insert among them touches nothing else; a clone shares
-/// all before, in chunks, and a later insert copies the chunk that it changes: a reader's clone stays as it was.
+/// A row with its time: sorts as its key does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Timed {
+    recorded_at: Micros,
+    row: ListRow,
+}
+
+impl Timed {
+    fn of(row: ListRow, times: &Times) -> Self {
+        Self {
+            recorded_at: row.key(times).recorded_at,
+            row,
+        }
+    }
+
+    /// Not after any row with this key, and after all rows with smaller ones.
+    fn before_all(key: RowKey) -> Self {
+        Self {
+            recorded_at: key.recorded_at,
+            row: ListRow::new(key.ordinal, false),
+        }
+    }
+}
+
+/// A list that sorts itself when it is asked to, or once many rows wait for that. The newest rows are its own, so that an
+/// insert among them touches nothing else; a clone shares all before, in chunks, and a later insert copies the chunk
+/// that it changes: a reader's clone stays as it was.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RowList {
+    /// The newest of the settled rows, in order, then those that wait, in order of arrival.
     newest: Vec<ListRow>,
+    settled: u32,
     newest_passed: u32,
-    /// All rows before the newest, if there were ever so many.
+    /// All settled rows before the newest, if there were ever so many.
     older: Option<Arc<Chunks>>,
 }
 
@@ -70,7 +102,7 @@ struct Chunks {
 /// At least one row. What a search needs of it stands beside it, so that only the right one is looked into.
 #[derive(Clone, Debug)]
 struct Chunk {
-    first: ListRow,
+    first: Timed,
     len: u32,
     passed: u32,
     rows: Arc<Vec<ListRow>>,
@@ -81,33 +113,64 @@ impl RowList {
         self.older().map_or(0, |older| older.len) + self.newest.len() as u32
     }
 
-    /// Puts rows, which are sorted, in their places.
-    pub(crate) fn insert(&mut self, rows: &[ListRow]) {
-        let mut newer = rows;
-        let all_new = matches!((rows, self.newest.as_slice()), ([first, ..], [oldest, ..]) if oldest < first);
-        if !all_new
-            && let Some(older) = &mut self.older
-            && let Some(last) = older.last()
-        {
-            let (before, behind) = rows.split_at(count_before(rows, |row| *row < last));
-            if !before.is_empty() {
-                Arc::make_mut(older).insert(before);
-            }
-            newer = behind;
-        }
-        self.newest_passed += passed_of(newer);
-        merge(&mut self.newest, newer);
-        if self.newest.len() > NEWEST_ROWS {
-            self.settle();
+    /// Takes in a row, to wait for its place. The column has its time already.
+    pub(super) fn push(&mut self, row: ListRow, times: &Times) {
+        self.newest.push(row);
+        self.newest_passed += u32::from(row.passed());
+        if self.waiting().len() >= MAX_UNSETTLED {
+            self.settle(times);
         }
     }
 
+    /// Whether all rows are in their places, which all questions but those for numbers ask for.
+    pub(super) fn is_settled(&self) -> bool {
+        self.waiting().is_empty()
+    }
+
+    fn waiting(&self) -> &[ListRow] {
+        &self.newest[self.settled as usize..]
+    }
+
+    /// Puts the rows that wait in their places.
+    pub(super) fn settle(&mut self, times: &Times) {
+        if self.is_settled() {
+            return;
+        }
+        let waiting = self.newest.drain(self.settled as usize..);
+        let mut rows: Vec<Timed> = waiting.map(|row| Timed::of(row, times)).collect();
+        rows.sort_unstable();
+        let newer = self.insert_among_older(&rows, times);
+        merge(&mut self.newest, newer, times);
+        if self.newest.len() > NEWEST_ROWS {
+            self.fill_chunks(times);
+        }
+        self.settled = self.newest.len() as u32;
+    }
+
+    /// Puts those of the sorted rows into chunks that belong there; gives the others.
+    fn insert_among_older<'r>(&mut self, rows: &'r [Timed], times: &Times) -> &'r [Timed] {
+        let Some(older) = &mut self.older else { return rows };
+        let oldest = self.newest.first().map(|row| Timed::of(*row, times));
+        if oldest.is_some_and(|oldest| oldest < rows[0]) {
+            return rows;
+        }
+        let Some(last) = older.last(times) else {
+            return rows;
+        };
+        let (before, behind) = rows.split_at(count_before(rows, |row| *row < last));
+        if !before.is_empty() {
+            self.newest_passed -= passed_of(before.iter().map(|timed| timed.row));
+            Arc::make_mut(older).insert(before, times);
+        }
+        behind
+    }
+
     /// Moves all but the newest rows to chunks, which are full: rows mostly come in order.
-    fn settle(&mut self) {
+    fn fill_chunks(&mut self, times: &Times) {
         let whole = (self.newest.len() - CHUNK_ROWS / 2) / CHUNK_ROWS * CHUNK_ROWS;
-        let settled = &self.newest[..whole];
-        self.newest_passed -= passed_of(settled);
-        Arc::make_mut(self.older.get_or_insert_default()).append(settled);
+        let full = &self.newest[..whole];
+        self.newest_passed -= passed_of(full.iter().copied());
+        Arc::make_mut(self.older.get_or_insert_default()).append(full, times);
         self.newest.drain(..whole);
     }
 
@@ -116,20 +179,24 @@ impl RowList {
     }
 
     /// How many rows come before this key, and how many of them passed.
-    pub(crate) fn rank(&self, key: RowKey) -> (u32, u32) {
-        let key = ListRow::before_all(key);
-        let newer = self.newest.partition_point(|row| *row < key);
+    pub(super) fn rank(&self, key: RowKey, times: &Times) -> (u32, u32) {
+        let key = Timed::before_all(key);
+        let newer = self.newest.partition_point(|row| Timed::of(*row, times) < key);
         match self.older() {
-            Some(older) if newer == 0 => older.rank(key),
+            Some(older) if newer == 0 => older.rank(key, times),
             older => {
                 let (rank, passed) = older.map_or((0, 0), |older| (older.len, older.passed));
-                (rank + newer as u32, passed + passed_of(&self.newest[..newer]))
+                let newer = &self.newest[..newer];
+                (
+                    rank + newer.len() as u32,
+                    passed + passed_of(newer.iter().copied()),
+                )
             }
         }
     }
 
     /// The row at this place, from the oldest.
-    pub(crate) fn get(&self, rank: u32) -> Option<ListRow> {
+    pub(super) fn get(&self, rank: u32) -> Option<ListRow> {
         let before = self.older().map_or(0, |older| older.len);
         match rank.checked_sub(before) {
             Some(place) => self.newest.get(place as usize).copied(),
@@ -138,7 +205,7 @@ impl RowList {
     }
 
     /// The place of the `nth` row, from 0, among those with this verdict.
-    pub(crate) fn select(&self, passed: bool, nth: u32) -> Option<u32> {
+    pub(super) fn select(&self, passed: bool, nth: u32) -> Option<u32> {
         let before = self.older().map_or(0, |older| older.matching(passed));
         match nth.checked_sub(before) {
             Some(nth) => {
@@ -155,12 +222,12 @@ impl RowList {
     }
 
     /// All rows, oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = ListRow> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = ListRow> {
         self.runs().flatten().copied()
     }
 
     /// The same in runs: much cheaper to go through than row by row.
-    pub(crate) fn runs(&self) -> impl Iterator<Item = &[ListRow]> {
+    pub(super) fn runs(&self) -> impl Iterator<Item = &[ListRow]> {
         let older = self.older().into_iter().flat_map(|older| &older.chunks);
         older
             .map(|chunk| chunk.rows.as_slice())
@@ -168,47 +235,45 @@ impl RowList {
     }
 
     /// The rows recorded at exactly this time, in order.
-    pub(crate) fn at(&self, time: Micros) -> impl Iterator<Item = ListRow> {
-        let first = ListRow::before_all(RowKey {
+    pub(super) fn at(&self, time: Micros, times: &Times) -> impl Iterator<Item = ListRow> {
+        let first = Timed::before_all(RowKey {
             recorded_at: time,
             ordinal: 0,
         });
-        let newer = self.newest.partition_point(|row| *row < first);
+        let newer = self.newest.partition_point(|row| Timed::of(*row, times) < first);
         // None of the older ones is as late where one of the newest is earlier.
         let older = self.older().filter(|_| newer == 0);
-        let older = older.into_iter().flat_map(move |older| older.from(first));
+        let older = older.into_iter().flat_map(move |older| older.from(first, times));
         let rows = older.chain(&self.newest[newer..]).copied();
-        rows.take_while(move |row| row.key().recorded_at == time)
+        rows.take_while(move |row| row.key(times).recorded_at == time)
     }
 
-    /// The oldest row's key.
-    pub(crate) fn first(&self) -> Option<RowKey> {
-        Some(self.get(0)?.key())
-    }
-
-    /// The newest rows, those that are in no chunk.
+    /// The newest of its rows, those that are in no chunk.
     pub(super) fn newest(&self) -> &[ListRow] {
         &self.newest
     }
 
-    /// The newest row's key.
-    pub(crate) fn last(&self) -> Option<RowKey> {
-        let last = self.newest.last().copied();
-        Some(last.or_else(|| self.older()?.last())?.key())
+    /// The latest recorded time, also while rows wait.
+    pub(super) fn latest(&self, times: &Times) -> Option<Micros> {
+        let time = |row: &ListRow| row.key(times).recorded_at;
+        let settled = self.newest[..self.settled as usize].last().map(time);
+        let settled = settled.or_else(|| Some(self.older()?.last(times)?.recorded_at));
+        settled.max(self.waiting().iter().map(time).max())
     }
 
     /// The earliest and the latest recorded time, if there are rows.
-    pub(crate) fn span(&self) -> Option<TimeSpan> {
+    pub(super) fn span(&self, times: &Times) -> Option<TimeSpan> {
         Some(TimeSpan {
-            min: self.first()?.recorded_at,
-            max: self.last()?.recorded_at,
+            min: self.get(0)?.key(times).recorded_at,
+            max: self.latest(times)?,
         })
     }
 }
 
 impl Chunks {
-    fn last(&self) -> Option<ListRow> {
-        self.chunks.last()?.rows.last().copied()
+    fn last(&self, times: &Times) -> Option<Timed> {
+        let last = self.chunks.last()?.rows.last()?;
+        Some(Timed::of(*last, times))
     }
 
     /// How many rows have this verdict.
@@ -217,26 +282,27 @@ impl Chunks {
     }
 
     /// The rows that are not before this one.
-    fn from(&self, first: ListRow) -> impl Iterator<Item = &ListRow> {
+    fn from(&self, first: Timed, times: &Times) -> impl Iterator<Item = &ListRow> {
         let begin = count_before(&self.chunks, |chunk| chunk.first < first).saturating_sub(1);
         let mut rest = self.chunks[begin..].iter().map(|chunk| chunk.rows.as_slice());
         let at_first = rest.next().unwrap_or_default();
-        let before = at_first.partition_point(|row| *row < first);
+        let before = at_first.partition_point(|row| Timed::of(*row, times) < first);
         at_first[before..].iter().chain(rest.flatten())
     }
 
     /// Puts rows behind all others.
-    fn append(&mut self, rows: &[ListRow]) {
+    fn append(&mut self, rows: &[ListRow], times: &Times) {
         self.len += rows.len() as u32;
-        self.passed += passed_of(rows);
-        self.chunks.extend(rows.chunks(CHUNK_ROWS).map(Chunk::of));
+        self.passed += passed_of(rows.iter().copied());
+        let chunks = rows.chunks(CHUNK_ROWS).map(|rows| Chunk::of(rows, times));
+        self.chunks.extend(chunks);
     }
 
     /// Puts sorted rows in their places, none of them behind the last. From the newest end: there most belong, and
     /// those chunks are in the processor's cache.
-    fn insert(&mut self, mut rows: &[ListRow]) {
+    fn insert(&mut self, mut rows: &[Timed], times: &Times) {
         self.len += rows.len() as u32;
-        self.passed += passed_of(rows);
+        self.passed += passed_of(rows.iter().map(|timed| timed.row));
         let mut end = self.chunks.len();
         while let Some(newest) = rows.last() {
             let begin = count_before(&self.chunks[..end], |chunk| chunk.first < *newest);
@@ -245,34 +311,36 @@ impl Chunks {
                 0 => 0, // what is before all chunks goes into the first
                 _ => count_before(rows, |row| *row < self.chunks[at].first),
             };
-            self.insert_into(at, &rows[first..]);
+            self.insert_into(at, &rows[first..], times);
             (rows, end) = (&rows[..first], at);
         }
     }
 
     /// Puts sorted rows into a chunk, which is split if it gets too large.
-    fn insert_into(&mut self, at: usize, rows: &[ListRow]) {
+    fn insert_into(&mut self, at: usize, rows: &[Timed], times: &Times) {
         let chunk = &mut self.chunks[at];
         let all = Arc::make_mut(&mut chunk.rows);
-        merge(all, rows);
+        merge(all, rows, times);
         if all.len() > CHUNK_ROWS {
             let part = all.len().div_ceil(all.len().div_ceil(CHUNK_ROWS));
             let whole = std::mem::take(all);
-            self.chunks.splice(at..=at, whole.chunks(part).map(Chunk::of));
+            let parts = whole.chunks(part).map(|rows| Chunk::of(rows, times));
+            self.chunks.splice(at..=at, parts);
         } else {
-            chunk.first = all[0];
+            chunk.first = Timed::of(all[0], times);
             chunk.len = all.len() as u32;
-            chunk.passed += passed_of(rows);
+            chunk.passed += passed_of(rows.iter().map(|timed| timed.row));
         }
     }
 
-    fn rank(&self, key: ListRow) -> (u32, u32) {
+    fn rank(&self, key: Timed, times: &Times) -> (u32, u32) {
         let begin = count_before(&self.chunks, |chunk| chunk.first < key);
         let Some(at) = begin.checked_sub(1) else {
             return (0, 0);
         };
-        let inside = self.chunks[at].rows.partition_point(|row| *row < key);
-        let inside = (inside as u32, passed_of(&self.chunks[at].rows[..inside]));
+        let rows = &self.chunks[at].rows;
+        let inside = &rows[..rows.partition_point(|row| Timed::of(*row, times) < key)];
+        let inside = (inside.len() as u32, passed_of(inside.iter().copied()));
         let add = |(rows, passed), chunk: &Chunk| (rows + chunk.len, passed + chunk.passed);
         self.chunks[..at].iter().fold(inside, add)
     }
@@ -329,13 +397,13 @@ impl Chunks {
 
 impl Chunk {
     /// With room for as many as a chunk holds.
-    fn of(rows: &[ListRow]) -> Self {
+    fn of(rows: &[ListRow], times: &Times) -> Self {
         let mut all = Vec::with_capacity(CHUNK_ROWS);
         all.extend_from_slice(rows);
         Self {
-            first: rows[0],
+            first: Timed::of(rows[0], times),
             len: rows.len() as u32,
-            passed: passed_of(rows),
+            passed: passed_of(rows.iter().copied()),
             rows: Arc::new(all),
         }
     }
@@ -350,8 +418,8 @@ fn with_verdict(passed: bool, rows: u32, rows_passed: u32) -> u32 {
     if passed { rows_passed } else { rows - rows_passed }
 }
 
-fn passed_of(rows: &[ListRow]) -> u32 {
-    rows.iter().map(|row| u32::from(row.passed())).sum()
+fn passed_of(rows: impl Iterator<Item = ListRow>) -> u32 {
+    rows.map(|row| u32::from(row.passed())).sum()
 }
 
 /// The place of the `nth` row with this verdict.
@@ -361,19 +429,17 @@ fn place_of(rows: &[ListRow], passed: bool, nth: u32) -> Option<u32> {
 }
 
 /// Merges sorted rows into sorted rows, from the end: what lies before the first of them does not move.
-fn merge(all: &mut Vec<ListRow>, rows: &[ListRow]) {
+fn merge(all: &mut Vec<ListRow>, rows: &[Timed], times: &Times) {
+    let last = all.last().map(|last| Timed::of(*last, times));
     let mut end = all.len();
-    let is_behind = all
-        .last()
-        .is_none_or(|last| rows.first().is_none_or(|first| last < first));
-    all.extend_from_slice(rows);
-    if is_behind {
+    all.extend(rows.iter().map(|timed| timed.row));
+    if last.is_none_or(|last| rows.first().is_none_or(|first| last < *first)) {
         return;
     }
-    for (before, row) in rows.iter().enumerate().rev() {
-        let at = count_before(&all[..end], |other| other < row);
+    for (before, timed) in rows.iter().enumerate().rev() {
+        let at = count_before(&all[..end], |other| Timed::of(*other, times) < *timed);
         all.copy_within(at..end, at + before + 1);
-        all[at + before] = *row;
+        all[at + before] = timed.row;
         end = at;
     }
 }
@@ -397,12 +463,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn row(time: i64, ordinal: u32, passed: bool) -> ListRow {
-        let key = RowKey {
-            recorded_at: Micros(time),
-            ordinal,
-        };
-        ListRow::new(key, ordinal as u16, passed)
+    /// A list, and the column with the times of its rows.
+    #[derive(Default)]
+    struct Timeline {
+        list: RowList,
+        times: Times,
+    }
+
+    impl Timeline {
+        fn push(&mut self, time: i64, passed: bool) {
+            let ordinal = self.list.len();
+            self.times.append([time].into_iter());
+            self.list.push(ListRow::new(ordinal, passed), &self.times);
+        }
+
+        fn key(&self, row: ListRow) -> RowKey {
+            row.key(&self.times)
+        }
     }
 
     /// Times in order, descending, or random: the orders that clients send.
@@ -422,30 +499,35 @@ mod tests {
             at_once in prop_oneof![Just(1usize), 1usize..1_500],
             probe in 0i64..2_500,
         ) {
-            let mut list = RowList::default();
-            let mut rows: Vec<ListRow> = (0u32..)
-                .zip(times)
-                .map(|(ordinal, time)| row(time, ordinal, (time + i64::from(ordinal)) % 3 != 0))
-                .collect();
-            for group in rows.chunks_mut(at_once) {
-                group.sort_unstable();
-                list.insert(group);
+            let mut lines = Timeline::default();
+            let mut naive = Vec::new();
+            for (ordinal, time) in (0u32..).zip(times) {
+                let passed = (time + i64::from(ordinal)) % 3 != 0;
+                lines.push(time, passed);
+                naive.push((RowKey { recorded_at: Micros(time), ordinal }, passed));
+                prop_assert_eq!(lines.list.latest(&lines.times), naive.iter().map(|(key, _)| key.recorded_at).max());
+                if naive.len() % at_once == 0 {
+                    lines.list.settle(&lines.times);
+                    prop_assert!(lines.list.is_settled() && lines.list.newest().len() <= NEWEST_ROWS);
+                }
             }
-            let mut naive: Vec<_> = rows.iter().map(|row| (row.key(), row.passed())).collect();
+            lines.list.settle(&lines.times);
             naive.sort_unstable();
-            prop_assert_eq!(list.iter().map(|r| (r.key(), r.passed())).collect::<Vec<_>>(), naive.clone());
+            let Timeline { list, times } = &lines;
+            let found: Vec<_> = list.iter().map(|row| (lines.key(row), row.passed())).collect();
+            prop_assert_eq!(&found, &naive);
             prop_assert_eq!(list.len() as usize, naive.len());
             prop_assert_eq!(list.passed() as usize, naive.iter().filter(|(_, passed)| *passed).count());
             for time in [probe, probe % 700] {
                 let at_time = naive.iter().filter(|(key, _)| key.recorded_at.0 == time).map(|(key, _)| *key);
-                let found = list.at(Micros(time)).map(ListRow::key);
+                let found = list.at(Micros(time), times).map(|row| lines.key(row));
                 prop_assert_eq!(found.collect::<Vec<_>>(), at_time.collect::<Vec<_>>());
             }
             let between = RowKey { recorded_at: Micros(probe), ordinal: 300 };
             for key in naive.iter().map(|(key, _)| *key).step_by(7).chain([between]) {
                 let before: Vec<_> = naive.iter().filter(|(k, _)| *k < key).collect();
                 let passed = before.iter().filter(|(_, passed)| *passed).count();
-                prop_assert_eq!(list.rank(key), (before.len() as u32, passed as u32));
+                prop_assert_eq!(list.rank(key, times), (before.len() as u32, passed as u32));
             }
             for verdict in [true, false] {
                 let places: Vec<u32> =
@@ -454,21 +536,27 @@ mod tests {
                 prop_assert_eq!(list.select(verdict, nth as u32), places.get(nth).copied());
             }
             let at = probe as usize % naive.len();
-            prop_assert_eq!(list.get(at as u32).map(ListRow::key), Some(naive[at].0));
-            prop_assert_eq!((list.first(), list.last()), (Some(naive[0].0), naive.last().map(|r| r.0)));
+            prop_assert_eq!(list.get(at as u32).map(|row| lines.key(row)), Some(naive[at].0));
+            let [first, last] = [0, naive.len() - 1].map(|at| naive[at].0.recorded_at);
+            prop_assert_eq!(list.span(times), Some(TimeSpan { min: first, max: last }));
         }
     }
 
     #[test]
     fn a_clone_stays_as_it_was() {
-        let mut list = RowList::default();
-        (0..1_000).for_each(|i| list.insert(&[row(i64::from(i) * 2, i, true)]));
-        let before = list.clone();
-        (0..1_000).for_each(|i| list.insert(&[row(i64::from(i) * 2 + 1, 1_000 + i, false)]));
+        let mut lines = Timeline::default();
+        (0..1_000).for_each(|i| lines.push(2 * i, true));
+        lines.list.settle(&lines.times);
+        let before = lines.list.clone();
+        for i in 0..1_000 {
+            lines.push(2 * i + 1, false);
+            lines.list.settle(&lines.times);
+        }
         assert_eq!(
             (before.len(), before.passed(), before.iter().count()),
             (1_000, 1_000, 1_000)
         );
+        let list = lines.list;
         assert_eq!(
             (list.len(), list.passed(), list.iter().count()),
             (2_000, 1_000, 2_000)
@@ -476,19 +564,13 @@ mod tests {
     }
 
     #[test]
-    fn a_row_says_what_was_put_into_it_and_sorts_as_its_key_does() {
-        for time in [i64::MIN, -1, 0, 1, i64::MAX] {
-            let row = row(time, u32::MAX, true);
-            let key = RowKey {
-                recorded_at: Micros(time),
-                ordinal: u32::MAX,
-            };
-            assert_eq!(
-                (row.key(), row.fingerprint(), row.passed()),
-                (key, u16::MAX, true)
-            );
+    fn rows_wait_until_they_are_many() {
+        let mut lines = Timeline::default();
+        for i in (0..3 * MAX_UNSETTLED as i64).rev() {
+            lines.push(i, true);
+            assert!(lines.list.waiting().len() < MAX_UNSETTLED);
         }
-        assert!(row(-1, 5, true) < row(0, 0, false));
-        assert!(row(7, 1, true) < row(7, 2, false));
+        lines.push(0, true);
+        assert!(!lines.list.is_settled());
     }
 }

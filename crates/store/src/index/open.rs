@@ -1,7 +1,8 @@
 //! The index of a segment that is still written, or that waits for its index file: in memory.
 
 use super::column::Column;
-use super::list::{ListRow, RowKey, RowList};
+use super::list::{ListRow, RowList, Times};
+use super::settled::Settled;
 use super::{ASK_ROW, AgentIn, BatchPlace, CarryPlace, NO_TEXT, OrgTotals};
 use crate::OrgId;
 use crate::codec::{
@@ -9,7 +10,7 @@ use crate::codec::{
 };
 use crate::span::TimeSpan;
 use hashbrown::HashMap;
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::{RwLock, RwLockReadGuard};
 use reputation::Micros;
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -18,8 +19,8 @@ use std::sync::Arc;
 /// Distinct sets of failed gates that a segment numbers at most; rows with others must be asked.
 const MAX_SETS: usize = 4_096;
 
-/// Rows at most that wait for their places in the lists of their organisations, over all of them.
-const MAX_FRESH: usize = 8_192;
+/// Agents whose lists are settled between two pauses.
+const AGENTS_AT_ONCE: usize = 256;
 
 /// Stands for the id of an agent that was erased: no agent has it.
 pub(super) const GONE: &str = "";
@@ -170,16 +171,18 @@ pub(crate) struct Inner {
     pub(super) texts: Vec<Option<Arc<str>>>,
     pub(super) orgs: BTreeMap<OrgId, OrgRows>,
     pub(super) batches: Vec<BatchPlace>,
-    pub(super) tools: Column,
-    pub(super) failed: Column,
+    /// By ordinal; 0 of a row that was erased.
+    pub(super) times: Times,
+    /// Of ids, by ordinal; 0 of a row that was erased.
+    pub(super) fingerprints: Column<u16>,
+    pub(super) tools: Column<u16>,
+    pub(super) failed: Column<u16>,
     pub(super) sets: Sets,
     pub(super) rows: u32,
     /// Those of them that were erased.
     pub(super) erased: u32,
-    /// Those of them that are not in the lists of their organisations yet.
-    fresh: usize,
-    /// The organisations that have such.
-    unsettled: Vec<OrgId>,
+    /// The earliest and the latest recorded time of a row.
+    span: Option<TimeSpan>,
     /// Some row's tool or failed gates stand in the row alone.
     asks_rows: bool,
     /// The times of receipt of anything in the segment.
@@ -233,8 +236,6 @@ impl AgentRows {
 /// The rows of one organisation in the segment.
 pub(super) struct OrgRows {
     pub(super) rows: RowList,
-    /// Rows that came last, not among `rows` yet. Empty while somebody reads.
-    fresh: Vec<ListRow>,
     pub(super) agents: HashMap<Arc<str>, AgentWord>,
     pub(super) totals: OrgTotals,
     /// The organisation's batches, by number, in order.
@@ -245,7 +246,6 @@ impl Default for OrgRows {
     fn default() -> Self {
         Self {
             rows: RowList::default(),
-            fresh: Vec::new(),
             agents: HashMap::new(),
             totals: OrgTotals {
                 first_seq: u64::MAX,
@@ -253,16 +253,6 @@ impl Default for OrgRows {
             },
             batches: Vec::new(),
         }
-    }
-}
-
-impl OrgRows {
-    /// Puts the rows that came last in their places, all at once: clients' clocks and delays mix the newest few ten thousand
-    /// rows, and row by row each would move half a chunk.
-    fn settle_fresh(&mut self) {
-        self.fresh.sort_unstable();
-        self.rows.insert(&self.fresh);
-        self.fresh.clear();
     }
 }
 
@@ -322,9 +312,6 @@ impl OpenIndex {
         for batch in batches {
             inner.add_batch(batch);
         }
-        if inner.fresh > MAX_FRESH {
-            inner.settle_fresh();
-        }
         Ok(())
     }
 
@@ -350,14 +337,37 @@ impl OpenIndex {
 
     /// The index to read from, for a short while: writers wait.
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read()
+    }
+
+    /// The list of an organisation's rows, or of one of its agents'.
+    pub(crate) fn list(&self, org: OrgId, agent_id: Option<&str>) -> Option<Settled> {
+        let settled = |inner: &Inner, list: &RowList| {
+            Settled::new(list.clone(), inner.times.clone(), inner.fingerprints.clone())
+        };
         let inner = self.inner.read();
-        if inner.fresh == 0 {
-            return inner;
+        let list = inner.list(org, agent_id)?;
+        if list.is_settled() {
+            return Some(settled(&inner, list));
         }
         drop(inner);
         let mut inner = self.inner.write();
-        inner.settle_fresh();
-        RwLockWriteGuard::downgrade(inner)
+        inner.settle(org, agent_id);
+        Some(settled(&inner, inner.list(org, agent_id)?))
+    }
+
+    /// Puts all rows in their places, calling `pause` between some and others: writing the index needs their order.
+    pub(super) fn settle(&self, pause: &impl Fn()) {
+        let orgs: Vec<OrgId> = self.inner.read().orgs.keys().copied().collect();
+        for org in orgs {
+            self.inner.write().settle(org, None);
+            pause();
+        }
+        let agents = self.inner.read().agents.len();
+        for first in (0..agents).step_by(AGENTS_AT_ONCE) {
+            self.inner.write().settle_agents(first);
+            pause();
+        }
     }
 }
 
@@ -404,12 +414,8 @@ fn fetch(agents: &[AgentRows], batch: &NewBatch) {
             .map(|row| &agents[row.agent.0 as usize].rows)
     };
     let lens = lists().fold(0, |sum, list| sum ^ list.newest().len());
-    let ends = lists().fold(0, |sum, list| {
-        let ends = [list.newest().first(), list.newest().last()];
-        ends.into_iter()
-            .flatten()
-            .fold(sum, |sum, row| sum ^ row.key().ordinal)
-    });
+    let newest = lists().filter_map(|list| list.newest().last());
+    let ends = newest.fold(0, |sum, row| sum ^ row.ordinal());
     black_box((lens, ends)); // or the loads would be left out, nobody needing their sums
 }
 
@@ -441,46 +447,57 @@ impl Inner {
             offset: batch.offset,
             bytes: batch.bytes,
         });
-        self.add_labels(batch);
+        self.add_columns(batch);
         self.rows += batch.rows.len() as u32;
-        let Self { agents, orgs, .. } = self;
+        let Self {
+            agents,
+            orgs,
+            times,
+            span,
+            ..
+        } = self;
         fetch(agents, batch);
         let org = orgs.entry(batch.org).or_default();
-        let before = org.fresh.len();
         org.totals.first_seq = org.totals.first_seq.min(batch.first_seq);
         org.totals.last_seq = batch.first_seq + batch.rows.len() as u64 - 1;
         org.batches.push(number);
         for (ordinal, row) in rows_of(first_ordinal, batch) {
-            let key = RowKey {
-                recorded_at: row.recorded_at,
-                ordinal,
-            };
-            let list_row = ListRow::new(key, row.fingerprint, row.passed);
+            let list_row = ListRow::new(ordinal, row.passed);
             let agent = &mut agents[row.agent.0 as usize];
-            agent.rows.insert(&[list_row]);
+            agent.rows.push(list_row, times);
             if let Some(sent) = row.clamped_from {
                 agent.add_clamped(sent, ordinal);
             }
-            org.fresh.push(list_row);
+            org.rows.push(list_row, times);
+            *span = TimeSpan::with(*span, row.recorded_at);
         }
-        let added = org.fresh.len() - before;
-        if before == 0 && added > 0 {
-            self.unsettled.push(batch.org);
-        }
-        self.fresh += added;
     }
 
-    /// Puts the rows that came last in the lists of their organisations.
-    fn settle_fresh(&mut self) {
-        for org in self.unsettled.drain(..) {
-            self.orgs.entry(org).or_default().settle_fresh();
-        }
-        self.fresh = 0;
-    }
-
-    /// Tools and failed gates, by ordinal.
-    fn add_labels(&mut self, batch: &NewBatch) {
+    /// Puts the rows of an organisation, or of one of its agents, in their places.
+    fn settle(&mut self, org: OrgId, agent_id: Option<&str>) {
         let Self {
+            agents, orgs, times, ..
+        } = self;
+        let Some(rows) = orgs.get_mut(&org) else { return };
+        match agent_id.map(|agent_id| rows.agents.get(agent_id)) {
+            None => rows.rows.settle(times),
+            Some(None) => {}
+            Some(Some(word)) => agents[word.0 as usize].rows.settle(times),
+        }
+    }
+
+    /// The same of [`AGENTS_AT_ONCE`] agents, from this one on.
+    fn settle_agents(&mut self, first: usize) {
+        let Self { agents, times, .. } = self;
+        let some = agents[first..].iter_mut().take(AGENTS_AT_ONCE);
+        some.for_each(|agent| agent.rows.settle(times));
+    }
+
+    /// What is kept of each row by its ordinal.
+    fn add_columns(&mut self, batch: &NewBatch) {
+        let Self {
+            times,
+            fingerprints,
             tools,
             failed,
             sets,
@@ -488,6 +505,9 @@ impl Inner {
             asks_rows,
             ..
         } = self;
+        let rows = || batch.rows.iter().map(Option::as_ref);
+        times.append(rows().map(|row| row.map_or(0, |row| row.recorded_at.0)));
+        fingerprints.append(rows().map(|row| row.map_or(0, |row| row.fingerprint)));
         tools.append(batch.rows.iter().map(|row| {
             let tool = row.as_ref().map_or(NO_TEXT, |row| row.tool);
             *erased += u32::from(row.is_none());
@@ -519,13 +539,13 @@ impl Inner {
     }
 
     /// The list of an organisation's rows, or of one of its agents'.
-    pub(crate) fn list(&self, org: OrgId, agent_id: Option<&str>) -> Option<RowList> {
+    fn list(&self, org: OrgId, agent_id: Option<&str>) -> Option<&RowList> {
         let rows = self.orgs.get(&org)?;
         match agent_id {
-            None => Some(rows.rows.clone()),
+            None => Some(&rows.rows),
             Some(agent_id) => {
                 let word = rows.agents.get(agent_id)?;
-                Some(self.agents[word.0 as usize].rows.clone())
+                Some(&self.agents[word.0 as usize].rows)
             }
         }
     }
@@ -538,7 +558,7 @@ impl Inner {
     }
 
     /// The columns of tools and of failed sets.
-    pub(crate) fn columns(&self) -> (Column, Column) {
+    pub(crate) fn labels(&self) -> (Column<u16>, Column<u16>) {
         (self.tools.clone(), self.failed.clone())
     }
 
@@ -569,7 +589,7 @@ impl Inner {
         there.map(|agent| AgentIn {
             org: agent.org,
             agent_id: Arc::clone(&agent.agent_id),
-            latest: agent.rows.last().map(|key| key.recorded_at),
+            latest: agent.rows.latest(&self.times),
         })
     }
 
@@ -634,8 +654,7 @@ impl Inner {
 
     /// The earliest and the latest recorded time.
     pub(crate) fn time_span(&self) -> Option<TimeSpan> {
-        let spans = self.orgs.values().filter_map(|org| org.rows.span());
-        spans.reduce(TimeSpan::join)
+        self.span
     }
 }
 
@@ -644,26 +663,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_wait_for_a_reader_or_until_they_are_many() {
+    fn a_reader_finds_the_rows_that_wait_for_their_places_in_order() {
         let (index, agent) = OpenIndex::of_one_agent();
-        let groups = 2 * MAX_FRESH / 100;
-        for group in 0..groups as i64 {
+        for group in 0..9i64 {
             // Each group is earlier than the one before.
             let times = (0..100).map(|row| row * 7 % 100 - 100 * group);
             let batch = NewBatch::plain(agent, 100 * group.cast_unsigned() + 1, times);
             index.add_batches(&[batch]).expect("a batch is taken");
-            let waiting = index.inner.read().fresh;
-            assert!(waiting <= MAX_FRESH, "{waiting}");
+            let is_settled = || {
+                let inner = index.read();
+                [None, Some("a")]
+                    .map(|agent_id| inner.list(OrgId(1), agent_id).is_some_and(RowList::is_settled))
+            };
+            assert_eq!(is_settled(), [false; 2]);
+            if group % 3 == 2 {
+                for agent_id in [None, Some("a")] {
+                    let list = index.list(OrgId(1), agent_id).expect("there are rows");
+                    let keys: Vec<_> = (0..list.len()).map_while(|place| list.key(place)).collect();
+                    assert_eq!(keys.len(), 100 * (group as usize + 1));
+                    assert!(keys.is_sorted());
+                }
+                assert_eq!(is_settled(), [true; 2]);
+            }
         }
-        assert!(index.inner.read().fresh > 0);
-        let inner = index.read();
-        assert!(inner.fresh == 0 && inner.unsettled.is_empty());
-        let [of_org, of_agent] = [None, Some("a")].map(|agent_id| {
-            let list = inner.list(OrgId(1), agent_id).expect("there are rows");
-            list.iter().map(ListRow::key).collect::<Vec<_>>()
-        });
-        assert_eq!(of_org.len(), 100 * groups);
-        assert!(of_org.is_sorted());
-        assert_eq!(of_org, of_agent);
     }
 }

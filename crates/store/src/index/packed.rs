@@ -22,16 +22,18 @@ pub(super) struct Packed<const K: usize> {
     far: u32,
 }
 
-/// Writes rows as a section of their own, calling `pause` again and again. Gives the bytes of each column in a row.
-pub(super) fn put_packed<const K: usize>(
-    rows: &[[i64; K]],
+/// Writes rows as a section of their own, calling `pause` again and again. Gives the bytes of each column in a row. The
+/// rows come in runs, all but the last of which are whole blocks.
+pub(super) fn put_packed<'a, const K: usize>(
+    runs: impl Iterator<Item = &'a [[i64; K]]> + Clone,
     out: &mut Output<impl Put>,
     pause: &impl Fn(),
 ) -> io::Result<[u8; K]> {
-    let widths = widths_of(rows, pause);
+    let blocks = runs.flat_map(|run| run.chunks(BLOCK_ROWS));
+    let widths = widths_of(blocks.clone(), pause);
     let furthest: [u64; K] = std::array::from_fn(|column| ones(widths[column]) - u64::from(column == 0));
     let mut far = Vec::new();
-    for (first, block) in (0u32..).step_by(BLOCK_ROWS).zip(rows.chunks(BLOCK_ROWS)) {
+    for (first, block) in (0u32..).step_by(BLOCK_ROWS).zip(blocks) {
         pause();
         let greatest = greatest_of(block);
         out.put_all(greatest.map(i64::to_le_bytes))?;
@@ -56,11 +58,13 @@ pub(super) fn put_packed<const K: usize>(
 }
 
 /// Of each column, the bytes with which all rows together take the fewest.
-fn widths_of<const K: usize>(rows: &[[i64; K]], pause: &impl Fn()) -> [u8; K] {
+fn widths_of<'a, const K: usize>(blocks: impl Iterator<Item = &'a [[i64; K]]>, pause: &impl Fn()) -> [u8; K] {
     // How many rows need so many bytes; nine are more than there are.
     let mut counts = [[0; 10]; K];
-    for block in rows.chunks(BLOCK_ROWS) {
+    let mut rows = 0;
+    for block in blocks {
         pause();
+        rows += block.len();
         let greatest = greatest_of(block);
         for row in block {
             for (column, below) in below(&greatest, row).into_iter().enumerate() {
@@ -73,7 +77,7 @@ fn widths_of<const K: usize>(rows: &[[i64; K]], pause: &impl Fn()) -> [u8; K] {
     let best = |counts: &[usize; 10]| {
         let size = |width: &u8| {
             let far: usize = counts[usize::from(*width) + 1..].iter().sum();
-            rows.len() * usize::from(*width) + far * far_bytes::<K>()
+            rows * usize::from(*width) + far * far_bytes::<K>()
         };
         (0..=8).min_by_key(size).unwrap_or(8)
     };
@@ -207,7 +211,7 @@ mod tests {
             bytes.extend_from_slice(piece);
             Ok(())
         });
-        let widths = put_packed(rows, &mut out, &|| ()).expect("it goes to memory");
+        let widths = put_packed([rows].into_iter(), &mut out, &|| ()).expect("it goes to memory");
         out.end_sections().expect("it goes to memory");
         let checksums = bytes.chunks(BLOCK_BYTES).map(crc32c::crc32c).collect();
         let (disk, path) = (SimDisk::new(0), Path::new("file"));

@@ -1,7 +1,8 @@
 //! A list of rows, wherever it lies, as one of those with a verdict: what queries count and pick from.
 
-use super::list::{ListRow, RowKey, RowList};
+use super::list::RowKey;
 use super::sealed::{ListPlace, SealedIndex};
+use super::settled::Settled;
 use crate::Error;
 use crate::span::TimeSpan;
 use reputation::Micros;
@@ -35,7 +36,7 @@ struct Near {
 }
 
 enum Source {
-    Open(RowList),
+    Open(Arc<Settled>),
     Sealed(Arc<SealedIndex>, ListPlace),
 }
 
@@ -48,7 +49,7 @@ impl Near {
 
 impl Rows {
     /// Of a segment whose index is in memory.
-    pub(crate) fn open(list: RowList, passed: Filter) -> Self {
+    pub(crate) fn open(list: Arc<Settled>, passed: Filter) -> Self {
         let len = match passed {
             None => list.len(),
             Some(true) => list.passed(),
@@ -127,7 +128,7 @@ impl Rows {
         };
         let key = match (&self.source, place) {
             (_, None) => None,
-            (Source::Open(list), Some(place)) => list.get(place).map(ListRow::key),
+            (Source::Open(list), Some(place)) => list.key(place),
             (Source::Sealed(index, list), Some(place)) => Some(index.get(*list, place)?.0),
         };
         key.ok_or_else(|| Error::System {
@@ -166,10 +167,7 @@ impl Rows {
         let start = end.saturating_sub(LOOK_AT);
         let places = start..end;
         self.near.places = match &self.source {
-            Source::Open(list) => {
-                let has_it = |place: &u32| list.get(*place).is_some_and(|row| row.passed() == passed);
-                places.filter(has_it).collect()
-            }
+            Source::Open(list) => list.with_verdict(passed, places),
             Source::Sealed(index, list) => {
                 let verdicts = index.verdicts(*list, places.clone())?;
                 let with_it = places.zip(verdicts).filter(|(_, verdict)| *verdict == passed);
@@ -184,7 +182,7 @@ impl Rows {
     /// The ordinals of all rows of the list, whatever their verdict, in no order.
     pub(crate) fn ordinals(&self) -> Result<Vec<u32>, Error> {
         match &self.source {
-            Source::Open(list) => Ok(list.iter().map(|row| row.key().ordinal).collect()),
+            Source::Open(list) => Ok(list.ordinals()),
             Source::Sealed(index, list) => index.ordinals(*list),
         }
     }
@@ -196,20 +194,9 @@ impl Rows {
         to: u32,
         fingerprint: u16,
     ) -> Result<Vec<RowKey>, Error> {
-        let mut found = Vec::new();
         match &self.source {
-            Source::Open(list) => {
-                let wanted = |passed: bool| self.passed.is_none_or(|wanted| wanted == passed);
-                let rows = list.iter().filter(|row| wanted(row.passed())).skip(from as usize);
-                let rows = rows
-                    .take((to - from) as usize)
-                    .filter(|row| row.fingerprint() == fingerprint);
-                found.extend(rows.map(ListRow::key));
-            }
-            Source::Sealed(index, list) => {
-                return index.with_fingerprint(*list, self.passed, from..to, fingerprint);
-            }
+            Source::Open(list) => Ok(list.with_fingerprint(self.passed, from..to, fingerprint)),
+            Source::Sealed(index, list) => index.with_fingerprint(*list, self.passed, from..to, fingerprint),
         }
-        Ok(found)
     }
 }

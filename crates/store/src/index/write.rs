@@ -4,9 +4,9 @@
 //! other; behind them stand a checksum per block, then the header, whose place is fixed by the file's length.
 
 use super::BatchPlace;
-use super::list::{ListRow, RowKey, RowList};
+use super::list::{RowKey, RowList};
 use super::moments::{Moment, Moments};
-use super::open::Inner;
+use super::open::{Inner, OpenIndex};
 use super::output::{Output, Put};
 use super::packed::{bytes_of, put_packed};
 use crate::OrgId;
@@ -31,9 +31,6 @@ pub(super) const NO_RECEIPT: i64 = i64::MIN;
 const NARROW_ORDINALS: u32 = 1 << 23;
 /// Lists hold the number of passed rows before each so many.
 pub(super) const SAMPLE_EVERY: u32 = 64;
-
-/// Rows that are looked at between two calls of `pause`.
-const ROWS_AT_ONCE: usize = 4_096;
 
 pub(super) const ORG_BYTES: u64 = 48;
 pub(super) const AGENT_BYTES: u64 = 64;
@@ -109,14 +106,11 @@ pub(super) fn agent_hash(org: OrgId, agent_id: &str) -> u64 {
     hasher.finish()
 }
 
-/// The earliest and the latest recorded time; both 0 where no row is left.
-fn span_of(inner: &Inner) -> TimeSpan {
-    let none = TimeSpan {
-        min: Micros(0),
-        max: Micros(0),
-    };
-    inner.time_span().unwrap_or(none)
-}
+/// The times of no row.
+const NO_SPAN: TimeSpan = TimeSpan {
+    min: Micros(0),
+    max: Micros(0),
+};
 
 /// The bytes of a row in a list, in a segment of so many rows.
 pub(super) fn list_bytes(rows: u32) -> usize {
@@ -135,21 +129,25 @@ pub(super) struct Widths {
 /// while there is nothing to hand on yet.
 pub(crate) fn write(
     extent: &SegmentExtent,
-    inner: &Inner,
+    index: &OpenIndex,
     put: impl FnMut(&[u8]) -> io::Result<()>,
     pause: impl Fn(),
 ) -> io::Result<()> {
+    index.settle(&pause);
+    let inner = &*index.read();
     let out = &mut Output::new(put);
     let agents = agents_by_hash(inner);
-    let time = |row: ListRow| [row.key().recorded_at.0];
-    let times = put_packed(&by_ordinal(inner, time, &pause), out, &pause)?;
-    let fingerprints = by_ordinal(inner, ListRow::fingerprint, &pause);
-    out.put_all(fingerprints.into_iter().map(u16::to_le_bytes))?;
+    let times = inner.times.runs().map(|run| run.as_chunks().0);
+    let times = put_packed(times, out, &pause)?;
+    for run in inner.fingerprints.runs() {
+        pause();
+        out.put_all(run.iter().copied().map(u16::to_le_bytes))?;
+    }
     out.end_section();
     labels(inner, out, &pause)?;
     lists(inner, &agents, out)?;
-    let batches = put_packed(&batches(inner), out, &pause)?;
-    let org_batches = put_packed(&org_batches(inner), out, &pause)?;
+    let batches = put_packed([&*batches(inner)].into_iter(), out, &pause)?;
+    let org_batches = put_packed([&*org_batches(inner)].into_iter(), out, &pause)?;
     orgs(inner, out)?;
     directory(inner, &agents, out)?;
     names(inner, out)?;
@@ -194,23 +192,6 @@ pub(super) fn label_bytes(pairs: u64) -> usize {
     bytes_of(pairs.saturating_sub(1))
 }
 
-/// Something of each row, in order of arrival; nothing of an erased one.
-fn by_ordinal<T: Clone + Default>(inner: &Inner, value: impl Fn(ListRow) -> T, pause: &impl Fn()) -> Vec<T> {
-    let mut values = vec![T::default(); inner.rows as usize];
-    let mut until_pause = 0;
-    for run in inner.orgs.values().flat_map(|org| org.rows.runs()) {
-        if run.len() > until_pause {
-            pause();
-            until_pause = ROWS_AT_ONCE;
-        }
-        until_pause = until_pause.saturating_sub(run.len());
-        for row in run {
-            values[row.key().ordinal as usize] = value(*row);
-        }
-    }
-    values
-}
-
 /// Hash, organisation and word of each agent, sorted.
 fn agents_by_hash(inner: &Inner) -> Vec<(u64, u32, u32)> {
     let mut order: Vec<(u64, u32, u32)> = (0u32..)
@@ -234,10 +215,9 @@ fn lists(inner: &Inner, agents: &[(u64, u32, u32)], out: &mut Output<impl Put>) 
             if len.is_multiple_of(SAMPLE_EVERY) {
                 samples.extend_from_slice(&passed.to_le_bytes());
             }
-            let verdict = u32::from(row.passed());
-            out.put_number(u64::from(row.key().ordinal << 1 | verdict), width)?;
+            out.put_number(u64::from(row.number()), width)?;
             len += 1;
-            passed += verdict;
+            passed += u32::from(row.passed());
         }
     }
     out.end_section();
@@ -290,8 +270,8 @@ fn directory(inner: &Inner, agents: &[(u64, u32, u32)], out: &mut Output<impl Pu
         let (len, clamped) = (agent.rows.len(), agent.clamped().len() as u32);
         out.put(&hash.to_le_bytes())?;
         out.put_all([*org, *word, list, len].map(u32::to_le_bytes))?;
-        let time = |key: Option<RowKey>| key.map_or(0, |key| key.recorded_at.0);
-        out.put_all([time(agent.rows.first()), time(agent.rows.last())].map(i64::to_le_bytes))?;
+        let span = agent.rows.span(&inner.times).unwrap_or(NO_SPAN);
+        out.put_all([span.min, span.max].map(|time| time.0.to_le_bytes()))?;
         out.put_all([first_clamped, clamped].map(u32::to_le_bytes))?;
         let carry = agent.carry();
         out.put(&carry.map_or(0, |carry| carry.offset).to_le_bytes())?;
@@ -357,14 +337,14 @@ fn moments(
     };
     let older = agents.iter().map(|(hash, _, word)| {
         let list = &inner.agents[*word as usize].rows;
-        (*hash, list, list.rank(behind).0 as usize)
+        (*hash, list, list.rank(behind, &inner.times).0 as usize)
     });
     let older: Vec<_> = older.collect();
     let mut moments = Moments::new(older.iter().map(|(_, _, count)| count).sum());
     for (hash, list, count) in older {
         pause();
         let rows = list.iter().take(count);
-        rows.for_each(|row| moments.add(Moment::new(hash, row.key().recorded_at)));
+        rows.for_each(|row| moments.add(Moment::new(hash, row.key(&inner.times).recorded_at)));
     }
     out.put_all(moments.words())?;
     out.end_section();
@@ -394,7 +374,7 @@ fn ending(
     counts
         .iter()
         .for_each(|count| header.extend_from_slice(&count.to_le_bytes()));
-    let span = span_of(inner);
+    let span = inner.time_span().unwrap_or(NO_SPAN);
     for time in [span.min, span.max] {
         header.extend_from_slice(&time.0.to_le_bytes());
     }
@@ -423,6 +403,7 @@ fn ending(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::column::CHUNK;
     use crate::index::{BlockCache, NewBatch, OpenIndex, SealedIndex};
     use journal::{Disk as _, SimDisk};
     use std::path::Path;
@@ -446,15 +427,15 @@ mod tests {
 
     #[test]
     fn it_pauses_while_it_goes_through_many_rows() {
-        let index = index_of(&vec![0; 3 * ROWS_AT_ONCE]);
+        let index = index_of(&vec![0; 3 * CHUNK]);
         let pauses = std::cell::Cell::new(0);
         let pause = || pauses.set(pauses.get() + 1);
-        write(&EXTENT, &index.read(), |_| Ok(()), pause).expect("an index");
-        let blocks = 3 * ROWS_AT_ONCE / 128;
+        write(&EXTENT, &index, |_| Ok(()), pause).expect("an index");
+        let blocks = 3 * CHUNK / 128;
         assert_eq!(
             pauses.get(),
-            (3 + 2 * blocks) + 3 + 3 + 2 * 2 + 1,
-            "times, fingerprints, labels, batches, one agent"
+            1 + 1 + 2 * blocks + 3 + 3 + 2 * 2 + 1,
+            "an organisation, its agent, times, fingerprints, labels, batches, moments"
         );
     }
 
@@ -466,7 +447,7 @@ mod tests {
             pieces += 1;
             Ok(())
         };
-        write(&EXTENT, &index_of(times).read(), put, || ()).expect("an index");
+        write(&EXTENT, &index_of(times), put, || ()).expect("an index");
         (bytes, pieces)
     }
 

@@ -216,8 +216,8 @@ pub(super) enum Labels {
     Any,
     Open {
         wanted: Wanted,
-        tools: Column,
-        failed: Column,
+        tools: Column<u16>,
+        failed: Column<u16>,
     },
     /// Whether rows may match, by the pair of tool and failed set that they have.
     Sealed(Arc<SealedIndex>, Vec<bool>),
@@ -230,7 +230,7 @@ impl Labels {
             SegmentIndex::Open(index) => {
                 let inner = index.read();
                 let wanted = Wanted::of(query, |text| inner.word_of(text), |word| inner.sets_with(word));
-                let (tools, failed) = inner.columns();
+                let (tools, failed) = inner.labels();
                 // A full dictionary leaves texts inline: then only the rows can tell.
                 (wanted.is_known() || inner.asks_rows()).then_some(Self::Open {
                     wanted,
@@ -258,7 +258,7 @@ impl Labels {
                 tools,
                 failed,
             } => {
-                let label = |column: &Column| column.get(ordinal).unwrap_or(ASK_ROW);
+                let label = |column: &Column<u16>| column.get(ordinal).unwrap_or(ASK_ROW);
                 wanted.may_be(label(tools), label(failed))
             }
             Self::Sealed(index, may_be) => may_be.get(index.label(ordinal)?).copied().unwrap_or(true),

@@ -1,6 +1,6 @@
 //! One segment, as a snapshot has it: what it says of an organisation, or of one of its agents.
 
-use crate::index::{Filter, ListPlace, Moment, OrgTotals, RowList, Rows, SealedIndex};
+use crate::index::{Filter, ListPlace, Moment, OrgTotals, Rows, SealedIndex, Settled};
 use crate::segments::SegmentIndex;
 use crate::span::TimeSpan;
 use crate::{Error, OrgId};
@@ -18,7 +18,7 @@ pub(crate) struct View {
     pub(super) segment: Segment,
     pub(super) index: SegmentIndex,
     /// The list in question, where the index is in memory.
-    open: Option<RowList>,
+    open: Option<Arc<Settled>>,
     /// Where it is in the index's file, once somebody looked.
     sealed: OnceCell<Option<ListPlace>>,
 }
@@ -36,7 +36,7 @@ pub(super) struct AtTime<'q> {
 impl View {
     pub(crate) fn new(segment: &Segment, index: &SegmentIndex, org: OrgId, agent_id: Option<&str>) -> Self {
         let open = match index {
-            SegmentIndex::Open(index) => index.read().list(org, agent_id),
+            SegmentIndex::Open(index) => index.list(org, agent_id).map(Arc::new),
             SegmentIndex::Sealed(_) => None,
         };
         Self {
@@ -92,9 +92,8 @@ impl View {
         } = *question;
         match &self.index {
             SegmentIndex::Open(_) => {
-                let rows = self.open.iter().flat_map(|list| list.at(time));
-                let rows = rows.filter(|row| row.fingerprint() == fingerprint);
-                Ok(rows.map(|row| row.key().ordinal).collect())
+                let list = self.open.as_ref();
+                Ok(list.map_or_else(Vec::new, |list| list.at(time, fingerprint)))
             }
             SegmentIndex::Sealed(index) => {
                 if !index.may_have(moment, time)? {
