@@ -8,6 +8,7 @@ mod data_dir;
 mod export;
 mod first_start;
 mod housekeeping;
+mod huge_pages;
 mod import;
 mod logging;
 mod open_files;

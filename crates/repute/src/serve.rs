@@ -6,9 +6,9 @@ use crate::data_dir::DataDir;
 use crate::first_start;
 use crate::housekeeping;
 use crate::logging;
-use crate::open_files;
 use crate::settings::{Secrets, ServeSettings};
 use crate::usage::WrongSetting;
+use crate::{huge_pages, open_files};
 use anyhow::{Context as _, Result};
 use journal::{Disk, LimitedDisk, OsDisk};
 use server::accounts::Accounts;
@@ -44,6 +44,7 @@ pub(crate) fn serve(given: &ServeSettings) -> Result<()> {
     let tls = tls(given)?;
     let secrets = Secrets::from_environment()?;
     logging::start(given.log_format, given.log_level);
+    huge_pages::avoid();
     let max_open_files = open_files::raise();
     let max_connections = given
         .max_connections

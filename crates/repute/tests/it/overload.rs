@@ -42,6 +42,12 @@ fn body(round: usize, client: usize) -> Vec<u8> {
     frame.replace(r#""""#, &format!(r#""{ignored}""#)).into_bytes()
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_comes_in_pages_of_their_usual_size() {
+    assert_eq!(Server::start(&[]).status("THP_enabled"), 0);
+}
+
 #[test]
 fn bodies_beyond_the_budget_are_turned_away_and_take_no_memory() {
     let mut command = program(&["--max-body", "8MiB", "--bytes-in-flight", "16MiB"]);

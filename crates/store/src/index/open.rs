@@ -19,8 +19,8 @@ use std::sync::Arc;
 /// Distinct sets of failed gates that a segment numbers at most; rows with others must be asked.
 const MAX_SETS: usize = 4_096;
 
-/// Agents whose lists are settled between two pauses.
-const AGENTS_AT_ONCE: usize = 256;
+/// Agents that are looked at between two pauses.
+pub(super) const AGENTS_AT_ONCE: usize = 64;
 
 /// Stands for the id of an agent that was erased: no agent has it.
 pub(super) const GONE: &str = "";

@@ -6,7 +6,7 @@
 use super::BatchPlace;
 use super::list::{RowKey, RowList};
 use super::moments::{Moment, Moments};
-use super::open::{Inner, OpenIndex};
+use super::open::{AGENTS_AT_ONCE, AgentRows, Inner, OpenIndex};
 use super::output::{Output, Put};
 use super::packed::{bytes_of, put_packed};
 use crate::OrgId;
@@ -136,7 +136,7 @@ pub(crate) fn write(
     index.settle(&pause);
     let inner = &*index.read();
     let out = &mut Output::new(put);
-    let agents = agents_by_hash(inner);
+    let agents = agents_by_hash(inner, &pause);
     let times = inner.times.runs().map(|run| run.as_chunks().0);
     let times = put_packed(times, out, &pause)?;
     for run in inner.fingerprints.runs() {
@@ -193,11 +193,15 @@ pub(super) fn label_bytes(pairs: u64) -> usize {
 }
 
 /// Hash, organisation and word of each agent, sorted.
-fn agents_by_hash(inner: &Inner) -> Vec<(u64, u32, u32)> {
-    let mut order: Vec<(u64, u32, u32)> = (0u32..)
-        .zip(&inner.agents)
-        .map(|(word, agent)| (agent_hash(agent.org, &agent.agent_id), agent.org.0, word))
-        .collect();
+fn agents_by_hash(inner: &Inner, pause: &impl Fn()) -> Vec<(u64, u32, u32)> {
+    let mut order = Vec::with_capacity(inner.agents.len());
+    for agents in inner.agents.chunks(AGENTS_AT_ONCE) {
+        pause();
+        let words = order.len() as u32..;
+        let hashed =
+            |(word, agent): (u32, &AgentRows)| (agent_hash(agent.org, &agent.agent_id), agent.org.0, word);
+        order.extend(words.zip(agents).map(hashed));
+    }
     order.sort_unstable();
     order
 }
@@ -335,11 +339,18 @@ fn moments(
         recorded_at: inner.receipts.map_or(Micros(NO_RECEIPT), |span| span.min),
         ordinal: 0,
     };
-    let older = agents.iter().map(|(hash, _, word)| {
-        let list = &inner.agents[*word as usize].rows;
-        (*hash, list, list.rank(behind, &inner.times).0 as usize)
-    });
-    let older: Vec<_> = older.collect();
+    let mut older = Vec::new();
+    for agents in agents.chunks(AGENTS_AT_ONCE) {
+        pause();
+        for (hash, _, word) in agents {
+            let list = &inner.agents[*word as usize].rows;
+            // Few agents have any, and a row is found sooner than a place.
+            let oldest = list.get(0).map(|row| row.key(&inner.times));
+            if oldest.is_some_and(|oldest| oldest < behind) {
+                older.push((*hash, list, list.rank(behind, &inner.times).0 as usize));
+            }
+        }
+    }
     let mut moments = Moments::new(older.iter().map(|(_, _, count)| count).sum());
     for (hash, list, count) in older {
         pause();
@@ -434,8 +445,8 @@ mod tests {
         let blocks = 3 * CHUNK / 128;
         assert_eq!(
             pauses.get(),
-            1 + 1 + 2 * blocks + 3 + 3 + 2 * 2 + 1,
-            "an organisation, its agent, times, fingerprints, labels, batches, moments"
+            1 + 1 + 1 + 2 * blocks + 3 + 3 + 2 * 2 + 1,
+            "an organisation and its agent, its hash, times, fingerprints, labels, batches, its moments"
         );
     }
 
