@@ -3,7 +3,7 @@
 use crate::field::{Field, Stop, body, enter_object, filled_text, is_null, number, optional_text};
 use crate::number::{micros_within, within};
 use crate::{Fault, MAX_AGENT_ID, MAX_EVALUATION_ID, MAX_TOOL};
-use json::{Document, Reader};
+use json::{Document, Reader, Value};
 use std::borrow::Cow;
 
 /// The greatest `latency_ms`.
@@ -61,8 +61,8 @@ fn read<'a>(reader: &mut Reader<'a>) -> Result<Request<'a>, Stop> {
         match key.as_ref() {
             "agent_id" => agent_id.read(reader, |reader, name| filled_text(reader, name, MAX_AGENT_ID))?,
             "tool" => tool.read(reader, |reader, name| optional_text(reader, name, MAX_TOOL))?,
-            "input" => input.read(reader, |reader, _| Ok(Document::read(reader)?))?,
-            "output" => output.read(reader, |reader, _| Ok(Document::read(reader)?))?,
+            "input" => input.read(reader, payload)?,
+            "output" => output.read(reader, payload)?,
             "latency_ms" => latency.read(reader, read_latency)?,
             "evaluation_id" => {
                 evaluation_id.read(reader, |reader, name| {
@@ -82,6 +82,19 @@ fn read<'a>(reader: &mut Reader<'a>) -> Result<Request<'a>, Stop> {
         latency: latency.optional(),
         evaluation_id: evaluation_id.optional(),
     })
+}
+
+/// Any value whose numbers are within the range of doubles, as they must be anywhere in a request.
+fn payload<'a>(reader: &mut Reader<'a>, name: &'static str) -> Result<Document<'a>, Stop> {
+    let document = Document::read(reader)?;
+    let may_be_beyond = |number: &str| number.len() > f64::MAX_10_EXP as usize || number.contains(['e', 'E']);
+    let is_beyond = |value: Value<'_>| {
+        value.as_number().is_some_and(may_be_beyond) && value.as_f64().is_some_and(f64::is_infinite)
+    };
+    if document.values().any(is_beyond) {
+        return Err(Stop::broken(name, "a number beyond the range of a double"));
+    }
+    Ok(document)
 }
 
 /// A latency; null is absent.
@@ -162,6 +175,18 @@ mod tests {
                 "latency_ms: not between 0 and 60000",
             ),
             (&long, "evaluation_id: longer than 50 characters"),
+            (
+                r#"{"agent_id":"a","output":{"x":[1,-1e309]}}"#,
+                "output: a number beyond the range of a double",
+            ),
+            (
+                r#"{"agent_id":"a","output":1e308,"input":1E999}"#,
+                "input: a number beyond the range of a double",
+            ),
+            (
+                &format!(r#"{{"agent_id":"a","output":{}}}"#, "9".repeat(309)),
+                "output: a number beyond the range of a double",
+            ),
             (
                 r#"{"agent_id":"a","output":[1,]}"#,
                 "not JSON: expected a value at byte 28",
