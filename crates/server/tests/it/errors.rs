@@ -121,6 +121,33 @@ fn lenient_batches_keep_their_good_events() {
 }
 
 #[test]
+fn of_a_preference_that_is_given_twice_the_first_counts() {
+    let lab = Lab::new();
+    let body = format!(r#"{{"events":[{},{}]}}"#, event("", ""), event("good", ""));
+    let status = |prefer: &[&str]| {
+        let headers: Vec<_> = prefer.iter().map(|one| ("Prefer", *one)).collect();
+        lab.send("POST", "/v1/ingest", &lab.pk, &headers, body.as_bytes())
+            .status
+    };
+    for lenient in [
+        &["handling=lenient"][..],
+        &["respond-async, Handling = \"lenient\"; x=y"],
+        &["handling=lenient, handling=strict"],
+        &["wait=5", "handling=lenient"],
+    ] {
+        assert_eq!(status(lenient), 202, "{lenient:?}");
+    }
+    for strict in [
+        &["handling=strict, handling=lenient"][..],
+        &["handling=strict", "handling=lenient"],
+        &["wait=5; handling=lenient"],
+        &["handling"],
+    ] {
+        assert_eq!(status(strict), 400, "{strict:?}");
+    }
+}
+
+#[test]
 fn who_asks_without_a_good_key_is_told_what_is_wrong_with_it() {
     let lab = Lab::new();
     let raw = |header: &str| {

@@ -53,17 +53,20 @@ pub(crate) async fn ingest(call: Call) -> Result<Response<Body>, Refusal> {
     ))
 }
 
-/// Whether the client wants the good events taken where others are bad (RFC 7240).
+/// Whether the client wants the good events taken where others are bad. Of a preference that is given more than once the
+/// first counts (RFC 7240, section 2).
 fn is_lenient(headers: &HeaderMap) -> bool {
     let values = headers
         .get_all(PREFER)
         .iter()
         .filter_map(|value| value.to_str().ok());
-    let mut preferences = values.flat_map(|value| value.split([',', ';']));
-    preferences.any(|one| {
-        one.replace([' ', '"'], "")
-            .eq_ignore_ascii_case("handling=lenient")
-    })
+    let mut preferences = values.flat_map(|value| value.split(','));
+    let handling = preferences.find_map(|preference| {
+        let (preference, _parameters) = preference.split_once(';').unwrap_or((preference, ""));
+        let (name, value) = preference.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("handling").then_some(value)
+    });
+    handling.is_some_and(|value| value.trim().trim_matches('"').eq_ignore_ascii_case("lenient"))
 }
 
 /// Parses the batch and hands it to the store.
