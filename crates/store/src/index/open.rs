@@ -9,10 +9,12 @@ use crate::codec::{
     AgentWord, BatchReader, EventView, IdForm, Malformed, Row, TextRef, TextWord, Word, Written, read_words,
 };
 use crate::span::TimeSpan;
-use hashbrown::HashMap;
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use parking_lot::{RwLock, RwLockReadGuard};
 use reputation::Micros;
 use std::collections::BTreeMap;
+use std::hash::BuildHasher as _;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -167,6 +169,8 @@ pub(crate) struct OpenIndex {
 #[derive(Default)]
 pub(crate) struct Inner {
     pub(super) agents: Vec<AgentRows>,
+    by_name: HashTable<AgentWord>,
+    hasher: DefaultHashBuilder,
     /// `None` for a text that was erased.
     pub(super) texts: Vec<Option<Arc<str>>>,
     pub(super) orgs: BTreeMap<OrgId, OrgRows>,
@@ -236,7 +240,6 @@ impl AgentRows {
 /// The rows of one organisation in the segment.
 pub(super) struct OrgRows {
     pub(super) rows: RowList,
-    pub(super) agents: HashMap<Arc<str>, AgentWord>,
     pub(super) totals: OrgTotals,
     /// The organisation's batches, by number, in order.
     pub(super) batches: Vec<u32>,
@@ -246,7 +249,6 @@ impl Default for OrgRows {
     fn default() -> Self {
         Self {
             rows: RowList::default(),
-            agents: HashMap::new(),
             totals: OrgTotals {
                 first_seq: u64::MAX,
                 last_seq: 0,
@@ -422,8 +424,39 @@ fn fetch(agents: &[AgentRows], batch: &NewBatch) {
 impl Inner {
     fn add_agent(&mut self, org: OrgId, agent_id: Arc<str>) {
         let word = AgentWord(self.agents.len() as u32);
-        self.org_mut(org).agents.insert(Arc::clone(&agent_id), word);
-        self.agents.push(AgentRows::new(org, agent_id));
+        self.org_mut(org);
+        let Self {
+            agents,
+            by_name,
+            hasher,
+            ..
+        } = self;
+        let hash = |agent: &AgentRows| hasher.hash_one((agent.org, &*agent.agent_id));
+        let new = AgentRows::new(org, agent_id);
+        let is_same = |known: &AgentWord| {
+            let known = &agents[known.0 as usize];
+            (known.org, &known.agent_id) == (new.org, &new.agent_id)
+        };
+        match by_name.entry(hash(&new), is_same, |known| hash(&agents[known.0 as usize])) {
+            Entry::Occupied(mut known) => *known.get_mut() = word,
+            Entry::Vacant(place) => drop(place.insert(word)),
+        }
+        agents.push(new);
+    }
+
+    /// The number of an agent in the dictionary; of two of one name the later.
+    fn word_of_agent(&self, org: OrgId, agent_id: &str) -> Option<AgentWord> {
+        let is_it = |word: &AgentWord| {
+            let agent = &self.agents[word.0 as usize];
+            agent.org == org && *agent.agent_id == *agent_id
+        };
+        let hash = self.hasher.hash_one((org, agent_id));
+        self.by_name.find(hash, is_it).copied()
+    }
+
+    fn agent(&self, org: OrgId, agent_id: &str) -> Option<&AgentRows> {
+        let word = self.word_of_agent(org, agent_id)?;
+        Some(&self.agents[word.0 as usize])
     }
 
     fn received(&mut self, at: Micros) {
@@ -475,14 +508,15 @@ impl Inner {
 
     /// Puts the rows of an organisation, or of one of its agents, in their places.
     fn settle(&mut self, org: OrgId, agent_id: Option<&str>) {
-        let Self {
-            agents, orgs, times, ..
-        } = self;
-        let Some(rows) = orgs.get_mut(&org) else { return };
-        match agent_id.map(|agent_id| rows.agents.get(agent_id)) {
-            None => rows.rows.settle(times),
-            Some(None) => {}
-            Some(Some(word)) => agents[word.0 as usize].rows.settle(times),
+        let list = match agent_id {
+            None => self.orgs.get_mut(&org).map(|org| &mut org.rows),
+            Some(agent_id) => {
+                let word = self.word_of_agent(org, agent_id);
+                word.map(|word| &mut self.agents[word.0 as usize].rows)
+            }
+        };
+        if let Some(list) = list {
+            list.settle(&self.times);
         }
     }
 
@@ -540,13 +574,9 @@ impl Inner {
 
     /// The list of an organisation's rows, or of one of its agents'.
     fn list(&self, org: OrgId, agent_id: Option<&str>) -> Option<&RowList> {
-        let rows = self.orgs.get(&org)?;
         match agent_id {
-            None => Some(&rows.rows),
-            Some(agent_id) => {
-                let word = rows.agents.get(agent_id)?;
-                Some(&self.agents[word.0 as usize].rows)
-            }
+            None => Some(&self.orgs.get(&org)?.rows),
+            Some(agent_id) => Some(&self.agent(org, agent_id)?.rows),
         }
     }
 
@@ -564,8 +594,7 @@ impl Inner {
 
     /// The rows of an agent that were sent with this timestamp but clamped.
     pub(crate) fn clamped_at(&self, org: OrgId, agent_id: &str, sent: Micros) -> Vec<u32> {
-        let word = self.orgs.get(&org).and_then(|org| org.agents.get(agent_id));
-        let agent = word.map(|word| &self.agents[word.0 as usize]);
+        let agent = self.agent(org, agent_id);
         let all = agent.into_iter().flat_map(AgentRows::clamped);
         all.filter(|(time, _)| *time == sent)
             .map(|(_, ordinal)| *ordinal)
@@ -574,8 +603,7 @@ impl Inner {
 
     /// Where the agent's newest carry record of the segment is.
     pub(crate) fn carry(&self, org: OrgId, agent_id: &str) -> Option<CarryPlace> {
-        let word = self.orgs.get(&org)?.agents.get(agent_id)?;
-        self.agents[word.0 as usize].carry()
+        self.agent(org, agent_id)?.carry()
     }
 
     /// The latest time of receipt of anything in the segment.
