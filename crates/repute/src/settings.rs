@@ -91,7 +91,7 @@ pub(crate) struct ServeSettings {
         value_name = "ORIGIN"
     )]
     pub(crate) cors_origin: Vec<String>,
-    /// Agents whose windows are kept in memory: about 20 KB each when full.
+    /// Agents whose windows are kept in memory: about 14 KB each when full.
     #[arg(long, env = "REPUTE_WINDOW_CACHE", default_value = "20000", value_parser = units::count::<usize>, value_name = "N")]
     pub(crate) window_cache: usize,
     /// Bytes of index blocks kept in memory.

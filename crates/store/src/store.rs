@@ -38,7 +38,7 @@ pub struct Options {
     pub journal: journal::Options,
     /// How far ahead of the server a timestamp may be; one further ahead is recorded at its receipt.
     pub max_clock_ahead: Duration,
-    /// Agents whose windows are kept in memory between groups, at about 20 KB each when full.
+    /// Agents whose windows are kept in memory between groups, at about 14 KB each when full.
     pub window_cache: usize,
     /// Bytes of index blocks kept in memory.
     pub cache_bytes: u64,
