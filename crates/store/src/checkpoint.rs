@@ -14,14 +14,17 @@ use journal::Disk;
 use parking_lot::RwLockReadGuard;
 use reputation::Summary;
 use std::cmp::Reverse;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const MAGIC: u64 = u64::from_le_bytes(*b"RPTAGNT2");
+const MAGIC: u64 = u64::from_le_bytes(*b"RPTAGNT3");
 /// Entries that are copied under one short hold of the lock.
 const ENTRIES_AT_ONCE: usize = 512;
-/// Bytes before the checksummed rest: magic, checksum.
-const HEADER_BYTES: usize = 12;
+/// So much is handed on at once, about: a million agents take far more.
+const PIECE_BYTES: usize = 64 << 10;
+/// The checksum of all before it ends the file.
+const CHECKSUM_BYTES: usize = 4;
 
 /// What a checkpoint covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,53 +43,66 @@ pub(crate) fn write<'a, T: 'a>(
     lock: impl Fn() -> RwLockReadGuard<'a, T>,
     registry: impl Fn(&T) -> &Registry,
 ) -> Result<u64, Error> {
-    let mut out = Vec::new();
-    out.put_u64(MAGIC);
-    out.put_u32(0);
-    out.put_u64(covered.turn);
-    out.put_u64(covered.frame_seq);
-    put_orgs(&mut out, registry(&lock()));
-    put_erasures(&mut out, registry(&lock()));
-    let mut first = 0;
-    loop {
-        let guard = lock();
-        let entries = registry(&guard);
-        if first >= entries.len() {
-            break;
-        }
-        let some = entries.entries_from(first).take(ENTRIES_AT_ONCE);
-        for entry in some.filter(|entry| !entry.is_erased()) {
-            out.put_u8(1);
-            out.put_u32(entry.org.0);
-            out.put_text(&entry.agent_id);
-            out.put_facts(&entry.facts());
-            out.put_option(entry.summary, |out, summary| {
-                out.put_u32(summary.evaluations);
-                out.put_u32(summary.passed);
-                out.put_u64(summary.latency_sum_us);
-                out.put_u32(summary.streak);
-            });
-            out.put_option(entry.floor(), Vec::put_micros);
-            out.put_option(entry.spilled, |out, place| {
-                out.put_u32(place.file);
-                out.put_u64(place.offset);
-                out.put_u32(place.bytes);
-            });
-            out.put_option(entry.carried, |out, carried| {
-                out.put_u64(carried.segment);
-                out.put_u8(u8::from(carried.has_window));
-            });
-        }
-        first += ENTRIES_AT_ONCE;
-    }
-    out.put_u8(0);
-    let checksum = crc32c::crc32c(&out[HEADER_BYTES..]);
-    out[8..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
     let path = path_of(dir, covered.turn);
-    match journal::write_atomically(disk, &path, &out) {
-        Ok(()) => Ok(out.len() as u64),
+    let (mut bytes, mut checksum) = (0, 0);
+    let written = journal::replace_atomically(disk, &path, |put| {
+        let mut hand_on = |piece: &mut Vec<u8>| -> io::Result<()> {
+            checksum = crc32c::crc32c_append(checksum, piece);
+            bytes += piece.len() as u64;
+            put(piece)?;
+            piece.clear();
+            Ok(())
+        };
+        let mut piece = Vec::new();
+        piece.put_u64(MAGIC);
+        piece.put_u64(covered.turn);
+        piece.put_u64(covered.frame_seq);
+        put_orgs(&mut piece, registry(&lock()));
+        put_erasures(&mut piece, registry(&lock()));
+        let mut first = 0;
+        while put_entries(&mut piece, registry(&lock()), first) {
+            first += ENTRIES_AT_ONCE;
+            if piece.len() >= PIECE_BYTES {
+                hand_on(&mut piece)?;
+            }
+        }
+        piece.put_u8(0);
+        hand_on(&mut piece)?;
+        piece.put_u32(checksum);
+        put(&piece)
+    });
+    match written {
+        Ok(()) => Ok(bytes + CHECKSUM_BYTES as u64),
         Err(source) => Err(Error::Io { path, source }),
     }
+}
+
+/// Some entries from this place on; whether there were any.
+fn put_entries(out: &mut Vec<u8>, registry: &Registry, first: usize) -> bool {
+    let some = registry.entries_from(first).take(ENTRIES_AT_ONCE);
+    for entry in some.filter(|entry| !entry.is_erased()) {
+        out.put_u8(1);
+        out.put_u32(entry.org.0);
+        out.put_text(&entry.agent_id);
+        out.put_facts(&entry.facts());
+        out.put_option(entry.summary, |out, summary| {
+            out.put_u32(summary.evaluations);
+            out.put_u32(summary.passed);
+            out.put_u64(summary.latency_sum_us);
+            out.put_u32(summary.streak);
+        });
+        out.put_option(entry.floor(), Vec::put_micros);
+        out.put_option(entry.spilled, |out, place| {
+            out.put_u32(place.file);
+            out.put_u64(place.offset);
+            out.put_u32(place.bytes);
+        });
+        out.put_option(entry.carried, |out, carried| {
+            out.put_u64(carried.segment);
+            out.put_u8(u8::from(carried.has_window));
+        });
+    }
+    first < registry.len()
 }
 
 fn put_orgs(out: &mut Vec<u8>, registry: &Registry) {
@@ -122,10 +138,12 @@ pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> (Registry, Covered) {
 
 /// The turn that a file says it's of, whether or not it is whole.
 fn announced_turn(disk: &dyn Disk, dir: &Path, turn: u64) -> Option<u64> {
-    let mut begin = [0; HEADER_BYTES + 8];
+    let mut begin = [0; 16];
     let file = disk.open(&path_of(dir, turn)).ok()?;
     file.read_exact_at(&mut begin, 0).ok()?;
-    Fields(&begin[HEADER_BYTES..]).u64()
+    let mut fields = Fields(&begin);
+    let _magic = fields.u64()?;
+    fields.u64()
 }
 
 /// The newest whole checkpoint as it lies in its file, and what it covers.
@@ -151,8 +169,9 @@ pub(crate) fn read_one(disk: &dyn Disk, dir: &Path, turn: u64) -> Option<(Regist
 }
 
 fn decode(bytes: &[u8]) -> Option<(Registry, Covered)> {
-    let mut fields = Fields(bytes);
-    if fields.u64()? != MAGIC || fields.u32()? != crc32c::crc32c(bytes.get(HEADER_BYTES..)?) {
+    let (content, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
+    let mut fields = Fields(content);
+    if fields.u64()? != MAGIC || u32::from_le_bytes(*checksum) != crc32c::crc32c(content) {
         return None;
     }
     let covered = Covered {
@@ -212,4 +231,45 @@ fn decode(bytes: &[u8]) -> Option<(Registry, Covered)> {
 /// The file of this turn.
 pub(crate) fn path_of(dir: &Path, turn: u64) -> PathBuf {
     dir.join(format!("registry-{}", turn % 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Facts;
+    use journal::SimDisk;
+    use parking_lot::RwLock;
+    use reputation::Micros;
+
+    #[test]
+    fn a_registry_of_many_pieces_is_read_back_as_it_was() {
+        let (disk, dir) = (SimDisk::new(1), Path::new("/log"));
+        disk.create_dir_all(dir).expect("a directory");
+        let mut registry = Registry::default();
+        for no in 0..3_000 {
+            let mut facts = Facts::new(Micros(no));
+            facts.count = no.cast_unsigned();
+            let mut entry = Entry::new(OrgId(no as u32 % 3), format!("agent-{no}").into(), facts);
+            entry.set_window(None, Some(Micros(no)).filter(|_| no % 2 == 0));
+            registry.add_unordered(entry);
+        }
+        let registry = RwLock::new(registry);
+        let covered = Covered {
+            frame_seq: 7,
+            turn: 4,
+        };
+        let bytes = write(&disk, dir, covered, || registry.read(), |registry| registry).expect("written");
+        assert!(bytes > 3 * PIECE_BYTES as u64, "{bytes}");
+        let file = disk.open(&path_of(dir, covered.turn)).expect("it is there");
+        assert_eq!(file.len().expect("a length"), bytes);
+        let (again, of) = read(&disk, dir);
+        assert_eq!((of, again.len()), (covered, 3_000));
+        let registry = registry.read();
+        for (found, written) in again.entries_from(0).zip(registry.entries_from(0)) {
+            let all = |entry: &Entry| (entry.org, entry.facts(), entry.floor());
+            assert_eq!((&found.agent_id, all(found)), (&written.agent_id, all(written)));
+        }
+        file.set_len(bytes - 1).expect("cut");
+        assert_eq!(read(&disk, dir).1, Covered::default(), "a part of one is none");
+    }
 }

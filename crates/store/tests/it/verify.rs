@@ -131,8 +131,8 @@ fn a_total_that_a_recount_does_not_give_is_found() {
     ] {
         let mut bad = good.clone();
         bad[at] ^= 1;
-        let checksum = crc32c::crc32c(&bad[12..]);
-        bad[8..12].copy_from_slice(&checksum.to_le_bytes());
+        let (content, checksum) = bad.split_last_chunk_mut::<4>().unwrap();
+        *checksum = crc32c::crc32c(content).to_le_bytes();
         fs::write(file, &bad).unwrap();
         let report = look(lab.path());
         assert_eq!(report.findings.len(), 1, "{report:?}");
