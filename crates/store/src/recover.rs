@@ -21,7 +21,6 @@ use crate::warming::Expected;
 use crate::{Error, Observer, Options};
 use journal::{Disk, FrameRef, Journal, Segment};
 use parking_lot::RwLock;
-use reputation::Micros;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -252,11 +251,8 @@ impl Replay {
         let header = reader.header;
         for (seq, row) in (header.first_seq..).zip(reader.rows()) {
             let Some(row) = row? else { continue };
-            let no = known(
-                registry,
-                self.dictionary.agent(header.org, row.agent)?,
-                row.recorded_at,
-            );
+            let name = self.dictionary.agent(header.org, row.agent)?;
+            let no = registry.find_or_add_unordered(name, Facts::new(row.recorded_at));
             let entry = registry.entry_mut(no);
             let mut facts = entry.facts();
             if facts.last_seq >= seq {
@@ -276,7 +272,7 @@ impl Replay {
         let Some(name) = self.dictionary.agent_or_gone(carry.agent)? else {
             return Ok(()); // what is carried of an agent that was erased says nothing
         };
-        let no = known(registry, name, carry.facts.first_seen);
+        let no = registry.find_or_add_unordered(name, Facts::new(carry.facts.first_seen));
         let entry = registry.entry_mut(no);
         entry.carried = Some(Carried {
             segment,
@@ -292,20 +288,13 @@ impl Replay {
     }
 }
 
-/// The place of an agent, which may be new.
-fn known(registry: &mut Registry, name: AgentName<'_>, since: Micros) -> AgentNo {
-    registry.find(name).unwrap_or_else(|| {
-        registry.add_unordered(Entry::new(name.org, name.agent_id.into(), Facts::new(since)))
-    })
-}
-
 fn register(registry: &mut Registry, body: &[u8]) -> Result<(), Malformed> {
     let record = RegistrationRecord::read(body)?;
     let name = AgentName {
         org: record.org,
         agent_id: record.agent_id,
     };
-    known(registry, name, record.received_at);
+    registry.find_or_add_unordered(name, Facts::new(record.received_at));
     Ok(())
 }
 

@@ -144,6 +144,12 @@ impl Registry {
         no
     }
 
+    /// The place of an agent, which is added with these facts if it is new, in a registry that has no order yet.
+    pub(crate) fn find_or_add_unordered(&mut self, name: AgentName<'_>, facts: Facts) -> AgentNo {
+        self.find(name)
+            .unwrap_or_else(|| self.add_unordered(Entry::new(name.org, name.agent_id.into(), facts)))
+    }
+
     /// Brings the lists of each organisation in order, all at once: much cheaper than agent by agent.
     pub(crate) fn order(&mut self) {
         let Self { entries, orgs, .. } = self;

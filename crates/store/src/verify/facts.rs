@@ -8,7 +8,7 @@ use crate::agent::{AgentName, AgentNo};
 use crate::checkpoint::Covered;
 use crate::codec::{BatchHeader, Malformed, RegistrationRecord, Row};
 use crate::facts::{Facts, Recorded};
-use crate::registry::{Entry, Registry};
+use crate::registry::Registry;
 use crate::{OrgId, Source};
 use hashbrown::HashMap;
 use std::path::Path;
@@ -70,7 +70,7 @@ impl<'a> FactsRecount<'a> {
         let registry = &mut self.recounted.registry;
         if registry.find(name).is_none() {
             let facts = Facts::new(record.received_at);
-            registry.add_unordered(Entry::new(record.org, record.agent_id.into(), facts));
+            registry.find_or_add_unordered(name, facts);
             self.note(name, facts);
         }
     }
@@ -84,9 +84,7 @@ impl<'a> FactsRecount<'a> {
         frame_seq: u64,
     ) -> Result<(), Malformed> {
         let registry = &mut self.recounted.registry;
-        let no = registry
-            .find(name)
-            .unwrap_or_else(|| registry.add_unordered(Entry::new(name.org, name.agent_id.into(), facts)));
+        let no = registry.find_or_add_unordered(name, facts);
         let counted = registry.entry(no).facts();
         registry.entry_mut(no).set_facts(&facts);
         if self.recounted.is_gapless && counted != facts {
@@ -123,13 +121,7 @@ impl<'a> FactsRecount<'a> {
         frame_seq: u64,
     ) {
         let registry = &mut self.recounted.registry;
-        let no = registry.find(name).unwrap_or_else(|| {
-            registry.add_unordered(Entry::new(
-                name.org,
-                name.agent_id.into(),
-                Facts::new(row.recorded_at),
-            ))
-        });
+        let no = registry.find_or_add_unordered(name, Facts::new(row.recorded_at));
         let mut facts = registry.entry(no).facts();
         facts.record(&Recorded::of(row, source, seq));
         registry.entry_mut(no).set_facts(&facts);
