@@ -19,10 +19,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"RPTAGNT3");
-/// Entries that are copied under one short hold of the lock.
+/// Entries that are copied under one short hold of the lock, and handed on together: a million take far more than memory
+/// should hold at once.
 const ENTRIES_AT_ONCE: usize = 512;
-/// So much is handed on at once, about: a million agents take far more.
-const PIECE_BYTES: usize = 64 << 10;
 /// The checksum of all before it ends the file.
 const CHECKSUM_BYTES: usize = 4;
 
@@ -62,9 +61,7 @@ pub(crate) fn write<'a, T: 'a>(
         let mut first = 0;
         while put_entries(&mut piece, registry(&lock()), first) {
             first += ENTRIES_AT_ONCE;
-            if piece.len() >= PIECE_BYTES {
-                hand_on(&mut piece)?;
-            }
+            hand_on(&mut piece)?;
         }
         piece.put_u8(0);
         hand_on(&mut piece)?;
@@ -259,7 +256,7 @@ mod tests {
             turn: 4,
         };
         let bytes = write(&disk, dir, covered, || registry.read(), |registry| registry).expect("written");
-        assert!(bytes > 3 * PIECE_BYTES as u64, "{bytes}");
+        assert!(bytes > 3 * (64 << 10), "{bytes}");
         let file = disk.open(&path_of(dir, covered.turn)).expect("it is there");
         assert_eq!(file.len().expect("a length"), bytes);
         let (again, of) = read(&disk, dir);
