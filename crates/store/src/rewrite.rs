@@ -105,18 +105,14 @@ impl<'a> Sieve<'a> {
 
     fn look_at_words(&mut self, body: &[u8]) -> Result<(), Malformed> {
         for word in read_words(body) {
-            match word? {
-                Word::Agent(org, agent_id) => {
-                    let word = self.seen.agent();
-                    if (self.is_gone)(org, agent_id) {
-                        self.agents.insert(word);
-                    }
-                }
-                Word::AgentGone => {
-                    let word = self.seen.agent();
-                    self.agents.insert(word);
-                }
-                Word::Text(_) | Word::TextGone => {}
+            let goes = match word? {
+                Word::Agent(org, agent_id) => (self.is_gone)(org, agent_id),
+                Word::AgentGone => true,
+                Word::Text(_) | Word::TextGone => continue,
+            };
+            let word = self.seen.agent();
+            if goes {
+                self.agents.insert(word);
             }
         }
         Ok(())
