@@ -6,19 +6,10 @@ use std::sync::Arc;
 pub(super) const CHUNK: usize = 4_096;
 
 /// Values by ordinal. A clone shares all of them; what is appended afterwards copies the last chunk once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Column<T> {
     full: Arc<Vec<Arc<Vec<T>>>>,
     last: Arc<Vec<T>>,
-}
-
-impl<T> Default for Column<T> {
-    fn default() -> Self {
-        Self {
-            full: Arc::default(),
-            last: Arc::default(),
-        }
-    }
 }
 
 impl<T: Copy> Column<T> {
@@ -37,8 +28,11 @@ impl<T: Copy> Column<T> {
 
     pub(crate) fn get(&self, ordinal: u32) -> Option<T> {
         let at = ordinal as usize;
-        let chunk = self.full.get(at / CHUNK).unwrap_or(&self.last);
-        chunk.get(at - (at / CHUNK).min(self.full.len()) * CHUNK).copied()
+        let value = match self.full.get(at / CHUNK) {
+            Some(chunk) => chunk.get(at % CHUNK),
+            None => self.last.get(at - self.full.len() * CHUNK),
+        };
+        value.copied()
     }
 
     /// The values in order, in runs of [`CHUNK`] but for the last.

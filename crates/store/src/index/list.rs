@@ -45,10 +45,14 @@ impl ListRow {
         self.0
     }
 
-    /// Its time stands in the column, as that of every row.
+    /// It stands in the column, as that of every row.
+    pub(super) fn recorded_at(self, times: &Times) -> Micros {
+        Micros(times.get(self.ordinal()).unwrap_or_default())
+    }
+
     pub(super) fn key(self, times: &Times) -> RowKey {
         RowKey {
-            recorded_at: Micros(times.get(self.ordinal()).unwrap_or_default()),
+            recorded_at: self.recorded_at(times),
             ordinal: self.ordinal(),
         }
     }
@@ -64,7 +68,7 @@ struct Timed {
 impl Timed {
     fn of(row: ListRow, times: &Times) -> Self {
         Self {
-            recorded_at: row.key(times).recorded_at,
+            recorded_at: row.recorded_at(times),
             row,
         }
     }
@@ -245,7 +249,7 @@ impl RowList {
         let older = self.older().filter(|_| newer == 0);
         let older = older.into_iter().flat_map(move |older| older.from(first, times));
         let rows = older.chain(&self.newest[newer..]).copied();
-        rows.take_while(move |row| row.key(times).recorded_at == time)
+        rows.take_while(move |row| row.recorded_at(times) == time)
     }
 
     /// The newest of its rows, those that are in no chunk.
@@ -255,7 +259,7 @@ impl RowList {
 
     /// The latest recorded time, also while rows wait.
     pub(super) fn latest(&self, times: &Times) -> Option<Micros> {
-        let time = |row: &ListRow| row.key(times).recorded_at;
+        let time = |row: &ListRow| row.recorded_at(times);
         let settled = self.newest[..self.settled as usize].last().map(time);
         let settled = settled.or_else(|| Some(self.older()?.last(times)?.recorded_at));
         settled.max(self.waiting().iter().map(time).max())
@@ -264,7 +268,7 @@ impl RowList {
     /// The earliest and the latest recorded time, if there are rows.
     pub(super) fn span(&self, times: &Times) -> Option<TimeSpan> {
         Some(TimeSpan {
-            min: self.get(0)?.key(times).recorded_at,
+            min: self.get(0)?.recorded_at(times),
             max: self.latest(times)?,
         })
     }

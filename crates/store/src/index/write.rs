@@ -15,6 +15,7 @@ use hashbrown::HashMap;
 use reputation::Micros;
 use std::hash::Hasher as _;
 use std::io;
+use std::iter::once;
 
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"RPTINDX5");
 pub(super) const SECTIONS: usize = 15;
@@ -146,8 +147,8 @@ pub(crate) fn write(
     out.end_section();
     labels(inner, out, &pause)?;
     lists(inner, &agents, out)?;
-    let batches = put_packed([&*batches(inner)].into_iter(), out, &pause)?;
-    let org_batches = put_packed([&*org_batches(inner)].into_iter(), out, &pause)?;
+    let batches = put_packed(once(&*batches(inner)), out, &pause)?;
+    let org_batches = put_packed(once(&*org_batches(inner)), out, &pause)?;
     orgs(inner, out)?;
     directory(inner, &agents, out)?;
     names(inner, out)?;
@@ -355,7 +356,7 @@ fn moments(
     for (hash, list, count) in older {
         pause();
         let rows = list.iter().take(count);
-        rows.for_each(|row| moments.add(Moment::new(hash, row.key(&inner.times).recorded_at)));
+        rows.for_each(|row| moments.add(Moment::new(hash, row.recorded_at(&inner.times))));
     }
     out.put_all(moments.words())?;
     out.end_section();
