@@ -1,5 +1,6 @@
 //! What the log asks of a disk, small enough to be simulated in full.
 
+mod few_open;
 mod limited;
 mod os;
 mod read_only;
@@ -8,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use few_open::FewOpenDisk;
 pub use limited::LimitedDisk;
 pub use os::OsDisk;
 pub use read_only::ReadOnlyDisk;
@@ -64,6 +66,9 @@ pub trait File: Send + Sync {
     fn sync_data(&self) -> io::Result<()>;
     /// Makes what was written and all metadata durable.
     fn sync_all(&self) -> io::Result<()>;
+    /// What was written is synced, and it will be read now and then at most: a disk may close it until it is asked for
+    /// again. Only a hint; one that is written nevertheless rests no more.
+    fn rest(&self) {}
 
     /// Fills `buf` or fails with `UnexpectedEof`.
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {

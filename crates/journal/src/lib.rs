@@ -42,7 +42,8 @@ mod survey;
 
 pub use commit::Committed;
 pub use disk::{
-    Disk, File, LimitedDisk, OsDisk, ReadOnlyDisk, copy_durably, parent, replace_atomically, write_atomically,
+    Disk, FewOpenDisk, File, LimitedDisk, OsDisk, ReadOnlyDisk, copy_durably, parent, replace_atomically,
+    write_atomically,
 };
 pub use error::{Damage, Error, Poisoned, Refused};
 pub use frame::{Frame, FrameRef, MAX_PAYLOAD_BYTES};

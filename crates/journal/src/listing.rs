@@ -54,6 +54,7 @@ impl Listing {
                 continue;
             };
             let file = disk.open(&path).map_err(Error::io("open", &path))?;
+            file.rest();
             match first_sector(&file).map_err(Error::io("read", &path))? {
                 FirstSector::Newer(found) => {
                     return Err(Error::NewerFormat {

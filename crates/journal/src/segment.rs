@@ -18,8 +18,7 @@ use crate::rewrite::Rewrite;
 use crate::scan::Reader;
 use crate::seal::{SEAL_BYTES, Seal};
 
-/// A handle to one generation of a segment. Cheap to clone; keeps the file open, so that it can be read on
-/// after the name is gone.
+/// A handle to one generation of a segment. Cheap to clone; it can be read on after the name is gone.
 #[derive(Clone)]
 pub struct Segment {
     /// Its place among the segments; the next one has the next number.
@@ -65,6 +64,9 @@ impl Segment {
         last_seq: u64,
         phase: Phase,
     ) -> Segment {
+        if phase == Phase::Sealed {
+            file.rest();
+        }
         Segment {
             number: header.number,
             generation: header.generation,
@@ -161,6 +163,7 @@ impl Segment {
         file.set_len(seal.end + SEAL_BYTES)
             .map_err(Error::io("truncate", &self.path))?;
         file.sync_all().map_err(Error::io("sync", &self.path))?;
+        file.rest();
         *phase = Phase::Sealed;
         Ok(())
     }

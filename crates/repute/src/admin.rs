@@ -9,6 +9,7 @@ pub(crate) use socket::{Socket, listen};
 
 use crate::data_dir::DataDir;
 use crate::logging::{self, LogFormat};
+use crate::open_files;
 use crate::place::Place;
 use crate::settings;
 use crate::units;
@@ -227,7 +228,7 @@ pub(crate) fn key(arguments: KeyArguments) -> Result<()> {
 /// The events of a stopped server.
 fn open_store(dir: &DataDir) -> Result<Arc<Store>> {
     let store = Store::open(
-        Arc::new(journal::OsDisk),
+        open_files::most_of(journal::OsDisk),
         dir.path(),
         store::Options::default(),
         Arc::new(store::Unobserved),

@@ -2,17 +2,17 @@
 
 use crate::data_dir::{DataDir, MASTER_KEY_FILE, NEXT_MASTER_KEY_FILE};
 use crate::logging::{self, LogFormat};
+use crate::open_files;
 use crate::place::Place;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use journal::{Disk, OsDisk, ReadOnlyDisk};
+use journal::{OsDisk, ReadOnlyDisk};
 use serde_json::{Value, json};
 use server::accounts::MasterKey;
 use server::{accounts, ledger};
 use std::fs;
 use std::io::{ErrorKind, Write as _, stdout};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use store::{Backup, BackupFigures};
 
 /// `repute backup`.
@@ -37,7 +37,7 @@ pub(crate) fn backup(arguments: &BackupArguments) -> Result<()> {
     let Place { data_dir, json } = &arguments.place;
     logging::start(LogFormat::Auto, tracing::Level::WARN);
     arguments.place.check()?;
-    let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+    let disk = open_files::most_of(OsDisk);
     // Before the log is looked at, so that what is acknowledged until now is in it.
     let taken_at = store::now();
     let target = &arguments.target;
@@ -50,7 +50,7 @@ pub(crate) fn backup(arguments: &BackupArguments) -> Result<()> {
         );
     };
     let master_key = master_key(arguments)?;
-    let from: Arc<dyn Disk> = Arc::new(ReadOnlyDisk);
+    let from = open_files::most_of(ReadOnlyDisk);
     let mut backup = Backup::begin(&disk, target)?;
     // Before the log: what the ledger lacks, a start counts from there.
     let ledger = data_dir.join(ledger::DATABASE);

@@ -1,16 +1,16 @@
 //! `repute export ORG`: events as JSON Lines, in order of arrival.
 
 use crate::logging::{self, LogFormat};
+use crate::open_files;
 use crate::place::Place;
 use crate::usage::WrongSetting;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use journal::{Disk, ReadOnlyDisk};
+use journal::ReadOnlyDisk;
 use serde::Serialize;
 use server::accounts::DATABASE;
 use std::io::{self, BufWriter, ErrorKind, Write as _, stdout};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use store::{EventQuery, Source, Start, StoredEvent};
 use wire::answers::Event;
 use wire::query::EventsParams;
@@ -55,7 +55,7 @@ pub(crate) fn export(arguments: &ExportArguments) -> Result<()> {
     let Some(org) = org else {
         bail!("there is no organisation `{}`", arguments.org);
     };
-    let disk: Arc<dyn Disk> = Arc::new(ReadOnlyDisk);
+    let disk = open_files::most_of(ReadOnlyDisk);
     let mut out = BufWriter::new(stdout().lock());
     let mut outcome = Ok(());
     store::export(&disk, data_dir, org, &query, arguments.after, |event| {

@@ -2,6 +2,7 @@
 
 use crate::data_dir::DataDir;
 use crate::logging::{self, LogFormat};
+use crate::open_files;
 use crate::place::Place;
 use crate::settings;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -88,7 +89,7 @@ pub(crate) fn import(arguments: &ImportArguments) -> Result<()> {
         )
     })?;
     let store = Store::open(
-        Arc::new(OsDisk),
+        open_files::most_of(OsDisk),
         dir.path(),
         Options::default(),
         Arc::new(Unobserved),

@@ -2,14 +2,14 @@
 
 use crate::data_dir::DataDir;
 use crate::logging::{self, LogFormat};
+use crate::open_files;
 use crate::place::Place;
 use anyhow::{Result, bail};
 use clap::Args;
-use journal::{Disk, OsDisk};
+use journal::OsDisk;
 use serde_json::{Value, json};
 use std::io::{IsTerminal as _, Write as _, stdin, stdout};
 use std::process::ExitCode;
-use std::sync::Arc;
 use store::{Finding, LostEvents, LostFrames, Plan};
 
 /// `repute repair`.
@@ -33,7 +33,7 @@ pub(crate) fn repair(arguments: &RepairArguments) -> Result<ExitCode> {
     let Some(dir) = DataDir::try_take(&place.data_dir)? else {
         bail!("a server is using {}: stop it first", place.data_dir.display());
     };
-    let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+    let disk = open_files::most_of(OsDisk);
     let plan = Plan::make(&disk, dir.path())?;
     if !place.json {
         say(&for_people(&plan))?;

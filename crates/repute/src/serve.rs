@@ -10,7 +10,7 @@ use crate::settings::{Secrets, ServeSettings};
 use crate::usage::WrongSetting;
 use crate::{huge_pages, open_files};
 use anyhow::{Context as _, Result};
-use journal::{Disk, LimitedDisk, OsDisk};
+use journal::{LimitedDisk, OsDisk};
 use server::accounts::Accounts;
 use server::{Config, Gates, Ledger, Metrics, Server, Tls};
 use std::fs;
@@ -273,9 +273,9 @@ fn open_store(settings: &ServeSettings, dir: &DataDir, observer: Arc<dyn store::
     options.journal.sync = !settings.no_sync;
     options.journal.max_segment_bytes = settings.max_segment;
     options.journal.first_segment_bytes = options.journal.first_segment_bytes.min(settings.max_segment);
-    let disk: Arc<dyn Disk> = match settings.disk_room {
-        Some(bytes) => Arc::new(LimitedDisk::new(bytes)),
-        None => Arc::new(OsDisk),
+    let disk = match settings.disk_room {
+        Some(bytes) => open_files::few_of(LimitedDisk::new(bytes)),
+        None => open_files::few_of(OsDisk),
     };
     Ok(Store::open(disk, dir.path(), options, observer)?)
 }

@@ -1,15 +1,15 @@
 //! `repute verify`: is what lies on disk what was written?
 
 use crate::logging::{self, LogFormat};
+use crate::open_files;
 use crate::place::Place;
 use anyhow::Result;
 use clap::Args;
-use journal::{Disk, ReadOnlyDisk};
+use journal::ReadOnlyDisk;
 use serde_json::json;
 use server::{accounts, ledger};
 use std::io::{Write as _, stdout};
 use std::process::ExitCode;
-use std::sync::Arc;
 use store::{Finding, Remedy, Report, Totals};
 
 /// `repute verify`.
@@ -24,7 +24,7 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitCode> {
     let Place { data_dir, json } = &arguments.place;
     logging::start(LogFormat::Auto, tracing::Level::ERROR);
     arguments.place.check()?;
-    let disk: Arc<dyn Disk> = Arc::new(ReadOnlyDisk);
+    let disk = open_files::most_of(ReadOnlyDisk);
     let mut report = store::verify(&disk, data_dir)?;
     for name in [accounts::DATABASE, ledger::DATABASE] {
         let file = data_dir.join(name);

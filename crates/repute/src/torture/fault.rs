@@ -2,11 +2,11 @@
 
 use super::load::Round;
 use super::process::Process;
+use crate::open_files;
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use journal::{Disk, OsDisk, ReadOnlyDisk, Survey};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -92,7 +92,7 @@ fn wait_for(flag: &AtomicBool) {
 /// Leaves a write that was cut short behind the last whole frame of the log: the beginning of that frame again,
 /// with the next sequence number.
 fn tear(data_dir: &Path) -> Result<()> {
-    let disk: Arc<dyn Disk> = Arc::new(ReadOnlyDisk);
+    let disk = open_files::most_of(ReadOnlyDisk);
     let survey = Survey::take(&disk, &data_dir.join("log/0"), 0)?;
     let Some((place, segment)) = survey
         .places

@@ -1,6 +1,6 @@
 //! Crowds of clients that only take up room.
 
-use crate::kit::Server;
+use crate::kit::{Server, program, said, with_open_files};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -48,21 +48,79 @@ fn ten_thousand_idle_connections_cost_memory_but_no_threads_and_no_service() {
     assert!(kib_each < 32, "{kib_each} KiB a connection");
 }
 
+/// A batch that takes some 50 KB in the log.
+fn large_batch(number: usize) -> String {
+    let event = format!(
+        r#"{{"agent_id":"a{number}","passed":false,"gates":[{{"name":"g","passed":false,"latency_ms":1,"reason":"r{number} {}"}}],"total_latency_ms":4}}"#,
+        "r".repeat(400)
+    );
+    let events: Vec<String> = (0..100)
+        .map(|at| event.replace("rrrr", &format!("r{at}r")))
+        .collect();
+    format!(r#"{{"events":[{}]}}"#, events.join(","))
+}
+
+#[test]
+fn a_log_of_more_files_than_may_be_open_is_served_and_looked_after() {
+    const LIMIT: usize = 100;
+    const BATCHES: usize = 160;
+    let arguments = [
+        "--max-segment",
+        "64KiB",
+        "--log-level",
+        "warn",
+        "--window-cache",
+        "10",
+    ];
+    let mut server = Server::start_with_open_files(LIMIT, &arguments);
+    let mut client = server.client();
+    for batch in 0..BATCHES {
+        let (status, answer) = client.post("/v1/ingest", large_batch(batch).as_bytes()).unwrap();
+        assert_eq!(status, 202, "{answer}: {}", server.logged());
+    }
+    let serves_all = |server: &Server| {
+        let mut client = server.client();
+        for agent in 0..BATCHES {
+            let (status, page) = client
+                .get(&format!("/v1/events?agent_id=a{agent}&limit=100"))
+                .unwrap();
+            assert_eq!(
+                (status, page["events"].as_array().map(Vec::len)),
+                (200, Some(100)),
+                "{page}"
+            );
+        }
+    };
+    serves_all(&server);
+    assert_eq!(server.stop(), Some(0));
+    server.start_again_with_open_files(LIMIT, &arguments);
+    serves_all(&server);
+    assert!(server.metric("repute_segments").unwrap() as usize > LIMIT);
+    assert_eq!(server.stop(), Some(0));
+
+    let (dir, copy) = (server.path().to_str().unwrap(), tempfile::tempdir().unwrap());
+    let copy = copy.path().join("copy");
+    for tool in [
+        &["verify"][..],
+        &["repair", "--dry-run"],
+        &["backup", copy.to_str().unwrap()],
+        &["export", "default"],
+    ] {
+        let output = with_open_files(LIMIT, program(tool).args(["--data-dir", dir]))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{tool:?}: {}", said(&output));
+    }
+}
+
 #[test]
 fn connections_leave_open_files_to_the_store() {
     let server = Server::start_with_open_files(200, &["--max-segment", "64KiB", "--log-level", "warn"]);
     let mut client = server.client();
     assert_eq!(client.post("/v1/ingest", EVENT).unwrap().0, 202);
     let _crowd: Vec<TcpStream> = (0..250).map(|_| connect_and_stall(&server)).collect();
-    let event = format!(
-        r#"{{"agent_id":"a","passed":false,"gates":[{{"name":"g","passed":false,"latency_ms":1,"reason":"{}"}}],"total_latency_ms":4}}"#,
-        "r".repeat(400)
-    );
     for batch in 0..12 {
-        let events = vec![event.replace("rrrr", &format!("r{batch}r")); 100].join(",");
-        let (status, answer) = client
-            .post("/v1/ingest", format!(r#"{{"events":[{events}]}}"#).as_bytes())
-            .unwrap();
+        let (status, answer) = client.post("/v1/ingest", large_batch(batch).as_bytes()).unwrap();
         assert_eq!(status, 202, "{answer}: {}", server.logged());
     }
     let log = server.logged();

@@ -29,6 +29,16 @@ pub(crate) fn with_umask(umask: &str, command: &Command) -> Command {
     masked
 }
 
+/// The program with what a prepared command has, with at most that many open files.
+pub(crate) fn with_open_files(limit: usize, command: &Command) -> Command {
+    let mut limited = Command::new("sh");
+    limited
+        .env_clear()
+        .args(["-c", r#"ulimit -n "$0" && exec "$@""#, &limit.to_string(), BINARY])
+        .args(command.get_args());
+    limited
+}
+
 /// Runs the program to its end.
 pub(crate) fn run(arguments: &[&str]) -> Output {
     program(arguments).output().unwrap()
@@ -131,16 +141,16 @@ impl Server {
     /// A start with at most that many open files.
     pub(crate) fn start_with_open_files(limit: usize, arguments: &[&str]) -> Self {
         let mut server = Self::stopped_on(tempfile::tempdir().unwrap());
-        let serve = server.serve(&program(arguments));
-        let mut limited = Command::new("sh");
-        limited
-            .env_clear()
-            .args(["-c", r#"ulimit -n "$0" && exec "$@""#, &limit.to_string(), BINARY]);
-        let log = std::fs::File::create(server.log()).unwrap();
-        limited.args(serve.get_args());
-        server.spawn(limited, log.into());
+        server.start_again_with_open_files(limit, arguments);
         server.read_keys();
         server
+    }
+
+    /// The same on the same directory.
+    pub(crate) fn start_again_with_open_files(&mut self, limit: usize, arguments: &[&str]) {
+        let limited = with_open_files(limit, &self.serve(&program(arguments)));
+        let log = std::fs::File::create(self.log()).unwrap();
+        self.spawn(limited, log.into());
     }
 
     /// A first start in a directory that it makes itself, under this umask.

@@ -143,6 +143,7 @@ impl SealedIndex {
         if !fit(&sections, data_bytes, rows, orgs, agents) {
             return None;
         }
+        file.rest();
         let section = |section: Section| sections[section as usize];
         let widths = &header[96 + 16 * SECTIONS..];
         Some(Self {

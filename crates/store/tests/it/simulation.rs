@@ -6,7 +6,7 @@
 
 use crate::kit::{KEY, NOW, ORG, event, everything, ingest};
 use journal::sim::Fault;
-use journal::{Disk, SimDisk};
+use journal::{Disk, FewOpenDisk, SimDisk};
 use reputation::{Micros, Slot, Summary, Window};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -25,6 +25,8 @@ const RUNS: u64 = 24;
 const KNOWN: [u64; 2] = [5_058, 54];
 const STEPS: usize = 40;
 const EVENTS: usize = 7;
+/// Fewer of the segments and indexes than this are open at once.
+const MANY_OPEN: usize = 7;
 /// An erasure that has no answer after so many rounds of upkeep has none before a restart.
 const SETTLES: usize = 3;
 const DIR: &str = "/data";
@@ -135,8 +137,9 @@ impl Run {
     }
 
     fn open_on(&self, disk: &SimDisk, dir: &str) -> Store {
+        let few_open = FewOpenDisk::new(Arc::new(disk.clone()), self.seed as usize % MANY_OPEN);
         let opened = Store::open(
-            Arc::new(disk.clone()),
+            Arc::new(few_open),
             Path::new(dir),
             self.options.clone(),
             Arc::new(Unobserved),
