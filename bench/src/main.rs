@@ -80,6 +80,10 @@ fn main() -> Result<()> {
     }
     let scenarios = scenario::named(&arguments.scenario)?;
     let json = arguments.json.clone();
+    // First, so that a run of minutes does not end without its results.
+    if let Some(folder) = json.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    }
     let place = Place::new(arguments)?;
     let machine = place.describe();
     println!("{machine}\n");
