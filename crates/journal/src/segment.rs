@@ -215,8 +215,8 @@ impl Segment {
         rewrite.finish()
     }
 
-    /// Removes the segment's file, durably; open handles read on. Segments go oldest first, each gone before
-    /// the next, and the newest with frames stays: the sequence goes on from it.
+    /// Removes the segment's files, durably; open handles read on. Segments go oldest first, each gone before
+    /// the next, and the newest with frames stays: the sequence goes on from it. After a failure it may be tried again.
     ///
     /// # Errors
     /// [`Error::StillOpen`] while frames may still come; [`Error::Io`].
@@ -226,12 +226,13 @@ impl Segment {
                 file: self.path.to_path_buf(),
             });
         }
-        // One that a rewrite could not remove would be taken for the segment once this one is gone.
-        self.remove_older()?;
-        self.inner
-            .disk
-            .remove(&self.path)
-            .map_err(Error::io("remove", &self.path))?;
+        // One that a rewrite could not remove, or could not finish, would be taken for the segment once this one is gone.
+        self.remove_others(|generation| generation != self.generation)?;
+        match self.inner.disk.remove(&self.path) {
+            // An attempt before this one came so far, or a rewrite that failed after it.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            other => other.map_err(Error::io("remove", &self.path))?,
+        }
         let dir = parent(&self.path);
         self.inner.disk.sync_dir(dir).map_err(Error::io("sync", dir))
     }
@@ -242,17 +243,20 @@ impl Segment {
     /// # Errors
     /// [`Error::Io`].
     pub fn remove_older(&self) -> Result<(), Error> {
+        self.remove_others(|generation| generation < self.generation)
+    }
+
+    fn remove_others(&self, goes: impl Fn(u32) -> bool) -> Result<(), Error> {
         let (disk, dir) = (&self.inner.disk, parent(&self.path));
         let names = disk.list(dir).map_err(Error::io("list", dir))?;
-        let is_older = |name: &&String| {
-            name::parse(name)
-                .is_some_and(|(number, generation)| number == self.number && generation < self.generation)
+        let is_other = |name: &&String| {
+            name::parse(name).is_some_and(|(number, generation)| number == self.number && goes(generation))
         };
-        let older: Vec<_> = names.iter().filter(is_older).map(|name| dir.join(name)).collect();
-        if older.is_empty() {
+        let others: Vec<_> = names.iter().filter(is_other).map(|name| dir.join(name)).collect();
+        if others.is_empty() {
             return Ok(());
         }
-        for path in &older {
+        for path in &others {
             disk.remove(path).map_err(Error::io("remove", path))?;
         }
         disk.sync_dir(dir).map_err(Error::io("sync", dir))

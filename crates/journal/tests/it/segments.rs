@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use journal::sim::Fault;
 use journal::{Disk, Error, Frame, Opened, Refused, SimDisk, read_record, write_atomically};
 
 use crate::kit::{DIR, commit, names, open, read, reread, small};
@@ -230,6 +231,37 @@ fn a_rewritten_segment_takes_the_place_of_the_old_one_which_its_readers_finish()
     assert_eq!(commit(&mut journal, 5, 10).expect("committed").seq, 5);
     drop(journal);
     assert_eq!(reread(&disk.crash()), [(2, 2), (3, 3), (5, 5)]);
+}
+
+#[test]
+fn a_segment_is_removed_with_all_its_generations_whatever_failed_before() {
+    for (failing_rewrite, failing_remove) in
+        (0..12).flat_map(|rewrite| (0..8).map(move |remove| (rewrite, remove)))
+    {
+        let disk = SimDisk::new(failing_rewrite);
+        let mut journal = open(&disk, small()).expect("it opens").journal;
+        commit(&mut journal, 1, 10).expect("committed");
+        journal.roll();
+        commit(&mut journal, 2, 10).expect("committed");
+        drop(journal);
+        let opened = open(&disk, small()).expect("it opens");
+        let oldest = opened.segments[0].clone();
+        drop(opened);
+        if failing_rewrite > 0 {
+            disk.fail_nth(failing_rewrite, Fault::Error);
+            let frames = oldest.frames().map(|frame| frame.expect("it checks"));
+            let _ = oldest.replace(frames.map(|frame| (frame.seq, frame.payload)));
+            disk.fail_nth(u64::MAX / 2, Fault::Error);
+        }
+        if failing_remove > 0 {
+            disk.fail_nth(failing_remove, Fault::Error);
+            let _ = oldest.remove();
+            disk.fail_nth(u64::MAX / 2, Fault::Error);
+        }
+        oldest.remove().expect("nothing fails any more");
+        let place = format!("rewriting fails at {failing_rewrite}, removing at {failing_remove}");
+        assert_eq!(reread(&disk.crash()), [(2, 2)], "{place}");
+    }
 }
 
 #[test]
