@@ -108,14 +108,14 @@ impl Rewrite {
     /// may be found at the next open.
     pub fn finish(mut self) -> Result<Segment, Error> {
         let last_seq = self.last_seq;
-        let end = self.written + self.buffer.len() as u64;
-        self.buffer
-            .extend_from_slice(&Seal { end, last_seq }.encode(&self.header));
-        self.flush()?;
-        self.file.sync_all().map_err(Error::io("sync", &self.temporary))?;
+        let end = match self.take_its_name() {
+            Ok(end) => end,
+            Err(e) => {
+                self.abandon();
+                return Err(e);
+            }
+        };
         let (disk, dir) = (&self.disk, parent(&self.path));
-        disk.rename(&self.temporary, &self.path)
-            .map_err(Error::io("rename", &self.temporary))?;
         disk.sync_dir(dir).map_err(Error::io("sync", dir))?;
         // From here on the new generation counts. If an old one cannot go now, the next open removes it.
         for old in &self.old {
@@ -132,6 +132,20 @@ impl Rewrite {
             last_seq,
             Phase::Sealed,
         ))
+    }
+
+    /// Completes the file and gives it its name; tells where its frames end.
+    fn take_its_name(&mut self) -> Result<u64, Error> {
+        let seal = Seal {
+            end: self.written + self.buffer.len() as u64,
+            last_seq: self.last_seq,
+        };
+        self.buffer.extend_from_slice(&seal.encode(&self.header));
+        self.flush()?;
+        self.file.sync_all().map_err(Error::io("sync", &self.temporary))?;
+        let renamed = self.disk.rename(&self.temporary, &self.path);
+        renamed.map_err(Error::io("rename", &self.temporary))?;
+        Ok(seal.end)
     }
 
     /// Gives up: the old generation stays, and what was written of the new one goes, or else at the next open.

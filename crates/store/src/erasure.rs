@@ -3,13 +3,14 @@
 //!
 //! The log records first that the agent goes, under a keyed hash of its name, in a segment of its own; all
 //! that the segments before it have of the agent goes. From then on the agent is unknown, and one of the same
-//! name begins anew. Then the segments are rewritten one by one, and at last the checkpoint, twice, and the
-//! copies of windows. A crash anywhere in between is made good by doing it again: the checkpoint keeps what is
+//! name begins anew. Then the segments are rewritten one by one, and at last the copies of windows and both files
+//! of the checkpoint. A crash anywhere in between is made good by doing it again: the checkpoint keeps what is
 //! pending, and what it does not cover the log still says.
 
 use crate::agent::AgentNo;
 use crate::codec::{EraseRecord, NameHash};
 use crate::index::AgentIn;
+use crate::sealing::Derived;
 use crate::segments::{self, SegmentIndex};
 use crate::shared::Shared;
 use crate::upkeep::Step;
@@ -101,15 +102,21 @@ fn remove_leftovers(shared: &Shared, before: u64) -> Result<(), Error> {
 
 /// All segments are rid of these agents: so are the derived files, then nothing is pending any more.
 fn finish(shared: &Shared, erasures: &[Erasure]) -> Result<Step, Error> {
-    // The first checkpoint still names them as pending: a crash before the second does all of this again.
-    shared.sealing.renew()?;
+    let sealing = &shared.sealing;
+    sealing.renew(Derived::Copies)?;
+    // In both of its files. They name the erasures as pending, so that whatever fails or crashes here is done again.
+    sealing.renew(Derived::Checkpoint)?;
+    sealing.renew(Derived::Checkpoint)?;
     shared
         .published
         .write()
         .registry
         .erasures
         .retain(|erasure| !erasures.contains(erasure));
-    shared.sealing.renew()?;
+    // So that the next start does not do all of this again, which would do no harm.
+    if let Err(error) = sealing.renew(Derived::Checkpoint) {
+        tracing::debug!(%error, "that an erasure is done stands in no checkpoint yet");
+    }
     for waiting in take_waiting(shared, |waiting| erasures.contains(&waiting.erasure)) {
         (waiting.reply)(Ok(()));
     }

@@ -13,7 +13,7 @@ use crate::segments::{self, SegmentIndex, damaged};
 use crate::shared::Shared;
 use crate::{Error, OrgId};
 use hashbrown::HashSet;
-use journal::{Record, Segment};
+use journal::{Record, Rewrite, Segment};
 
 /// Replaces a sealed segment by one without the agents of which this is true.
 pub(crate) fn without(
@@ -21,21 +21,11 @@ pub(crate) fn without(
     segment: &Segment,
     is_gone: &dyn Fn(OrgId, &str) -> bool,
 ) -> Result<(), Error> {
-    let mut sieve = Sieve::of(segment, is_gone)?;
+    let sieve = Sieve::of(segment, is_gone)?;
     let mut rewrite = segment.rewrite()?;
-    for frame in segment.frames() {
-        let frame = frame.map_err(journal::Error::from)?;
-        let mut anew = Gathered::default();
-        let records = records_by_commit(&frame);
-        for (commit, record) in records.map_err(|what| damaged(segment, frame.payload_offset, what))? {
-            anew.commit(commit);
-            let put = sieve.put(&record, &mut anew);
-            put.map_err(|what| damaged(segment, frame.payload_offset + u64::from(record.offset), what))?;
-        }
-        anew.commit(frame.seq);
-        if let Some((seq, payload)) = anew.take() {
-            rewrite.push(seq, &payload)?;
-        }
+    if let Err(error) = sieve.sift(segment, &mut rewrite) {
+        rewrite.abandon(); // as on a full disk, whose last bytes are the log's
+        return Err(error);
     }
     let anew = rewrite.finish()?;
     let open = OpenIndex::default();
@@ -101,6 +91,26 @@ impl<'a> Sieve<'a> {
         }
         sieve.seen = Seen::default();
         Ok(sieve)
+    }
+
+    /// Hands on what stays of the segment, frame by frame.
+    fn sift(mut self, segment: &Segment, rewrite: &mut Rewrite) -> Result<(), Error> {
+        for frame in segment.frames() {
+            let frame = frame.map_err(journal::Error::from)?;
+            let mut anew = Gathered::default();
+            let records = records_by_commit(&frame);
+            for (commit, record) in records.map_err(|what| damaged(segment, frame.payload_offset, what))? {
+                anew.commit(commit);
+                let put = self.put(&record, &mut anew);
+                let offset = frame.payload_offset + u64::from(record.offset);
+                put.map_err(|what| damaged(segment, offset, what))?;
+            }
+            anew.commit(frame.seq);
+            if let Some((seq, payload)) = anew.take() {
+                rewrite.push(seq, &payload)?;
+            }
+        }
+        Ok(())
     }
 
     fn look_at_words(&mut self, body: &[u8]) -> Result<(), Malformed> {

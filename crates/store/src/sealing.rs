@@ -28,9 +28,18 @@ pub(crate) struct Sealing {
 
 enum Job {
     Seal(u64),
-    /// Write checkpoint and window copies anew, and say how that went.
-    Renew(Sender<Result<(), Error>>),
+    /// Write some derived files anew, and say how that went.
+    Renew(Derived, Sender<Result<(), Error>>),
     Close,
+}
+
+/// What is derived from the log and kept in files for the next start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Derived {
+    /// The copies of windows, in all their files.
+    Copies,
+    /// The agents' checkpoint, in the older one of its two files.
+    Checkpoint,
 }
 
 type Copy = (AgentNo, AgentState);
@@ -108,10 +117,10 @@ impl Sealing {
         let _ = self.jobs.0.send(Job::Close);
     }
 
-    /// Has the checkpoint and the copies of windows written anew, without agents that were erased.
-    pub(crate) fn renew(&self) -> Result<(), Error> {
+    /// Has these files written anew, durably, without agents that were erased.
+    pub(crate) fn renew(&self, what: Derived) -> Result<(), Error> {
         let (answer, answers) = bounded(1);
-        self.hand_in(Job::Renew(answer));
+        self.hand_in(Job::Renew(what, answer));
         let closing = |_| Error::System {
             what: "a checkpoint",
             why: "the store is closing".to_owned(),
@@ -203,8 +212,8 @@ impl Background {
                         self.seal(shared, number);
                         shared.sealing.done();
                     }
-                    Ok(Job::Renew(answer)) => {
-                        drop(answer.send(self.renew(shared)));
+                    Ok(Job::Renew(what, answer)) => {
+                        drop(answer.send(self.renew(shared, what)));
                         shared.sealing.done();
                     }
                     Ok(Job::Close) | Err(_) => return self,
@@ -233,15 +242,13 @@ impl Background {
         self.checkpoint(shared);
     }
 
-    fn renew(&mut self, shared: &Shared) -> Result<(), Error> {
-        let io = |source| Error::Io {
-            path: shared.dir.clone(),
-            source,
-        };
-        move_copies(shared)
-            .and_then(|()| shared.disk.sync_dir(&shared.dir))
-            .map_err(io)?;
-        self.write_checkpoint(shared)
+    fn renew(&mut self, shared: &Shared, what: Derived) -> Result<(), Error> {
+        match what {
+            Derived::Copies => move_copies(shared)
+                .and_then(|()| shared.disk.sync_dir(&shared.dir))
+                .map_err(Error::io(&shared.dir)),
+            Derived::Checkpoint => self.write_checkpoint(shared),
+        }
     }
 
     fn seal(&mut self, shared: &Shared, number: u64) {

@@ -78,12 +78,13 @@ impl Spill {
         Ok(())
     }
 
-    /// Removes all files but the newest: nothing points to them any more.
+    /// Removes all files but the newest: nothing points to them any more. One that cannot be removed now is there for the
+    /// next time.
     pub(crate) fn drop_old_files(&self) -> io::Result<()> {
         let mut files = self.files.lock();
-        let keep = files.len().saturating_sub(1);
-        for old in files.drain(..keep) {
+        while let [old, _, ..] = &files[..] {
             self.disk.remove(&self.path(old.number))?;
+            files.remove(0);
         }
         Ok(())
     }
