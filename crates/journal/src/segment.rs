@@ -124,6 +124,15 @@ impl Segment {
         self.inner.file.will_read(offset, bytes);
     }
 
+    /// Makes all frames durable that are acknowledged by now. Needed where frames are acknowledged without a sync
+    /// ([`Options::sync`](crate::Options::sync)) alone.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn sync(&self) -> Result<(), Error> {
+        self.inner.file.sync_data().map_err(Error::io("sync", &self.path))
+    }
+
     /// The frames acknowledged when this is called, oldest first. After a [`Damage`] it goes on with the next
     /// whole frame, so that a reader decides what to do without the lost ones.
     pub fn frames(&self) -> Frames {

@@ -55,7 +55,7 @@ pub(crate) fn open(
     })?;
     let secret = secret(&*disk, &data_dir.join(SECRET_FILE))?;
     let opened = Journal::open(Arc::clone(&disk), &dir, options.journal.clone())?;
-    let (registry, covered) = usable_checkpoint(&*disk, &dir, &opened.segments);
+    let (registry, covered) = checkpoint(&*disk, &dir, &opened.segments)?;
     let spill = Spill::open(Arc::clone(&disk), &dir)
         .and_then(|spill| spill.begin_file().map(|()| spill))
         .map_err(|source| Error::Io {
@@ -111,25 +111,22 @@ pub(crate) fn open(
     })
 }
 
-/// The checkpoint, unless it speaks of frames that the log doesn't have.
-fn usable_checkpoint(disk: &dyn Disk, dir: &Path, segments: &[Segment]) -> (Registry, Covered) {
+/// The checkpoint. It is written after the frames that it covers are durable, so a log without them has lost some.
+fn checkpoint(disk: &dyn Disk, dir: &Path, segments: &[Segment]) -> Result<(Registry, Covered), Error> {
     let (registry, covered) = checkpoint::read(disk, dir);
-    let last = segments.last().map_or(0, Segment::last_seq);
+    let newest = segments.last();
+    let last = newest.map_or(0, Segment::last_seq);
     if covered.frame_seq > last {
-        tracing::warn!(
-            checkpoint = covered.frame_seq,
-            log = last,
-            "the agents' checkpoint is ahead of the log, as after a restored or unsynced log: counting anew"
-        );
-        return (
-            Registry::default(),
-            Covered {
-                turn: covered.turn,
-                frame_seq: 0,
-            },
-        );
+        return Err(Error::Damaged {
+            file: newest.map_or_else(|| dir.to_owned(), |segment| segment.path.to_path_buf()),
+            offset: newest.map_or(0, Segment::end),
+            what: format!(
+                "the log ends with frame {last}, but the agents' checkpoint covers frame {}: acknowledged events are missing",
+                covered.frame_seq
+            ),
+        });
     }
-    (registry, covered)
+    Ok((registry, covered))
 }
 
 /// Publishes a segment: with its index, and with what the checkpoint doesn't cover of it counted.

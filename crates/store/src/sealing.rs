@@ -281,8 +281,16 @@ impl Background {
     }
 
     fn write_checkpoint(&mut self, shared: &Shared) -> Result<(), Error> {
+        let (frame_seq, newest) = {
+            let published = shared.published.read();
+            (published.frame_seq, published.segments.newest())
+        };
+        // What a checkpoint covers must be in the log after whatever crash: a start without it is refused.
+        if let Some(newest) = newest.filter(|_| !shared.options.journal.sync) {
+            newest.sync()?;
+        }
         let next = Covered {
-            frame_seq: shared.published.read().frame_seq,
+            frame_seq,
             turn: self.covered.turn + 1,
         };
         let lock = || -> RwLockReadGuard<'_, _> { shared.published.read() };

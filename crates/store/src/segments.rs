@@ -216,6 +216,11 @@ impl Segments {
             .is_some_and(|entry| entry.segment.generation == segment.generation)
     }
 
+    /// The newest segment.
+    pub(crate) fn newest(&self) -> Option<Segment> {
+        self.entries.last().map(|entry| entry.segment.clone())
+    }
+
     /// All segments with their indexes, oldest first.
     pub(crate) fn handles(&self) -> Vec<(Segment, SegmentIndex)> {
         let handle = |entry: &Entry| (entry.segment.clone(), entry.index.clone());

@@ -250,6 +250,31 @@ fn a_failing_sync_leaves_the_outcome_unknown_until_a_restart() {
 }
 
 #[test]
+fn a_power_cut_without_syncs_loses_the_end_of_the_log_and_not_what_a_checkpoint_covers() {
+    for seed in 0..40 {
+        let disk = SimDisk::new(seed);
+        let mut without_sync = options();
+        without_sync.journal.sync = false;
+        let store = open_with(&disk, without_sync.clone()).unwrap();
+        for batch in 0..4 {
+            send(&store, batch).unwrap();
+        }
+        // Ends with a checkpoint.
+        let (answer, answers) = mpsc::channel();
+        let reply = Box::new(move |outcome| drop(answer.send(outcome)));
+        store.erase(ORG, Some(KEY), "a", reply);
+        store.settle();
+        answers.recv().unwrap().unwrap();
+        let covered = all(&store).unwrap();
+        let after = disk.crash();
+        let store = open_with(&after, without_sync).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        let found = all(&store).unwrap();
+        assert!(covered.iter().all(|event| found.contains(event)), "seed {seed}");
+        store.close();
+    }
+}
+
+#[test]
 fn a_full_disk_refuses_before_anything_is_counted_and_service_resumes() {
     let disk = SimDisk::new(8);
     let store = open(&disk).unwrap();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
 use store::{
-    EventQuery, KeyId, Observer, Options, OrgId, Receipt, Refused, Source, Start, Store, StoredEvent,
+    Error, EventQuery, KeyId, Observer, Options, OrgId, Receipt, Refused, Source, Start, Store, StoredEvent,
     Submission, Unobserved,
 };
 
@@ -61,13 +61,17 @@ impl Lab {
     }
 
     pub(crate) fn start(&mut self) {
-        let store = Store::open(
+        self.try_start().unwrap();
+    }
+
+    pub(crate) fn try_start(&mut self) -> Result<(), Error> {
+        self.store = Some(Store::open(
             Arc::new(OsDisk),
             self.dir.path(),
             self.options.clone(),
             Arc::clone(&self.observer),
-        );
-        self.store = Some(store.unwrap());
+        )?);
+        Ok(())
     }
 
     /// What a kill at this moment would leave, on a directory of its own, not started.

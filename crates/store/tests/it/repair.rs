@@ -74,6 +74,30 @@ fn flip(file: &Path, at: u64) {
 }
 
 #[test]
+fn a_start_is_refused_where_acknowledged_events_are_gone_from_the_end() {
+    type Damage = fn(&Path);
+    let damages: [Damage; 3] = [
+        |file| fs::remove_file(file).unwrap(),
+        |file| {
+            let bytes = fs::read(file).unwrap();
+            fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
+        },
+        |file| fs::write(file, vec![0; fs::metadata(file).unwrap().len() as usize]).unwrap(),
+    ];
+    for damage in damages {
+        let (mut lab, before) = filled();
+        let segments = files(lab.path(), ".seg");
+        damage(segments.last().unwrap());
+        let error = lab.try_start().err().expect("events are missing");
+        assert!(
+            error.is_damage() && error.to_string().ends_with("acknowledged events are missing"),
+            "{error}"
+        );
+        assert!(repair(&mut lab, &before).end_is_lost);
+    }
+}
+
+#[test]
 fn a_sound_directory_has_nothing_to_repair() {
     let (lab, _) = filled();
     assert!(plan(&lab).is_empty());
