@@ -97,6 +97,10 @@ fn for_people(plan: &Plan) -> String {
     for file in &plan.rebuilt {
         text += &format!("removed, to be built anew: {}\n", file.display());
     }
+    if plan.new_secret {
+        text += "made anew: store.key: cursors that clients hold end, and events that retention removed count once more if they \
+                 are sent again\n";
+    }
     for Finding {
         file,
         offset,
@@ -141,6 +145,7 @@ fn as_json(plan: &Plan, done: bool) -> Value {
         "end_is_lost": plan.end_is_lost,
         "kept": kept.collect::<Vec<_>>(),
         "rebuilt": plan.rebuilt,
+        "new_store_key": plan.new_secret,
         "not_repaired": left.collect::<Vec<_>>(),
     })
 }

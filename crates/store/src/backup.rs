@@ -7,7 +7,8 @@
 
 use crate::Error;
 use crate::checkpoint::{self, Covered};
-use crate::recover::{SECRET_FILE, SHARD_DIR};
+use crate::recover::SHARD_DIR;
+use crate::secret;
 use crate::segments;
 use hashbrown::HashSet;
 use journal::{Disk, Place, Survey, copy_durably, parent, write_atomically};
@@ -75,15 +76,15 @@ impl Backup {
     /// damaged; where a disk refuses.
     pub fn copy_log(&mut self, from: &Arc<dyn Disk>, source: &Path, link: bool) -> Result<(), Error> {
         let log = self.target.join(SHARD_DIR);
-        let secret_file = source.join(SECRET_FILE);
+        let secret_file = secret::path(source);
         let secret = read(&**from, &secret_file).map_err(Error::io(&secret_file))?;
-        match read(&*self.disk, &self.target.join(SECRET_FILE)) {
+        match read(&*self.disk, &secret::path(&self.target)) {
             Ok(other) if other != secret => {
                 return Err(Error::NotABackup {
                     dir: self.target.clone(),
                 });
             }
-            _ => self.add(SECRET_FILE, &secret)?,
+            _ => self.add(secret::FILE, &secret)?,
         }
         let (registry, survey) = look(from, &source.join(SHARD_DIR))?;
         for place in &survey.places {

@@ -44,6 +44,17 @@ pub enum Error {
         /// The record's kind.
         kind: u8,
     },
+    /// The key by which repeats are told is missing or damaged, though there are events.
+    #[error(
+        "{} {why}: put it back from a backup, or run `repute repair`, which makes a new one and says what that costs",
+        file.display()
+    )]
+    Secret {
+        /// The key's file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// A backup was begun in this directory and not finished.
     #[error(
         "{}: a backup into this directory was cut short, and it is not whole; run `repute backup` again", dir.display()

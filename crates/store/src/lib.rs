@@ -41,6 +41,7 @@ mod retention;
 mod rewrite;
 mod scrub;
 mod sealing;
+mod secret;
 mod segments;
 mod shared;
 mod span;

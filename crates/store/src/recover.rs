@@ -14,6 +14,7 @@ use crate::owner::{LIKELY_ROWS, LIKELY_UPDATES, SPARE_ROWS, SPARE_UPDATES, Spare
 use crate::progress::Progress;
 use crate::registry::{Carried, Entry, Registry};
 use crate::sealing::Sealing;
+use crate::secret::{self, Secret};
 use crate::segments::{self, SegmentIndex};
 use crate::shared::{Published, Shared};
 use crate::spill::Spill;
@@ -21,15 +22,12 @@ use crate::warming::Expected;
 use crate::{Error, Observer, Options};
 use journal::{Disk, FrameRef, Journal, Segment};
 use parking_lot::RwLock;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The one shard that there is today.
 pub(crate) const SHARD_DIR: &str = "log/0";
-/// The file of the key that authenticates cursors and hashes identities.
-pub(crate) const SECRET_FILE: &str = "store.key";
-const SECRET_BYTES: usize = 32;
 /// How often a start that takes long says how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
@@ -38,7 +36,7 @@ pub(crate) struct Recovered {
     pub(crate) shared: Shared,
     pub(crate) journal: Journal,
     pub(crate) covered: Covered,
-    pub(crate) secret: [u8; SECRET_BYTES],
+    pub(crate) secret: Secret,
 }
 
 pub(crate) fn open(
@@ -53,7 +51,7 @@ pub(crate) fn open(
         path: dir.clone(),
         source,
     })?;
-    let secret = secret(&*disk, &data_dir.join(SECRET_FILE))?;
+    let secret = secret::open(&*disk, data_dir, &dir)?;
     let opened = Journal::open(Arc::clone(&disk), &dir, options.journal.clone())?;
     let (registry, covered) = checkpoint(&*disk, &dir, &opened.segments)?;
     let spill = Spill::open(Arc::clone(&disk), &dir)
@@ -340,29 +338,5 @@ fn remove_stale_indexes(shared: &Shared) {
         if let Err(error) = shared.disk.remove(&path) {
             tracing::warn!(file = %path.display(), %error, "an index of a segment that is gone cannot be removed");
         }
-    }
-}
-
-/// The secret of this data directory, made at its first start.
-fn secret(disk: &dyn Disk, path: &Path) -> Result<[u8; SECRET_BYTES], Error> {
-    let io = |source| Error::Io {
-        path: PathBuf::from(path),
-        source,
-    };
-    let mut secret = [0; SECRET_BYTES];
-    match disk.open(path) {
-        Ok(file) => {
-            file.read_exact_at(&mut secret, 0).map_err(io)?;
-            Ok(secret)
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            getrandom::fill(&mut secret).map_err(|why| Error::System {
-                what: "random bytes",
-                why: why.to_string(),
-            })?;
-            journal::write_atomically(disk, path, &secret).map_err(io)?;
-            Ok(secret)
-        }
-        Err(error) => Err(io(error)),
     }
 }

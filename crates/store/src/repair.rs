@@ -10,6 +10,7 @@ mod salvage;
 use crate::checkpoint::{self, Covered};
 use crate::recover::SHARD_DIR;
 use crate::registry::Registry;
+use crate::secret;
 use crate::spill::Spill;
 use crate::verify::{Finding, Remedy, verify};
 use crate::{Error, OrgId};
@@ -38,6 +39,8 @@ pub struct Plan {
     pub set_aside: Vec<(PathBuf, PathBuf)>,
     /// Files that are derived from the log, which are removed and built anew.
     pub rebuilt: Vec<PathBuf>,
+    /// Whether the key of cursors and identities is lost, and a new one is made.
+    pub new_secret: bool,
     /// What no repair can mend.
     pub left: Vec<Finding>,
     /// The segments to rewrite.
@@ -85,6 +88,7 @@ impl Plan {
             match finding.remedy {
                 Remedy::Log => log_is_damaged = true,
                 Remedy::Derived => plan.rebuild(finding.file),
+                Remedy::Secret => plan.new_secret = true,
                 Remedy::Restore | Remedy::Report => plan.left.push(finding),
             }
         }
@@ -97,7 +101,7 @@ impl Plan {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.recount && self.rewrite.is_empty() && self.rebuilt.is_empty()
+        !self.recount && !self.new_secret && self.rewrite.is_empty() && self.rebuilt.is_empty()
     }
 
     /// Does it: nothing is removed before it is kept elsewhere, and a repair that was cut short is simply done
@@ -109,6 +113,12 @@ impl Plan {
         let dir = data_dir.join(SHARD_DIR);
         let (survey, _) = survey(disk, &dir)?;
         self.keep_apart(&**disk, data_dir)?;
+        if self.new_secret {
+            // Their identities are those of the old key.
+            Spill::remove_all(&**disk, &dir).map_err(Error::io(&dir))?;
+            disk.sync_dir(&dir).map_err(Error::io(&dir))?;
+            secret::make(&**disk, data_dir)?;
+        }
         if self.recount {
             // Before the segments change: totals that know of lost events must not be used any more.
             forget_totals(disk, &dir, &survey, self.end_is_lost)?;

@@ -13,8 +13,9 @@ pub(crate) use segment::check_texts;
 
 use crate::Error;
 use crate::checkpoint::{self, Covered};
-use crate::recover::{SECRET_FILE, SHARD_DIR};
+use crate::recover::SHARD_DIR;
 use crate::registry::Registry;
+use crate::secret::{self, Secret};
 use crate::spill::Spill;
 use facts::FactsRecount;
 use journal::{Disk, Place, Survey};
@@ -81,6 +82,8 @@ pub enum Remedy {
     Derived,
     /// A file is wrong that nothing can stand in for.
     Restore,
+    /// The key of cursors and identities is lost.
+    Secret,
     /// The log says two things, and nothing tells which is right.
     Report,
 }
@@ -98,6 +101,10 @@ impl Remedy {
                 "nothing is lost: stop the server and run `repute repair`, which removes it; the next start builds it anew"
             }
             Self::Restore => "put the file back from a backup",
+            Self::Secret => {
+                "put the file back from a backup, or stop the server and run `repute repair`, which makes a new one: then \
+                 events that retention removed count once more if they are sent again"
+            }
             Self::Report => {
                 "its checksums are right, so it was written like this: put the file back from a backup, and report it as a \
                  fault of repute"
@@ -145,7 +152,7 @@ struct Derived {
     /// The newest checkpoint, its file and what it covers.
     checkpoint: Option<(Registry, Covered, PathBuf)>,
     /// Copies of windows, if the key that their identities hang on is there.
-    copies: Option<(Spill, [u8; 32])>,
+    copies: Option<(Spill, Secret)>,
 }
 
 /// Checks the data directory. `disk` may be one that only reads.
@@ -216,7 +223,7 @@ fn derived(disk: &Arc<dyn Disk>, data_dir: &Path, dir: &Path, report: &mut Repor
             Some(_) | None => {}
         }
     }
-    let secret = checked_secret(&**disk, &data_dir.join(SECRET_FILE), report);
+    let secret = checked_secret(&**disk, data_dir, dir, report);
     let spill = Spill::open(Arc::clone(disk), dir).ok();
     Derived {
         checkpoint: newest,
@@ -225,17 +232,17 @@ fn derived(disk: &Arc<dyn Disk>, data_dir: &Path, dir: &Path, report: &mut Repor
 }
 
 /// The key of cursors and identities; says what is lost where the file is not one.
-fn checked_secret(disk: &dyn Disk, path: &Path, report: &mut Report) -> Option<[u8; 32]> {
-    let mut secret = [0; 32];
-    let file = disk.open(path).ok()?;
-    if file.len().ok()? == 32 && file.read_exact_at(&mut secret, 0).is_ok() {
-        return Some(secret);
-    }
+fn checked_secret(disk: &dyn Disk, data_dir: &Path, log: &Path, report: &mut Report) -> Option<Secret> {
+    let what = match secret::read(disk, data_dir, log) {
+        Ok(secret) => return secret,
+        Err(Error::Secret { why, .. }) => format!("the key of cursors and identities {why}"),
+        Err(error) => error.to_string(),
+    };
     report.find(Finding {
-        file: path.to_owned(),
+        file: secret::path(data_dir),
         offset: 0,
-        what: "this is not a key of 32 bytes".to_owned(),
-        remedy: Remedy::Restore,
+        what,
+        remedy: Remedy::Secret,
     });
     None
 }

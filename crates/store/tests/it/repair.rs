@@ -1,13 +1,13 @@
 //! Going on without what is damaged: what is lost is said to the event, and nothing else changes.
 
-use crate::kit::{Lab, ORG};
+use crate::kit::{Lab, NOW, ORG, event};
 use crate::varied::{files, fill, look, varied_lab};
 use journal::{Disk, OsDisk};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use store::{Plan, StoredEvent};
+use store::{Error, Plan, StoredEvent};
 
 fn by_number(lab: &Lab) -> BTreeMap<u64, StoredEvent> {
     lab.all(ORG).into_iter().map(|event| (event.seq, event)).collect()
@@ -88,12 +88,34 @@ fn a_start_is_refused_where_acknowledged_events_are_gone_from_the_end() {
         let (mut lab, before) = filled();
         let segments = files(lab.path(), ".seg");
         damage(segments.last().unwrap());
-        let error = lab.try_start().err().expect("events are missing");
+        let error = lab.try_start().expect_err("events are missing");
         assert!(
             error.is_damage() && error.to_string().ends_with("acknowledged events are missing"),
             "{error}"
         );
         assert!(repair(&mut lab, &before).end_is_lost);
+    }
+}
+
+#[test]
+fn without_the_key_by_which_repeats_are_told_nothing_starts_until_a_repair_makes_one() {
+    type Damage = fn(&Path);
+    let damages: [Damage; 3] = [
+        |file| fs::remove_file(file).unwrap(),
+        |file| fs::write(file, [0; 36]).unwrap(),
+        |file| flip(file, 20),
+    ];
+    for damage in damages {
+        let (mut lab, before) = filled();
+        damage(&lab.path().join("store.key"));
+        let error = lab.try_start().expect_err("the key is needed");
+        assert!(matches!(error, Error::Secret { .. }), "{error}");
+        let plan = repair(&mut lab, &before);
+        assert!(plan.new_secret && plan.lost_events.is_empty() && plan.left.is_empty());
+        lab.start();
+        let id = format!("{:08x}{:016x}", 0, 7);
+        let resent = lab.send(&[event("agent-7", Some(&id), Some(NOW - 7_000))]);
+        assert_eq!(resent.duplicates, 1, "what is in the log is known");
     }
 }
 
