@@ -27,7 +27,8 @@ pub(crate) struct ImportArguments {
     /// What `repute export` wrote; `-` is standard input.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Go on with an import of the same file that was cut short: passes over what the organisation has, by id.
+    /// Go on with an import of the same file that was cut short: passes over what the organisation has, by id. Only where
+    /// the import began in an organisation without events.
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
@@ -144,12 +145,15 @@ impl Import {
             first_line: 1,
             lines: Vec::new(),
         };
+        let mut is_of_this_file = !resume || self.last_id == 0;
         for (number, line) in (1..).zip(file.lines()) {
             let line: Line = serde_json::from_str(&line?).with_context(|| format!("line {number}"))?;
             if resume && line.number()? <= self.last_id {
+                is_of_this_file |= line.number()? == self.last_id && self.is_newest(&line)?;
                 self.passed_over += 1;
                 continue;
             }
+            self.check(is_of_this_file)?;
             if !batch.takes(&line)? {
                 self.send(&batch)?;
                 batch.lines.clear();
@@ -159,7 +163,31 @@ impl Import {
             }
             batch.lines.push(line);
         }
+        self.check(is_of_this_file)?;
         self.send(&batch)
+    }
+
+    /// Whether the newest event here came from this line. One that was erased meanwhile can only be taken for it.
+    fn is_newest(&self, line: &Line) -> Result<bool> {
+        let Some(event) = self.store.event(self.org, self.last_id)? else {
+            return Ok(true);
+        };
+        Ok(event.evaluation.agent_id == line.agent_id
+            && event.evaluation.evaluation_id.as_deref() == line.evaluation_id.as_deref()
+            && event.recorded_at == time(&line.created_at)?
+            && event.received_at == time(&line.received_at)?)
+    }
+
+    /// Ids tell what is here already only where all events here came from the file, under its ids.
+    fn check(&self, is_of_this_file: bool) -> Result<()> {
+        if is_of_this_file {
+            return Ok(());
+        }
+        bail!(
+            "nothing was taken in: event {} here is not that of the file, so this does not go on with an import of it. Only one that began \
+             in an organisation without events can go on; take the file in anew, in such a one",
+            self.last_id
+        )
     }
 
     /// Hands a batch in and waits until it is on disk, so that the next one's ids come after it.

@@ -116,6 +116,37 @@ fn an_organisation_that_never_had_an_event_gets_the_same_events_under_the_same_i
 }
 
 #[test]
+fn an_import_that_began_beside_other_events_does_not_go_on_by_ids() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut from, mut to) = (Server::start(&[]), Server::start(&[]));
+    fill(&from);
+    fill(&to);
+    assert_eq!((from.stop(), to.stop()), (Some(0), Some(0)));
+    let file = dir.path().join("events.jsonl");
+    let exported = export(&from, &file);
+    let refused = import(&to, &file, &["--resume"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        said(&refused).contains("nothing was taken in"),
+        "{}",
+        said(&refused)
+    );
+    // A file that ends before the newest event here.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let half = dir.path().join("half.jsonl");
+    let lines: Vec<&str> = text.lines().take(333).collect();
+    std::fs::write(&half, lines.join("\n")).unwrap();
+    assert_eq!(import(&to, &half, &["--resume"]).status.code(), Some(1));
+    // One that is taken in already.
+    let again = report(&import(&from, &file, &["--resume"]));
+    assert_eq!(
+        (&again["recorded"], &again["passed_over"]),
+        (&0.into(), &exported.len().into()),
+        "{again}"
+    );
+}
+
+#[test]
 fn elsewhere_ids_are_new_and_repeats_are_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let (mut from, mut to) = (Server::start(&[]), Server::start(&[]));
