@@ -19,19 +19,22 @@ use fault::Fault;
 use load::{EVENTS, Round, Sender};
 use process::Process;
 use serde_json::json;
-use std::fs;
 use std::io::{Write as _, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 use wire::KeyKind;
 
 /// Batches that a round sends at most, so that the books stay small enough to be read after each.
 const MAX_BATCHES_OF_ROUND: u64 = 2_000;
 /// How long the books may take to be read, request by request, and a last batch to be acknowledged.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Settings of `serve` that let events go.
+const RETENTION_VARIABLES: [&str; 2] = ["REPUTE_RETENTION", "REPUTE_RETENTION_BYTES"];
 
 /// `repute torture`.
 #[derive(Args)]
@@ -62,7 +65,7 @@ pub(crate) struct TortureArguments {
     /// Answer as JSON, for scripts.
     #[arg(long)]
     json: bool,
-    /// Flags of `repute serve`, behind `--`. Variables (`REPUTE_…`) hold as they do for the server.
+    /// Flags of `repute serve`, behind `--`, but for retention. Variables (`REPUTE_…`) hold as they do for the server.
     #[arg(last = true, value_name = "SERVE FLAGS")]
     serve: Vec<String>,
 }
@@ -114,6 +117,12 @@ pub(crate) fn torture(arguments: &TortureArguments) -> Result<ExitCode> {
 fn run(arguments: &TortureArguments, dir: &std::path::Path) -> Result<Vec<Outcome>> {
     if arguments.faults.is_empty() || arguments.senders == 0 {
         bail!("there must be something to do: --faults and --senders are empty or 0");
+    }
+    let has_retention = arguments.serve.iter().any(|flag| flag.starts_with("--retention"));
+    if has_retention || RETENTION_VARIABLES.iter().any(|name| env::var_os(name).is_some()) {
+        bail!(
+            "events that retention removes would be taken for lost: leave --retention and --retention-bytes out"
+        );
     }
     let key = server::accounts::generate_key(KeyKind::Publishable)?;
     let mut process = Process::new(dir, &arguments.serve, key);

@@ -157,3 +157,23 @@ fn the_books_notice_what_is_lost_and_what_is_listed_twice() {
     let wrong = books_of(&["0", "2", "2"], &[true, true, true]);
     assert_eq!((wrong.lost, wrong.twice, wrong.wrong_scores), (1, 1, 0));
 }
+
+#[test]
+fn retention_is_refused_since_its_work_looks_like_a_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let torture = |flags: &[&str]| {
+        program(
+            &[
+                &["torture", dir.path().to_str().unwrap(), "--crashes", "1"],
+                flags,
+            ]
+            .concat(),
+        )
+    };
+    let by_flag = torture(&["--", "--retention-bytes", "1MiB"]).output().unwrap();
+    let by_variable = torture(&[]).env("REPUTE_RETENTION", "1h").output().unwrap();
+    for refused in [by_flag, by_variable] {
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(said(&refused).contains("taken for lost"), "{}", said(&refused));
+    }
+}
