@@ -3,9 +3,10 @@
 use anyhow::{Context as _, Result, bail};
 use journal::{Disk as _, OsDisk};
 use server::accounts::{Accounts, DATABASE, MasterKey, MasterKeyFile};
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The file of the master key, where the environment has none.
 pub(crate) const MASTER_KEY_FILE: &str = "master.key";
@@ -15,7 +16,31 @@ pub(crate) const NEXT_MASTER_KEY_FILE: &str = "master.key.new";
 /// A data directory that no other process has.
 pub(crate) struct DataDir {
     path: PathBuf,
-    _lock: File,
+    lock: Lock,
+}
+
+/// What keeps other processes out of a directory.
+pub(crate) struct Lock {
+    /// The directory itself: a file in it can be removed.
+    dir: Arc<File>,
+    /// For file systems that lock no directories.
+    _file: File,
+}
+
+/// Tells whether a directory is still where it was.
+pub(crate) struct Whereabouts {
+    path: PathBuf,
+    dir: Arc<File>,
+}
+
+impl Whereabouts {
+    /// Whether the path leads to the directory that is locked. What is written by its path would else be in another.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        let at_path = fs::metadata(&self.path);
+        let same =
+            |path: Metadata, locked: Metadata| (path.dev(), path.ino()) == (locked.dev(), locked.ino());
+        at_path.is_ok_and(|at_path| self.dir.metadata().is_ok_and(|locked| same(at_path, locked)))
+    }
 }
 
 impl DataDir {
@@ -42,22 +67,29 @@ impl DataDir {
         store::refuse_unfinished_backup(&OsDisk, path)?;
         Ok(Some(Self {
             path: path.to_owned(),
-            _lock: lock,
+            lock,
         }))
     }
 
     /// Locks the directory, whatever it holds, unless another process has it.
-    pub(crate) fn lock(path: &Path) -> Result<Option<File>> {
-        let lock = path.join("lock");
-        let lock = OpenOptions::new()
+    pub(crate) fn lock(path: &Path) -> Result<Option<Lock>> {
+        let dir = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        if let Err(TryLockError::WouldBlock) = dir.try_lock() {
+            return Ok(None);
+        }
+        let file = path.join("lock");
+        let file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(&lock)
-            .with_context(|| format!("cannot open {}", lock.display()))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(lock)),
+            .open(&file)
+            .with_context(|| format!("cannot open {}", file.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock {
+                dir: Arc::new(dir),
+                _file: file,
+            })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error).context("cannot lock the data directory"),
         }
@@ -70,6 +102,17 @@ impl DataDir {
 
     /// Opens the organisations and keys: under this master key, or the one in the directory's own file.
     pub(crate) fn open_accounts(&self, master_key: Option<&str>) -> Result<Accounts> {
+        let database = self.path.join(DATABASE);
+        // New organisations would get the numbers of others, and with them their events.
+        if fs::metadata(&database).map_or(0, |database| database.len()) == 0
+            && store::has_log(&OsDisk, &self.path)
+        {
+            bail!(
+                "{}, which has the organisations and their keys, is missing or empty though there are events: put it back from \
+                 a backup",
+                database.display()
+            );
+        }
         Ok(match master_key {
             Some(text) => Accounts::open(&self.path, MasterKey::parse(text)?)?,
             None => {
@@ -77,6 +120,14 @@ impl DataDir {
                 Accounts::open_with_file(&self.path, MasterKeyFile::new(file, next))?
             }
         })
+    }
+
+    /// For whoever must know whether the directory was moved.
+    pub(crate) fn whereabouts(&self) -> Whereabouts {
+        Whereabouts {
+            path: self.path.clone(),
+            dir: Arc::clone(&self.lock.dir),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -1,6 +1,7 @@
-//! What a running server does now and then: it writes down times of last use and the ledger, and looks at keys that are
-//! about to expire.
+//! What a running server does now and then: it writes down times of last use and the ledger, looks at keys that are
+//! about to expire, and whether its directory is still its own.
 
+use crate::data_dir::Whereabouts;
 use reputation::Micros;
 use server::Ledger;
 use server::accounts::Accounts;
@@ -12,6 +13,8 @@ use tokio::time::sleep;
 
 /// How often the times of last use are written down.
 const LAST_USED_EVERY: Duration = Duration::from_secs(60);
+/// How often it is looked whether the data directory was moved.
+const WHEREABOUTS_EVERY: Duration = Duration::from_secs(1);
 /// How often the ledger is.
 const LEDGER_EVERY: Duration = Duration::from_secs(1);
 /// The wait after a write of the ledger is at least so many times as long as the write: with ten thousand keys
@@ -30,13 +33,32 @@ pub(crate) fn spawn(
     accounts: &Arc<Accounts>,
     store: &Arc<Store>,
     ledger: &Arc<Ledger>,
-) -> [JoinHandle<()>; 4] {
+    whereabouts: Whereabouts,
+) -> [JoinHandle<()>; 5] {
     [
+        tokio::spawn(watch(whereabouts)),
         tokio::spawn(write_last_used(Arc::clone(accounts))),
         tokio::spawn(write_ledger(Arc::clone(ledger))),
         tokio::spawn(prune_ledger(Arc::clone(ledger), Arc::clone(store))),
         tokio::spawn(warn_of_expiry(Arc::clone(accounts))),
     ]
+}
+
+/// Ends the process once the data directory was moved: the next segment, and even an orderly stop, would write into whatever
+/// has its path by then. As after a kill, what was acknowledged is in the directory that was moved.
+async fn watch(whereabouts: Whereabouts) {
+    let whereabouts = Arc::new(whereabouts);
+    loop {
+        sleep(WHEREABOUTS_EVERY).await;
+        let looks = Arc::clone(&whereabouts);
+        if let Ok(false) = spawn_blocking(move || looks.is_unchanged()).await {
+            tracing::error!(
+                "the data directory was moved or replaced: ending at once; start again where it is now, all that was acknowledged \
+                 is in it"
+            );
+            std::process::exit(1);
+        }
+    }
 }
 
 async fn write_last_used(accounts: Arc<Accounts>) {

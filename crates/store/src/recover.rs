@@ -31,6 +31,12 @@ pub(crate) const SHARD_DIR: &str = "log/0";
 /// How often a start that takes long says how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
+/// Whether a store was ever opened in this data directory.
+pub fn has_log(disk: &dyn Disk, data_dir: &Path) -> bool {
+    let names = disk.list(&data_dir.join(SHARD_DIR)).unwrap_or_default();
+    names.iter().any(|name| name.ends_with(".seg"))
+}
+
 /// A store that was opened but has no threads yet.
 pub(crate) struct Recovered {
     pub(crate) shared: Shared,
@@ -51,7 +57,7 @@ pub(crate) fn open(
         path: dir.clone(),
         source,
     })?;
-    let secret = secret::open(&*disk, data_dir, &dir)?;
+    let secret = secret::open(&*disk, data_dir)?;
     let opened = Journal::open(Arc::clone(&disk), &dir, options.journal.clone())?;
     let (registry, covered) = checkpoint(&*disk, &dir, &opened.segments)?;
     let spill = Spill::open(Arc::clone(&disk), &dir)

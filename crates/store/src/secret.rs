@@ -3,7 +3,7 @@
 //! Another in its place would pass unnoticed, and what is kept of events by their identities alone would be counted
 //! again when it is resent. So the file has a checksum, and where there is a log a new one is made by a repair alone.
 
-use crate::Error;
+use crate::{Error, has_log};
 use journal::Disk;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -19,8 +19,8 @@ pub(crate) fn path(data_dir: &Path) -> PathBuf {
 }
 
 /// The secret, made where there is neither one nor a log.
-pub(crate) fn open(disk: &dyn Disk, data_dir: &Path, log: &Path) -> Result<Secret, Error> {
-    match read(disk, data_dir, log)? {
+pub(crate) fn open(disk: &dyn Disk, data_dir: &Path) -> Result<Secret, Error> {
+    match read(disk, data_dir)? {
         Some(secret) => Ok(secret),
         None => make(disk, data_dir),
     }
@@ -30,7 +30,7 @@ pub(crate) fn open(disk: &dyn Disk, data_dir: &Path, log: &Path) -> Result<Secre
 ///
 /// # Errors
 /// [`Error::Secret`] where it is missing or damaged.
-pub(crate) fn read(disk: &dyn Disk, data_dir: &Path, log: &Path) -> Result<Option<Secret>, Error> {
+pub(crate) fn read(disk: &dyn Disk, data_dir: &Path) -> Result<Option<Secret>, Error> {
     let file = path(data_dir);
     let lost = |why| Error::Secret {
         file: path(data_dir),
@@ -39,9 +39,7 @@ pub(crate) fn read(disk: &dyn Disk, data_dir: &Path, log: &Path) -> Result<Optio
     let opened = match disk.open(&file) {
         Ok(opened) => opened,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let names = disk.list(log).unwrap_or_default();
-            let has_log = names.iter().any(|name| name.ends_with(".seg"));
-            return if has_log {
+            return if has_log(disk, data_dir) {
                 Err(lost("is missing"))
             } else {
                 Ok(None)

@@ -223,7 +223,7 @@ fn derived(disk: &Arc<dyn Disk>, data_dir: &Path, dir: &Path, report: &mut Repor
             Some(_) | None => {}
         }
     }
-    let secret = checked_secret(&**disk, data_dir, dir, report);
+    let secret = checked_secret(&**disk, data_dir, report);
     let spill = Spill::open(Arc::clone(disk), dir).ok();
     Derived {
         checkpoint: newest,
@@ -232,8 +232,8 @@ fn derived(disk: &Arc<dyn Disk>, data_dir: &Path, dir: &Path, report: &mut Repor
 }
 
 /// The key of cursors and identities; says what is lost where the file is not one.
-fn checked_secret(disk: &dyn Disk, data_dir: &Path, log: &Path, report: &mut Report) -> Option<Secret> {
-    let what = match secret::read(disk, data_dir, log) {
+fn checked_secret(disk: &dyn Disk, data_dir: &Path, report: &mut Report) -> Option<Secret> {
+    let what = match secret::read(disk, data_dir) {
         Ok(secret) => return secret,
         Err(Error::Secret { why, .. }) => format!("the key of cursors and identities {why}"),
         Err(error) => error.to_string(),

@@ -4,6 +4,7 @@ use crate::kit::{Server, program, run, said};
 use rustix::process::Signal;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::Duration;
 
 #[test]
@@ -17,6 +18,68 @@ fn a_second_process_on_the_directory_is_refused() {
     assert_eq!(output.status.code(), Some(1));
     let sentence = format!("repute: another process is using {}", server.path().display());
     assert!(said(&output).contains(&sentence), "{}", said(&output));
+}
+
+#[test]
+fn a_second_process_is_refused_also_where_the_lock_was_removed() {
+    let server = Server::start(&[]);
+    std::fs::remove_file(server.path().join("lock")).unwrap();
+    let output = program(&["serve", "--listen", "127.0.0.1:0"])
+        .arg("--data-dir")
+        .arg(server.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+}
+
+#[test]
+fn a_server_whose_directory_is_moved_ends_and_leaves_the_path_to_others() {
+    let mut server = Server::start(&[]);
+    assert_eq!(
+        server.client().post("/v1/ingest", EVENT.as_bytes()).unwrap().0,
+        202
+    );
+    let moved = server.path().with_extension("moved");
+    std::fs::rename(server.path(), &moved).unwrap();
+    assert_eq!(server.wait(), Some(1));
+    assert!(
+        server.logged().contains("was moved or replaced"),
+        "{}",
+        server.logged()
+    );
+    assert!(!server.path().exists(), "nothing was written by the old path");
+    std::fs::rename(&moved, server.path()).unwrap();
+    server.start_again(&[]);
+    server.wait_until_ready();
+    assert_eq!(server.get("/v1/agents").1["agents"][0]["eval_count"], 1);
+}
+
+#[test]
+fn events_whose_organisations_are_lost_go_to_no_other() {
+    let mut server = Server::start(&[]);
+    assert_eq!(
+        server.client().post("/v1/ingest", EVENT.as_bytes()).unwrap().0,
+        202
+    );
+    assert_eq!(server.stop(), Some(0));
+    let database = server.path().join("repute.db");
+    for damage in [
+        |file: &Path| std::fs::write(file, b""),
+        |file: &Path| std::fs::remove_file(file),
+    ] {
+        damage(&database).unwrap();
+        let output = program(&["serve", "--listen", "127.0.0.1:0"])
+            .arg("--data-dir")
+            .arg(server.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            said(&output).contains("is missing or empty though there are events"),
+            "{}",
+            said(&output)
+        );
+    }
 }
 
 #[test]
