@@ -3,7 +3,7 @@
 use super::Report;
 use crate::codec::{
     self, BatchReader, CarryRecord, Dictionary, EraseRecord, Malformed, RegistrationRecord, Row, TextRef,
-    first_commit, records_by_commit,
+    records_by_commit,
 };
 use crate::index::{self, OpenIndex, SegmentExtent};
 use crate::verify::facts::FactsRecount;
@@ -30,13 +30,8 @@ pub(super) fn check(
     let mut seq = place.previous_seq;
     for frame in segment.frames() {
         let checked = frame.map_err(Error::from_damage).and_then(|frame| {
-            let first =
-                first_commit(&frame).map_err(|what| malformed(segment, frame.payload_offset, what))?;
-            if first != seq + 1 {
-                facts.lose_frames();
-            }
+            records(segment, &frame, &mut seq, &mut dictionary, facts, report)?;
             seq = frame.seq;
-            records(segment, &frame, &mut dictionary, facts, report)?;
             // An index that lacks the words of a bad frame would call the good ones behind it bad.
             if is_whole {
                 recover::index_frame(segment, &frame, &index)?;
@@ -62,9 +57,11 @@ pub(super) fn check(
     Ok(())
 }
 
+/// Checks the records of a frame that comes after the commit `before`.
 fn records(
     segment: &Segment,
     frame: &FrameRef,
+    before: &mut u64,
     dictionary: &mut Dictionary,
     facts: &mut FactsRecount<'_>,
     report: &mut Report,
@@ -72,6 +69,11 @@ fn records(
     let records = records_by_commit(frame);
     let records = records.map_err(|what| malformed(segment, frame.payload_offset, what))?;
     for (commit, record) in records {
+        // In a compact frame also what was lost before it became one.
+        if commit > *before + 1 {
+            facts.lose_frames();
+        }
+        *before = commit;
         let checked = match record.kind {
             codec::WORDS => dictionary.add(record.body),
             codec::BATCH => batch(record.body, commit, dictionary, facts, report),

@@ -120,6 +120,34 @@ fn without_the_key_by_which_repeats_are_told_nothing_starts_until_a_repair_makes
 }
 
 #[test]
+fn what_was_repaired_is_sound_also_once_it_is_compact() {
+    let mut lab = Lab::with(|options| {
+        options.journal.first_segment_bytes = 64 << 10;
+        options.journal.max_segment_bytes = 64 << 10;
+        options.compaction_bytes_per_second = u64::MAX;
+    });
+    for number in 0..300 {
+        lab.send(&[event("agent", Some(&number.to_string()), Some(NOW + number))]);
+    }
+    let before = by_number(&lab);
+    lab.stop();
+    flip(&files(lab.path(), ".seg")[0], 20 * 512 + 40);
+    let plan = repair(&mut lab, &before);
+    assert_eq!(plan.lost_events.len(), 1, "{plan:?}");
+    lab.start();
+    lab.store().settle();
+    let generations = files(lab.path(), "0000000001-");
+    assert!(
+        generations
+            .iter()
+            .any(|file| file.ends_with("0000000001-002.seg")),
+        "{generations:?}"
+    );
+    let report = look(lab.path());
+    assert!(report.is_sound(), "{:?}", report.findings);
+}
+
+#[test]
 fn a_sound_directory_has_nothing_to_repair() {
     let (lab, _) = filled();
     assert!(plan(&lab).is_empty());
