@@ -13,6 +13,7 @@ pub(crate) use segment::check_texts;
 
 use crate::Error;
 use crate::checkpoint::{self, Covered};
+use crate::identity::Identities;
 use crate::recover::SHARD_DIR;
 use crate::registry::Registry;
 use crate::secret::{self, Secret};
@@ -192,7 +193,8 @@ pub fn verify(disk: &Arc<dyn Disk>, data_dir: &Path) -> Result<Report, Error> {
     if let Some((registry, covered, file)) = &derived.checkpoint {
         compare_with_log(registry, *covered, file, &survey, &mut report);
         if starts_whole && log_is_sound {
-            recounted.compare(registry, file, &mut report);
+            let identities = derived.copies.as_ref().map(|(_, secret)| Identities::new(secret));
+            recounted.compare(registry, file, identities.as_ref(), &mut report);
         }
     }
     if starts_whole && log_is_sound {

@@ -6,11 +6,12 @@
 use super::Report;
 use crate::agent::{AgentName, AgentNo};
 use crate::checkpoint::Covered;
-use crate::codec::{BatchHeader, Malformed, RegistrationRecord, Row};
+use crate::codec::{BatchHeader, EraseRecord, Malformed, NameHash, RegistrationRecord, Row};
 use crate::facts::{Facts, Recorded};
-use crate::registry::Registry;
+use crate::identity::Identities;
+use crate::registry::{Entry, Registry};
 use crate::{OrgId, Source};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::path::Path;
 
 /// A recount while the log is read.
@@ -33,6 +34,8 @@ pub(super) struct Recounted {
     at_checkpoint: Vec<Option<Facts>>,
     /// The events that the checkpoint must cover, by organisation: the number of the last.
     covered: HashMap<OrgId, u64>,
+    /// Agents that were erased after the checkpoint, which still has them; the log may have some of their events.
+    erased_since: HashSet<(OrgId, NameHash)>,
 }
 
 /// An organisation's numbering.
@@ -49,6 +52,7 @@ impl<'a> FactsRecount<'a> {
                 is_gapless: true,
                 at_checkpoint: vec![None; checkpoint.map_or(0, |(registry, _)| registry.len())],
                 covered: HashMap::new(),
+                erased_since: HashSet::new(),
             },
             checkpoint,
             numbers: HashMap::new(),
@@ -103,7 +107,13 @@ impl<'a> FactsRecount<'a> {
 
     /// An agent goes from the segments before. Until that is done, what they have of it is not the beginning of
     /// what comes later under the same name.
-    pub(super) fn erase(&mut self, frame_seq: u64) {
+    pub(super) fn erase(&mut self, record: &EraseRecord, frame_seq: u64) {
+        if self
+            .checkpoint
+            .is_some_and(|(_, covered)| covered.frame_seq < frame_seq)
+        {
+            self.recounted.erased_since.insert((record.org, record.name));
+        }
         let is_done = |(registry, covered): (&Registry, Covered)| {
             covered.frame_seq >= frame_seq && registry.erasures.is_empty()
         };
@@ -170,11 +180,23 @@ impl<'a> FactsRecount<'a> {
 }
 
 impl Recounted {
-    /// Compares with the checkpoint that was recounted along.
-    pub(super) fn compare(&self, checkpoint: &Registry, file: &Path, report: &mut Report) {
+    /// Compares with the checkpoint that was recounted along. Without the secret nobody knows which agents were erased.
+    pub(super) fn compare(
+        &self,
+        checkpoint: &Registry,
+        file: &Path,
+        identities: Option<&Identities>,
+        report: &mut Report,
+    ) {
+        let is_erased = |entry: &Entry| {
+            let name = |identities: &Identities| (entry.org, identities.of_agent(entry.org, &entry.agent_id));
+            !self.erased_since.is_empty()
+                && identities.is_none_or(|identities| self.erased_since.contains(&name(identities)))
+        };
         let entries = (0u32..).map(AgentNo).zip(checkpoint.entries_from(0));
         for ((_, entry), counted) in entries.zip(&self.at_checkpoint) {
             match counted {
+                _ if is_erased(entry) => {}
                 Some(facts) if *facts == entry.facts() => {}
                 Some(facts) => report.derived(
                     file,

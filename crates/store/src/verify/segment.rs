@@ -81,7 +81,7 @@ fn records(
                 RegistrationRecord::read(record.body).map(|record| facts.register(&record))
             }
             codec::CARRY => carry(record.body, dictionary, commit, facts),
-            codec::ERASE => EraseRecord::read(record.body).map(|_| facts.erase(commit)),
+            codec::ERASE => EraseRecord::read(record.body).map(|record| facts.erase(&record, commit)),
             // What must be understood and is not ends the look, where the index is built.
             _ => Ok(()),
         };

@@ -1,8 +1,10 @@
 //! Checking a directory: what is sound is called sound, and no byte changes unseen.
 
+use crate::kit::{KEY, ORG};
 use crate::varied::{files, fill, look, varied_lab};
 use std::fs;
 use std::path::Path;
+use std::sync::mpsc;
 use store::{Remedy, Report, Totals};
 
 fn assert_sound(report: &Report, totals: Totals) {
@@ -43,6 +45,31 @@ fn it_is_not_fooled_by_a_server_that_writes_meanwhile() {
 
 /// Changes bytes here and there, one after the other, and expects each change to be found with this remedy, in
 /// that file, at or before that byte.
+/// What it sees that read the checkpoint before an agent was erased, and the log while it was, or afterwards.
+#[test]
+fn it_is_not_fooled_by_an_erasure_meanwhile() {
+    let mut lab = varied_lab();
+    fill(&lab, 0, 60);
+    lab.restart();
+    let before: Vec<_> = files(lab.path(), "registry-")
+        .into_iter()
+        .map(|file| (fs::read(&file).unwrap(), file))
+        .collect();
+    let (answer, answers) = mpsc::channel();
+    let reply = Box::new(move |outcome| drop(answer.send(outcome)));
+    lab.store().erase(ORG, Some(KEY), "agent-3", reply);
+    lab.store().settle();
+    answers.recv().unwrap().unwrap();
+    lab.stop();
+    for file in files(lab.path(), "registry-") {
+        fs::remove_file(file).unwrap();
+    }
+    for (bytes, file) in &before {
+        fs::write(file, bytes).unwrap();
+    }
+    assert_eq!(look(lab.path()).findings, []);
+}
+
 fn assert_no_change_is_missed(dir: &Path, file: &Path, until: usize, remedy: Remedy) {
     let good = fs::read(file).unwrap();
     let step = until / 23 + 1;
