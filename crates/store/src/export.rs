@@ -35,16 +35,28 @@ pub fn export(
             return Err(Error::from_damage(damage.clone()));
         }
         let Some(segment) = &place.segment else { continue };
-        let index = index(&**disk, &dir, segment, &blocks)?;
-        let agent_id = query.agent_id.as_deref();
-        let view = View::new(segment, &index, org, agent_id);
-        let flow = Snapshot::new(org, agent_id, vec![view]).arrivals_after(after, |event| {
-            if query.admits(&event) {
-                each(event)
-            } else {
-                ControlFlow::Continue(())
-            }
-        })?;
+        let mut last = after;
+        let mut look = |index: SegmentIndex| {
+            let agent_id = query.agent_id.as_deref();
+            let view = View::new(segment, &index, org, agent_id);
+            Snapshot::new(org, agent_id, vec![view]).arrivals_after(last, |event| {
+                last = event.seq;
+                if query.admits(&event) {
+                    each(event)
+                } else {
+                    ControlFlow::Continue(())
+                }
+            })
+        };
+        let looked = match sealed(&**disk, &dir, segment, &blocks) {
+            Some(index) => look(index),
+            None => look(built(segment)?),
+        };
+        let flow = match looked {
+            // It is derived, and here nothing may be written.
+            Err(Error::Index { .. }) => look(built(segment)?)?,
+            looked => looked?,
+        };
         if flow.is_break() {
             break;
         }
@@ -52,18 +64,16 @@ pub fn export(
     Ok(())
 }
 
-/// The segment's index: from its file, or built in memory.
-fn index(
-    disk: &dyn Disk,
-    dir: &Path,
-    segment: &Segment,
-    blocks: &Arc<BlockCache>,
-) -> Result<SegmentIndex, Error> {
+/// The segment's index from its file, if that is of use.
+fn sealed(disk: &dyn Disk, dir: &Path, segment: &Segment, blocks: &Arc<BlockCache>) -> Option<SegmentIndex> {
     let extent = SegmentExtent::of(segment);
     let path = segments::index_path(dir, &extent);
-    if let Some(sealed) = SealedIndex::open(disk, &path, &extent, blocks) {
-        return Ok(SegmentIndex::Sealed(Arc::new(sealed)));
-    }
+    let sealed = SealedIndex::open(disk, &path, &extent, blocks)?;
+    Some(SegmentIndex::Sealed(Arc::new(sealed)))
+}
+
+/// The segment's index, built in memory.
+fn built(segment: &Segment) -> Result<SegmentIndex, Error> {
     let open = OpenIndex::default();
     for frame in segment.frames() {
         recover::index_frame(segment, &frame.map_err(Error::from_damage)?, &open)?;

@@ -60,12 +60,8 @@ pub(crate) fn open(
     let secret = secret::open(&*disk, data_dir)?;
     let opened = Journal::open(Arc::clone(&disk), &dir, options.journal.clone())?;
     let (registry, covered) = checkpoint(&*disk, &dir, &opened.segments)?;
-    let spill = Spill::open(Arc::clone(&disk), &dir)
-        .and_then(|spill| spill.begin_file().map(|()| spill))
-        .map_err(|source| Error::Io {
-            path: dir.clone(),
-            source,
-        })?;
+    let spill = Spill::open(Arc::clone(&disk), &dir)?;
+    spill.begin_file().map_err(Error::io(&dir))?;
     let shared = Shared {
         blocks: Arc::new(BlockCache::new(options.cache_bytes)),
         identities: Identities::new(&secret),

@@ -4,6 +4,7 @@
 //! name and lifetime count, and rebuilt from the log's rows where a copy is missing, torn or stale. A file
 //! grows by appending; once most of it is stale the copies that still hold move to the next file.
 
+use crate::Error;
 use crate::agent::{AgentName, AgentState, Aside};
 use crate::bytes::{Fields, PutFields as _};
 use journal::{Disk, File};
@@ -44,12 +45,16 @@ struct SpillFile {
 impl Spill {
     /// Finds the files in `dir`. New copies go to a new file, since the end of an old one is not known to
     /// be whole.
-    pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the file that cannot be read.
+    pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self, Error> {
         let mut files = Vec::new();
-        for name in disk.list(dir)? {
+        for name in disk.list(dir).map_err(Error::io(dir))? {
             if let Some(number) = name.strip_prefix(PREFIX).and_then(|n| n.parse().ok()) {
-                let file = disk.open(&dir.join(&name))?;
-                let end = file.len()?;
+                let path = dir.join(&name);
+                let file = disk.open(&path).map_err(Error::io(&path))?;
+                let end = file.len().map_err(Error::io(&path))?;
                 files.push(SpillFile { number, file, end });
             }
         }

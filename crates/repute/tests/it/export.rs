@@ -124,3 +124,23 @@ fn what_cannot_be_exported_is_told() {
         assert_eq!(output.status.code(), Some(code));
     }
 }
+
+#[test]
+fn an_export_needs_no_index_that_is_whole() {
+    let mut server = Server::start(&["--max-segment", "64KiB"]);
+    fill(&server, 60);
+    assert_eq!(server.stop(), Some(0));
+    let expected = export(&server, &[]);
+    let mut damaged = 0;
+    for file in std::fs::read_dir(server.path().join("log/0")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "idx") {
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[..64].fill(0x55);
+            std::fs::write(&path, bytes).unwrap();
+            damaged += 1;
+        }
+    }
+    assert!(damaged > 1, "{damaged}");
+    assert!(export(&server, &[]) == expected);
+}
