@@ -136,8 +136,8 @@ impl Retention {
                 shared.observer.carried(bytes as u64);
                 Ok(Step::More)
             }
-            // Without room, or closing: the next round tries again.
-            Ok(Err(Refused::NotKept(NotKept::Full(_) | NotKept::Draining))) | Err(_) => Ok(Step::Idle),
+            // Closing: the next start tries again.
+            Ok(Err(Refused::NotKept(NotKept::Draining))) | Err(_) => Ok(Step::Idle),
             Ok(Err(refused)) => Err(Error::System {
                 what: "a carry record",
                 why: refused.to_string(),
