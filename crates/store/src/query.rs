@@ -73,14 +73,14 @@ impl Snapshot {
     /// The agent's carry record in this segment, which has one.
     pub(crate) fn carry(&self, segment: u64) -> Result<CarryRecord, Error> {
         let agent_id = self.agent_id.as_deref().unwrap_or_default();
-        let Some(View { segment, index, .. }) = self.views.iter().find(|view| view.segment.number == segment)
-        else {
+        let Some(view) = self.views.iter().find(|view| view.segment().number == segment) else {
             return Err(Error::System {
                 what: "an agent's carried window",
                 why: format!("segment {segment}, which has it, is gone"),
             });
         };
-        let place = match index {
+        let segment = view.segment();
+        let place = match view.index() {
             SegmentIndex::Open(index) => index.read().carry(self.org, agent_id),
             SegmentIndex::Sealed(index) => index.carry(self.org, agent_id)?,
         };
@@ -102,7 +102,7 @@ impl Snapshot {
             .views
             .iter()
             .rev()
-            .take_while(|view| view.segment.number > segment)
+            .take_while(|view| view.segment().number > segment)
         {
             rows += self.rows(view, None)?.map_or(0, |rows| rows.len() as usize);
             if rows >= enough {

@@ -14,16 +14,32 @@ use reputation::Micros;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// All published segments.
+/// All published segments. There may be thousands, and whoever reads takes hold of all: so each is behind one pointer.
 #[derive(Default)]
 pub(crate) struct Segments {
-    entries: Vec<Entry>,
+    entries: Vec<Arc<Entry>>,
 }
 
-#[derive(Clone)]
-struct Entry {
-    segment: Segment,
-    index: SegmentIndex,
+/// A segment with its index.
+pub(crate) struct Entry {
+    pub(crate) segment: Segment,
+    pub(crate) index: SegmentIndex,
+    /// That of a sealed index, here again so that a query goes by the segments of other times at a glance.
+    pub(crate) sealed_span: Option<TimeSpan>,
+}
+
+impl Entry {
+    pub(crate) fn new(segment: Segment, index: SegmentIndex) -> Self {
+        let sealed_span = match &index {
+            SegmentIndex::Open(_) => None,
+            SegmentIndex::Sealed(sealed) => sealed.span,
+        };
+        Self {
+            segment,
+            index,
+            sealed_span,
+        }
+    }
 }
 
 /// What a group has besides words and batches.
@@ -120,7 +136,7 @@ impl SegmentIndex {
 impl Segments {
     /// Adds a segment, newer than all before.
     pub(crate) fn push(&mut self, segment: Segment, index: SegmentIndex) {
-        self.entries.push(Entry { segment, index });
+        self.entries.push(Arc::new(Entry::new(segment, index)));
     }
 
     /// Shows a group's words and batches; says which segment is full, if this group began another.
@@ -142,11 +158,7 @@ impl Segments {
         if before.is_none_or(|(number, _)| number != segment.number) {
             self.push(segment.clone(), SegmentIndex::Open(Arc::default()));
         }
-        if let Some(Entry {
-            index: SegmentIndex::Open(index),
-            ..
-        }) = self.entries.last()
-        {
+        if let Some(SegmentIndex::Open(index)) = self.entries.last().map(|entry| &entry.index) {
             words.iter().try_for_each(|words| index.add_words(words))?;
             index.add_batches(batches)?;
             let mut carries = other.carries.iter();
@@ -162,7 +174,7 @@ impl Segments {
             .entries
             .iter()
             .filter(|entry| entry.segment.number >= from)
-            .map(|entry| View::new(&entry.segment, &entry.index, org, agent_id));
+            .map(|entry| View::new(Arc::clone(entry), org, agent_id));
         Snapshot::new(org, agent_id, views.collect())
     }
 
@@ -186,11 +198,11 @@ impl Segments {
 
     /// The names of the index files that segments have or will have.
     pub(crate) fn index_names(&self) -> HashSet<String> {
-        let name = |entry: &Entry| index_name((entry.segment.number, entry.segment.generation));
+        let name = |entry: &Arc<Entry>| index_name((entry.segment.number, entry.segment.generation));
         self.entries.iter().map(name).collect()
     }
 
-    fn find(&self, number: u64) -> Option<&Entry> {
+    fn find(&self, number: u64) -> Option<&Arc<Entry>> {
         let at = self
             .entries
             .binary_search_by_key(&number, |entry| entry.segment.number)
@@ -206,7 +218,7 @@ impl Segments {
         if let Some(entry) = found.ok().and_then(|at| self.entries.get_mut(at))
             && entry.segment.generation == segment.generation
         {
-            entry.index = index;
+            *entry = Arc::new(Entry::new(entry.segment.clone(), index));
         }
     }
 
@@ -223,7 +235,7 @@ impl Segments {
 
     /// All segments with their indexes, oldest first.
     pub(crate) fn handles(&self) -> Vec<(Segment, SegmentIndex)> {
-        let handle = |entry: &Entry| (entry.segment.clone(), entry.index.clone());
+        let handle = |entry: &Arc<Entry>| (entry.segment.clone(), entry.index.clone());
         self.entries.iter().map(handle).collect()
     }
 
@@ -303,7 +315,7 @@ pub(crate) fn replace(shared: &Shared, old: &Segment, new: Segment, index: Segme
         let mut published = shared.published.write();
         let entries = &mut published.segments.entries;
         if let Ok(at) = entries.binary_search_by_key(&old.number, |entry| entry.segment.number) {
-            entries[at] = Entry { segment: new, index };
+            entries[at] = Arc::new(Entry::new(new, index));
         }
     }
     remove_index(shared, old);
@@ -368,7 +380,7 @@ pub(crate) fn write_index(
 pub(crate) fn rebuild(shared: &Shared, file: &Path) -> Result<(), Error> {
     let entry = {
         let published = shared.published.read();
-        let is_it = |entry: &&Entry| index_path(&shared.dir, &SegmentExtent::of(&entry.segment)) == file;
+        let is_it = |entry: &&Arc<Entry>| index_path(&shared.dir, &SegmentExtent::of(&entry.segment)) == file;
         published.segments.entries.iter().find(is_it).cloned()
     };
     let Some(entry) = entry else { return Ok(()) };

@@ -115,7 +115,7 @@ impl<'a> Fetcher<'a> {
                 for (_, found) in &by_place[done + 1..] {
                     let place = self.place(found.view, found.ordinal)?;
                     self.views[found.view]
-                        .segment
+                        .segment()
                         .will_read(place.offset, place.bytes);
                 }
             }
@@ -148,7 +148,7 @@ impl<'a> Fetcher<'a> {
         ordinal: u32,
         read: impl FnOnce(&mut Self, &[u8], u32) -> Result<T, Wrong>,
     ) -> Result<T, Error> {
-        let segment = &self.views[view].segment;
+        let segment = self.views[view].segment();
         let mut last = std::mem::take(&mut self.last);
         let place = match last.with((segment.number, segment.generation), ordinal) {
             Some(place) => place,
@@ -164,7 +164,7 @@ impl<'a> Fetcher<'a> {
 
     /// Reads the batch record that holds a row.
     fn read_record(&self, view: usize, ordinal: u32, record: &mut LastRecord) -> Result<BatchPlace, Error> {
-        let segment = &self.views[view].segment;
+        let segment = self.views[view].segment();
         let place = self.place(view, ordinal)?;
         record.found = None;
         let body = journal::read_record(segment, place.offset, place.bytes, &mut record.bytes)?;
@@ -180,7 +180,7 @@ impl<'a> Fetcher<'a> {
 
     /// Where the batch record is that holds a row.
     fn place(&self, view: usize, ordinal: u32) -> Result<BatchPlace, Error> {
-        let place = self.views[view].index.batch_of(ordinal)?;
+        let place = self.views[view].index().batch_of(ordinal)?;
         place.ok_or_else(|| self.damaged(view, 0, "its index names a row that it does not have"))
     }
 
@@ -233,7 +233,7 @@ impl<'a> Fetcher<'a> {
         {
             return Ok(Arc::clone(agent_id));
         }
-        let agent_id = self.views[view].index.agent_id(word)?;
+        let agent_id = self.views[view].index().agent_id(word)?;
         let agent_id = agent_id.ok_or(Malformed("a row names no known agent"))?;
         self.agent = Some(((view, word), Arc::clone(&agent_id)));
         Ok(agent_id)
@@ -247,7 +247,7 @@ impl<'a> Fetcher<'a> {
     }
 
     fn word(&mut self, view: usize, word: TextWord) -> Result<Arc<str>, Wrong> {
-        let text = match &self.views[view].index {
+        let text = match self.views[view].index() {
             SegmentIndex::Open(index) => index.read().text(word),
             SegmentIndex::Sealed(index) => match self.words.iter().find(|(at, _)| *at == view) {
                 Some((_, words)) => words.text(word),
@@ -264,7 +264,7 @@ impl<'a> Fetcher<'a> {
 
     fn damaged(&self, view: usize, offset: u64, what: &str) -> Error {
         Error::Damaged {
-            file: self.views[view].segment.path.to_path_buf(),
+            file: self.views[view].segment().path.to_path_buf(),
             offset,
             what: what.to_owned(),
         }

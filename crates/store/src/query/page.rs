@@ -226,7 +226,7 @@ pub(super) enum Labels {
 impl Labels {
     /// What to look for in this segment; `None` if none of its rows can match.
     fn of(view: &View, query: &EventQuery) -> Result<Option<Self>, Error> {
-        Ok(match &view.index {
+        Ok(match view.index() {
             SegmentIndex::Open(index) => {
                 let inner = index.read();
                 let wanted = Wanted::of(query, |text| inner.word_of(text), |word| inner.sets_with(word));

@@ -1,7 +1,7 @@
 //! One segment, as a snapshot has it: what it says of an organisation, or of one of its agents.
 
 use crate::index::{Filter, ListPlace, Moment, OrgTotals, Rows, SealedIndex, Settled};
-use crate::segments::SegmentIndex;
+use crate::segments::{Entry, SegmentIndex};
 use crate::span::TimeSpan;
 use crate::{Error, OrgId};
 use journal::Segment;
@@ -15,8 +15,7 @@ const FEW_ROWS: usize = 16;
 
 /// One segment, as it was when the snapshot was taken.
 pub(crate) struct View {
-    pub(super) segment: Segment,
-    pub(super) index: SegmentIndex,
+    entry: Arc<Entry>,
     /// The list in question, where the index is in memory.
     open: Option<Arc<Settled>>,
     /// Where it is in the index's file, once somebody looked.
@@ -34,17 +33,24 @@ pub(super) struct AtTime<'q> {
 }
 
 impl View {
-    pub(crate) fn new(segment: &Segment, index: &SegmentIndex, org: OrgId, agent_id: Option<&str>) -> Self {
-        let open = match index {
+    pub(crate) fn new(entry: Arc<Entry>, org: OrgId, agent_id: Option<&str>) -> Self {
+        let open = match &entry.index {
             SegmentIndex::Open(index) => index.list(org, agent_id).map(Arc::new),
             SegmentIndex::Sealed(_) => None,
         };
         Self {
-            segment: segment.clone(),
-            index: index.clone(),
+            entry,
             open,
             sealed: OnceCell::new(),
         }
+    }
+
+    pub(super) fn segment(&self) -> &Segment {
+        &self.entry.segment
+    }
+
+    pub(super) fn index(&self) -> &SegmentIndex {
+        &self.entry.index
     }
 
     /// Where the list in question is in the segment's index file; `None` if it has none.
@@ -70,7 +76,7 @@ impl View {
         agent_id: Option<&str>,
         passed: Filter,
     ) -> Result<Option<Rows>, Error> {
-        match &self.index {
+        match self.index() {
             SegmentIndex::Open(_) => Ok(self.open.clone().map(|list| Rows::open(list, passed))),
             SegmentIndex::Sealed(index) => {
                 let list = self.place(index, org, agent_id)?;
@@ -90,7 +96,7 @@ impl View {
             moment,
             fingerprint,
         } = *question;
-        match &self.index {
+        match self.index() {
             SegmentIndex::Open(_) => {
                 let list = self.open.as_ref();
                 Ok(list.map_or_else(Vec::new, |list| list.at(time, fingerprint)))
@@ -116,28 +122,28 @@ impl View {
 
     /// All rows in question were recorded within this time; `None` if there are none.
     pub(super) fn span(&self) -> Option<TimeSpan> {
-        match &self.index {
-            SegmentIndex::Open(_) => self.open.as_ref()?.span(),
-            SegmentIndex::Sealed(index) => index.span,
+        match &self.open {
+            Some(open) => open.span(),
+            None => self.entry.sealed_span,
         }
     }
 
     pub(super) fn totals(&self, org: OrgId) -> Result<Option<OrgTotals>, Error> {
-        match &self.index {
+        match self.index() {
             SegmentIndex::Open(index) => Ok(index.read().totals(org)),
             SegmentIndex::Sealed(index) => index.totals(org),
         }
     }
 
     pub(super) fn ordinal_of(&self, org: OrgId, seq: u64) -> Result<Option<u32>, Error> {
-        match &self.index {
+        match self.index() {
             SegmentIndex::Open(index) => Ok(index.read().ordinal_of(org, seq)),
             SegmentIndex::Sealed(index) => index.ordinal_of(org, seq),
         }
     }
 
     pub(super) fn clamped_at(&self, org: OrgId, agent_id: &str, sent: Micros) -> Result<Vec<u32>, Error> {
-        match &self.index {
+        match self.index() {
             SegmentIndex::Open(index) => Ok(index.read().clamped_at(org, agent_id, sent)),
             SegmentIndex::Sealed(index) => index.clamped_at(org, agent_id, sent),
         }
