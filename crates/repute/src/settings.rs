@@ -170,7 +170,7 @@ impl ServeSettings {
         if self.max_evaluate_body == 0 {
             return wrong("--max-evaluate-body (REPUTE_MAX_EVALUATE_BODY): must be more than 0".to_owned());
         }
-        // A compressed body is in memory twice while it's unpacked.
+        // An organisation has half of it, and a compressed body is in memory twice while it's unpacked.
         if self.bytes_in_flight / 2 < self.max_body {
             return wrong(
                 "--bytes-in-flight (REPUTE_BYTES_IN_FLIGHT): must be at least twice --max-body (REPUTE_MAX_BODY), or the \

@@ -14,6 +14,8 @@ use std::io::Read;
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
+/// The least that a body which comes in pieces has room for, and is counted as.
+const PIECE: usize = 64 << 10;
 /// Bytes that a decompressor gives at a time.
 const STEP: usize = 64 << 10;
 /// The largest window that a zstd frame may ask for: 8 MiB, what its command line uses at most by default.
@@ -35,12 +37,13 @@ enum Encoding {
 /// Reads a body of so many bytes at most, on the wire and decompressed.
 pub(crate) async fn read(
     app: &Arc<App>,
+    caller: &Principal,
     headers: &HeaderMap,
     body: Body,
     limit: usize,
 ) -> Result<Received, Refusal> {
-    let received = receive(app, headers, body, limit).await?;
-    decode(app, encoding(headers)?, received, limit).await
+    let received = receive(app, caller, headers, body, limit).await?;
+    decode(encoding(headers)?, received, limit).await
 }
 
 /// The same, and whether a good signature came with it. It's checked over the bytes as sent, before anything is
@@ -52,15 +55,22 @@ pub(crate) async fn read_signed(
     body: Body,
     limit: usize,
 ) -> Result<(Received, bool), Refusal> {
-    let received = receive(app, headers, body, limit).await?;
+    let received = receive(app, caller, headers, body, limit).await?;
     let signed = signature::check(app, caller, headers, &received.bytes)?;
-    let received = decode(app, encoding(headers)?, received, limit).await?;
+    let received = decode(encoding(headers)?, received, limit).await?;
     Ok((received, signed))
 }
 
-/// Reads the body as sent, of at most so many bytes.
-async fn receive(app: &App, headers: &HeaderMap, mut body: Body, limit: usize) -> Result<Received, Refusal> {
-    let mut share = app.budget.share();
+/// Reads the body as sent, of at most so many bytes. They count as they come: what is only announced takes no room from
+/// anybody, but is refused at once where there would be none.
+async fn receive(
+    app: &App,
+    caller: &Principal,
+    headers: &HeaderMap,
+    mut body: Body,
+    limit: usize,
+) -> Result<Received, Refusal> {
+    let mut share = app.budget.share(caller.org);
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
@@ -69,7 +79,7 @@ async fn receive(app: &App, headers: &HeaderMap, mut body: Body, limit: usize) -
         if announced > limit {
             return Err(Refusal::BodyTooLarge { limit });
         }
-        if !share.grow_to(announced) {
+        if !share.could_grow_to(announced) {
             return Err(Refusal::Overloaded);
         }
     }
@@ -88,17 +98,16 @@ async fn receive(app: &App, headers: &HeaderMap, mut body: Body, limit: usize) -
         if len > limit {
             return Err(Refusal::BodyTooLarge { limit });
         }
-        if !share.grow_to(len) {
-            return Err(Refusal::Overloaded);
-        }
         // A body that comes in one piece is not copied.
         match first.take() {
-            None if all.is_empty() => first = Some(data),
-            before => {
-                make_room(&mut all, announced.unwrap_or(0).max(len), limit);
-                if !share.grow_to(all.capacity()) {
+            None if all.is_empty() => {
+                if !share.grow_to(len) {
                     return Err(Refusal::Overloaded);
                 }
+                first = Some(data);
+            }
+            before => {
+                make_room(&mut all, len, announced.unwrap_or(limit), 0, &mut share)?;
                 all.extend_from_slice(&before.unwrap_or_default());
                 all.extend_from_slice(&data);
             }
@@ -108,12 +117,23 @@ async fn receive(app: &App, headers: &HeaderMap, mut body: Body, limit: usize) -
     Ok(Received { bytes, share })
 }
 
-/// Makes room for so many bytes in all: twice what there was, so that they are seldom moved, but no more than `most`.
-fn make_room(buffer: &mut Vec<u8>, bytes: usize, most: usize) {
+/// Makes room for so many bytes in all, beside others of the same share: twice what there was, so that they are seldom
+/// moved and seldom counted, but no more than `most`.
+fn make_room(
+    buffer: &mut Vec<u8>,
+    bytes: usize,
+    most: usize,
+    beside: usize,
+    share: &mut Share,
+) -> Result<(), Refusal> {
     if bytes > buffer.capacity() {
-        let room = bytes.max((2 * buffer.capacity()).min(most));
+        let room = (2 * buffer.capacity()).max(PIECE).min(most).max(bytes);
+        if !share.grow_to(beside + room) {
+            return Err(Refusal::Overloaded);
+        }
         buffer.reserve_exact(room - buffer.len());
     }
+    Ok(())
 }
 
 /// The body's encoding.
@@ -133,35 +153,27 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
 }
 
 /// The body as meant. Decompresses on a thread of its own, since a small body may become a large one.
-async fn decode(
-    app: &Arc<App>,
-    encoding: Encoding,
-    received: Received,
-    limit: usize,
-) -> Result<Received, Refusal> {
+async fn decode(encoding: Encoding, received: Received, limit: usize) -> Result<Received, Refusal> {
     if encoding == Encoding::Identity {
         return Ok(received);
     }
-    let app = Arc::clone(app);
     let decoded = tokio::task::spawn_blocking(move || {
         let Received { bytes, mut share } = received;
-        let (decoded, more) = match encoding {
-            Encoding::Gzip => decompress(
-                &app,
-                limit,
-                "gzip",
-                flate2::bufread::MultiGzDecoder::new(&bytes[..]),
-            ),
+        let beside = bytes.len();
+        let decoded = match encoding {
+            Encoding::Gzip => {
+                let decoder = flate2::bufread::MultiGzDecoder::new(&bytes[..]);
+                decompress(limit, "gzip", decoder, beside, &mut share)
+            }
             _ => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(&bytes[..])
                     .map_err(|error| Refusal::Internal(error.to_string()))?;
                 decoder
                     .window_log_max(ZSTD_WINDOW_LOG)
                     .map_err(|error| Refusal::Internal(error.to_string()))?;
-                decompress(&app, limit, "zstd", decoder)
+                decompress(limit, "zstd", decoder, beside, &mut share)
             }
         }?;
-        share.add(more);
         Ok(Received {
             bytes: Bytes::from(decoded),
             share,
@@ -173,26 +185,23 @@ async fn decode(
 }
 
 fn decompress(
-    app: &App,
     limit: usize,
     name: &'static str,
     mut from: impl Read,
-) -> Result<(Vec<u8>, Share), Refusal> {
-    let mut share = app.budget.share();
+    beside: usize,
+    share: &mut Share,
+) -> Result<Vec<u8>, Refusal> {
     let mut out = Vec::new();
     loop {
         let len = out.len();
-        make_room(&mut out, len + STEP, limit + STEP);
-        if !share.grow_to(out.capacity()) {
-            return Err(Refusal::Overloaded);
-        }
+        make_room(&mut out, len + STEP, limit.saturating_add(STEP), beside, share)?;
         let read = from.by_ref().take(STEP as u64).read_to_end(&mut out);
         read.map_err(|_| Refusal::BrokenEncoding(name))?;
         if out.len() > limit {
             return Err(Refusal::BodyTooLarge { limit });
         }
         if out.len() == len {
-            return Ok((out, share));
+            return Ok(out);
         }
     }
 }

@@ -628,11 +628,12 @@ fn more_requests_than_the_limit_are_told_when_to_come_again() {
 
 #[test]
 fn an_organisations_own_limit_wins_and_what_is_shed_or_without_a_good_key_does_not_count() {
-    let lab = Lab::with(|config| (config.ingest_rate_limit, config.bytes_in_flight) = (1, 200));
+    let lab = Lab::with(|config| (config.ingest_rate_limit, config.bytes_in_flight) = (1, 300));
     lab.set(OrgSettings {
         ingest_rate_limit: Some(2),
         ..OrgSettings::default()
     });
+    let held = hold_bytes(&lab);
     let unknown = format!("pk_live_{}", "0".repeat(32));
     let body = one("a");
     for _ in 0..3 {
@@ -643,13 +644,34 @@ fn an_organisations_own_limit_wins_and_what_is_shed_or_without_a_good_key_does_n
         );
         assert_eq!(lab.ingest(vec![b' '; 300]).status, 503);
     }
+    drop(held);
     let statuses = [0; 3].map(|_| lab.ingest(&body).status);
     assert_eq!(statuses, [202, 202, 429]);
+}
+
+/// A body of which one byte is there, so that no other is alone in memory.
+fn hold_bytes(lab: &Lab) -> std::net::TcpStream {
+    let mut stream = lab.connect();
+    let head = format!(
+        "POST /v1/agents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 2\r\n\r\n{{",
+        lab.pk
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let started = std::time::Instant::now();
+    while !String::from_utf8(lab.get("/metrics").body)
+        .unwrap()
+        .contains("repute_body_bytes_in_flight 1\n")
+    {
+        assert!(started.elapsed() < Duration::from_secs(10));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    stream
 }
 
 #[test]
 fn too_much_in_flight_is_shed_before_the_body_is_read() {
     let lab = Lab::with(|config| config.bytes_in_flight = 50);
+    let _held = hold_bytes(&lab);
     let answer = lab.ingest(one("a"));
     let (status, code, sentence) = answer.error();
     assert_eq!(

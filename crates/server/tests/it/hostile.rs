@@ -12,7 +12,15 @@ fn metric(lab: &Lab, name: &str) -> u64 {
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap().parse().unwrap()
+    line.map_or(0, |value| value.parse().unwrap())
+}
+
+fn wait_for(mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < 3 * PATIENCE, "it never came");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Waits until nothing but the asking connection is open and no body is in memory.
@@ -38,6 +46,12 @@ fn is_closed(stream: &mut TcpStream) -> bool {
             Err(error) => return error.kind() == ErrorKind::ConnectionReset,
         }
     }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
 
 /// A request with a good key whose body comes in chunks.
@@ -310,11 +324,6 @@ fn hostile_bodies_cost_little_and_leave_nothing() {
 fn bombs_of_any_packing_unpack_no_further_than_a_body_may() {
     let lab = Lab::with(|config| config.max_body_bytes = 1 << 20);
     let zeros = vec![b' '; 64 << 20];
-    let gzip = |bytes: &[u8]| {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    };
     let members = gzip(&[b' '; 1_000]).repeat(10_000);
     let mut wide = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
     wide.window_log(27).unwrap();
@@ -342,6 +351,80 @@ fn bombs_of_any_packing_unpack_no_further_than_a_body_may() {
         assert_eq!(answer.error().1, code, "{name}");
     }
     nothing_stays(&lab);
+}
+
+/// The beginning of a body of so many bytes, and as much of it as is sent at first.
+fn begun(lab: &Lab, key: &str, announced: usize, sent: usize) -> TcpStream {
+    let mut stream = lab.connect();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!(
+        "POST /v1/ingest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: {announced}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let _ = stream.write_all(&vec![b' '; sent]); // who is refused may be cut off
+    stream
+}
+
+fn small(lab: &Lab, key: &str) -> u16 {
+    lab.send("POST", "/v1/ingest", key, &[], one("a").as_bytes())
+        .status
+}
+
+#[test]
+fn what_is_announced_takes_no_memory_and_no_place_before_it_comes() {
+    let lab = Lab::with(|config| (config.max_body_bytes, config.bytes_in_flight) = (1 << 20, 4 << 20));
+    let other = lab.tenant("other");
+    let silent: Vec<TcpStream> = (0..16).map(|_| begun(&lab, &lab.pk, 1 << 20, 0)).collect();
+    wait_for(|| metric(&lab, "repute_connections") == 17);
+    assert_eq!(metric(&lab, "repute_body_bytes_in_flight"), 0);
+    assert_eq!((small(&lab, &lab.pk), small(&lab, &other.pk)), (202, 202));
+    drop(silent);
+    nothing_stays(&lab);
+}
+
+#[test]
+fn one_organisation_leaves_half_of_the_bytes_in_flight_to_others() {
+    let lab = Lab::with(|config| (config.max_body_bytes, config.bytes_in_flight) = (1 << 20, 4 << 20));
+    let other = lab.tenant("other");
+    let held: Vec<TcpStream> = (0..8)
+        .map(|_| begun(&lab, &lab.pk, 1 << 20, (1 << 20) - 1))
+        .collect();
+    wait_for(|| {
+        metric(
+            &lab,
+            "repute_requests_total{route=\"/v1/ingest\",method=\"POST\",code=\"503\"}",
+        ) > 0
+    });
+    assert!(metric(&lab, "repute_body_bytes_in_flight") <= 2 << 20);
+    assert_eq!(small(&lab, &other.pk), 202);
+    drop(held);
+    nothing_stays(&lab);
+}
+
+#[test]
+fn a_body_of_the_largest_size_goes_through_alone_with_the_smallest_budget() {
+    let lab = Lab::with(|config| (config.max_body_bytes, config.bytes_in_flight) = (1 << 20, 2 << 20));
+    // Digits that hardly pack: some bytes below the limit when packed, at it when unpacked.
+    let mut state = 1u64;
+    let mut digits = String::new();
+    while digits.len() < 1 << 20 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        digits += &format!("{:016x}", state ^ (state >> 33));
+    }
+    let mut body = format!(r#"{{"events":[{}],"x":""#, event("a", ""));
+    body += &digits[..(1 << 20) - body.len() - 2];
+    body += "\"}";
+    assert_eq!(body.len(), 1 << 20);
+    for (encoding, body) in [
+        ("identity", body.clone().into_bytes()),
+        ("gzip", gzip(body.as_bytes())),
+        ("zstd", zstd::encode_all(body.as_bytes(), 1).unwrap()),
+    ] {
+        let headers = [("Content-Encoding", encoding)];
+        let answer = lab.send("POST", "/v1/ingest", &lab.pk, &headers, &body);
+        assert_eq!(answer.status, 202, "{encoding}");
+        nothing_stays(&lab);
+    }
 }
 
 #[test]

@@ -70,7 +70,7 @@ pub(crate) async fn register(call: Call) -> Result<Response<Body>, Refusal> {
     app.takes_submissions()?;
     let (parts, body) = request.into_parts();
     no_parameters(parts.uri.query())?;
-    let received = body::read(&app, &parts.headers, body, app.config.max_body_bytes).await?;
+    let received = body::read(&app, &caller, &parts.headers, body, app.config.max_body_bytes).await?;
     let agent_id = wire::registration(&received.bytes)?.into_owned();
     let (reply, registered) = hand_over();
     let max_agents = app.max_agents(&caller.settings);

@@ -50,7 +50,7 @@ pub(crate) async fn create(call: Call) -> Result<Response<Body>, Refusal> {
     let Call { app, caller, request } = call;
     let (parts, body) = request.into_parts();
     no_parameters(parts.uri.query())?;
-    let received = body::read(&app, &parts.headers, body, app.config.max_body_bytes).await?;
+    let received = body::read(&app, &caller, &parts.headers, body, app.config.max_body_bytes).await?;
     let KeyRequest {
         kind,
         name,
