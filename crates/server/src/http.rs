@@ -9,6 +9,7 @@ mod error;
 mod guard;
 mod handover;
 mod observe;
+mod packing;
 pub(crate) mod routes;
 mod signature;
 mod socket;

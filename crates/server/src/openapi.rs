@@ -304,7 +304,8 @@ mod paths {
             (status = 404, description = "`not_found`", body = ErrorBody),
             (status = 409, description = "`last_secret_key`", body = ErrorBody),
             (status = 429, description = "`rate_limited`", body = ErrorBody),
-            (status = 500, description = "`internal`", body = ErrorBody)
+            (status = 500, description = "`internal`", body = ErrorBody),
+            (status = 503, description = "`unavailable`", body = ErrorBody)
         )
     )]
     fn revoke_key() {}
@@ -326,7 +327,8 @@ mod paths {
             (status = 401, description = "`auth_*`", body = ErrorBody),
             (status = 403, description = "`scope_missing`", body = ErrorBody),
             (status = 429, description = "`rate_limited`", body = ErrorBody),
-            (status = 500, description = "`internal`", body = ErrorBody)
+            (status = 500, description = "`internal`", body = ErrorBody),
+            (status = 503, description = "`unavailable`", body = ErrorBody)
         )
     )]
     fn ledger() {}
@@ -344,7 +346,8 @@ mod paths {
             (status = 401, description = "`auth_*`", body = ErrorBody),
             (status = 403, description = "`scope_missing`", body = ErrorBody),
             (status = 429, description = "`rate_limited`", body = ErrorBody),
-            (status = 500, description = "`internal`", body = ErrorBody)
+            (status = 500, description = "`internal`", body = ErrorBody),
+            (status = 503, description = "`unavailable`", body = ErrorBody)
         )
     )]
     fn audit() {}

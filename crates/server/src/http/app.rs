@@ -11,16 +11,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use store::{Health, Store};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use wire::CursorKey;
 
 /// Reads of the store that run at once; each has a thread of the blocking pool.
 const READS_AT_ONCE: usize = 64;
-/// How long a read or a large body may wait for its turn before it is answered with 503.
+/// Changes of keys, and reads of the audit log and the ledger, that run or wait for SQLite at once.
+const ADMINISTRATION_AT_ONCE: usize = 16;
+/// How long any of these may wait for its turn before it is answered with 503. Nothing else uses the blocking pool, which has
+/// more threads (512) than there are turns: who has a turn has a thread, so this is the only wait.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Large bodies that are read at once, and evaluations that may take long, off the threads that serve connections.
+/// Large bodies that are checked, unpacked and parsed at once, and evaluations that may take long, off the threads that
+/// serve connections.
 const LARGE_BODIES_AT_ONCE: usize = 4;
+/// A larger body, as sent or unpacked, is none for the threads that serve connections.
+pub(crate) const LARGE_BODY_BYTES: usize = 256 << 10;
 
 pub(crate) struct App {
     pub(crate) config: Config,
@@ -32,8 +38,9 @@ pub(crate) struct App {
     pub(crate) limits: RateLimits,
     pub(crate) budget: Budget,
     pub(crate) cursors: CursorKey,
-    large_bodies: Semaphore,
-    reads: Semaphore,
+    large_bodies: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+    administration: Arc<Semaphore>,
     draining: AtomicBool,
     started: Instant,
 }
@@ -51,8 +58,9 @@ impl App {
             limits: RateLimits::new(),
             budget: Budget::new(config.bytes_in_flight),
             cursors: CursorKey::new(&store.cursor_key()),
-            large_bodies: Semaphore::new(LARGE_BODIES_AT_ONCE),
-            reads: Semaphore::new(READS_AT_ONCE),
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_AT_ONCE)),
+            reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
+            administration: Arc::new(Semaphore::new(ADMINISTRATION_AT_ONCE)),
             draining: AtomicBool::new(false),
             started: Instant::now(),
             config,
@@ -117,17 +125,19 @@ impl App {
         }
     }
 
-    /// Does what a large body asks for off the threads that serve connections.
+    /// Does what a large body asks for off the threads that serve connections, in the turn that it has already, or in one that
+    /// it waits for. The work keeps the turn, or lets it go.
     pub(crate) async fn off_thread<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
+        turn: Option<Turn>,
+        work: impl FnOnce(&Self, Turn) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let Ok(Ok(_turn)) = timeout(QUEUE_TIMEOUT, self.large_bodies.acquire()).await else {
-            return Err(Refusal::Overloaded);
+        let turn = match turn {
+            Some(turn) => turn,
+            None => take_turn(&self.large_bodies).await?,
         };
         let app = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || work(&app)).await;
-        done.map_err(|panic| Refusal::Internal(panic.to_string()))?
+        on_a_thread(move || work(&app, turn)).await
     }
 
     /// Reads the store on a thread that may wait for the disk.
@@ -135,13 +145,44 @@ impl App {
         self: &Arc<Self>,
         read: impl FnOnce(&Store) -> Result<T, store::Error> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let Ok(Ok(_turn)) = timeout(QUEUE_TIMEOUT, self.reads.acquire()).await else {
-            return Err(Refusal::Overloaded);
-        };
+        let turn = take_turn(&self.reads).await?;
         let store = Arc::clone(&self.store);
-        match tokio::task::spawn_blocking(move || read(&store)).await {
-            Ok(outcome) => outcome.map_err(|error| Refusal::Internal(error.to_string())),
-            Err(panic) => Err(Refusal::Internal(panic.to_string())),
-        }
+        on_a_thread(move || {
+            let _turn = turn;
+            read(&store).map_err(|error| Refusal::Internal(error.to_string()))
+        })
+        .await
     }
+
+    /// Asks SQLite something on a thread that may wait for the disk.
+    pub(crate) async fn administer<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let turn = take_turn(&self.administration).await?;
+        let app = Arc::clone(self);
+        on_a_thread(move || {
+            let _turn = turn;
+            work(&app)
+        })
+        .await
+    }
+}
+
+/// A turn at something of which only so much is done at once. It goes along with the work: a client that goes away takes
+/// no turn back while a thread is still busy for it.
+pub(crate) type Turn = OwnedSemaphorePermit;
+
+async fn take_turn(turns: &Arc<Semaphore>) -> Result<Turn, Refusal> {
+    match timeout(QUEUE_TIMEOUT, Arc::clone(turns).acquire_owned()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        _ => Err(Refusal::Overloaded),
+    }
+}
+
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|panic| Refusal::Internal(panic.to_string()))?
 }

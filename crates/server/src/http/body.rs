@@ -1,64 +1,117 @@
-//! Bodies: read within size, time and budget; then, after the signature, decompressed within the same size.
+//! Bodies: read within size, time and budget; then, after the signature, unpacked within the same size.
 
-use super::app::App;
+use super::app::{App, LARGE_BODY_BYTES, Turn};
 use super::budget::Share;
 use super::error::Refusal;
+use super::packing::Packing;
 use super::signature;
 use crate::accounts::Principal;
 use axum::body::Body;
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use axum::http::header::CONTENT_LENGTH;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use std::io::Read;
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 /// The least that a body which comes in pieces has room for, and is counted as.
 const PIECE: usize = 64 << 10;
-/// Bytes that a decompressor gives at a time.
-const STEP: usize = 64 << 10;
-/// The largest window that a zstd frame may ask for: 8 MiB, what its command line uses at most by default.
-const ZSTD_WINDOW_LOG: u32 = 23;
 
-/// A body in memory, and its share of the budget.
+/// A body in memory, as it is meant.
 pub(crate) struct Received {
     pub(crate) bytes: Bytes,
+    /// Of the budget.
     pub(crate) share: Share,
+    /// Who sent it.
+    pub(crate) caller: Principal,
+    /// Whether a good signature came with it.
+    pub(crate) signed: bool,
+    /// Its turn off the threads that serve connections, where it had to take one.
+    pub(crate) turn: Option<Turn>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Encoding {
-    Identity,
-    Gzip,
-    Zstd,
+/// What a route makes of a signature that comes with a body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signing {
+    Checked,
+    Ignored,
 }
 
-/// Reads a body of so many bytes at most, on the wire and decompressed.
+/// Reads a body of so many bytes at most, as sent and unpacked.
 pub(crate) async fn read(
     app: &Arc<App>,
     caller: &Principal,
     headers: &HeaderMap,
     body: Body,
     limit: usize,
+    signing: Signing,
 ) -> Result<Received, Refusal> {
-    let received = receive(app, caller, headers, body, limit).await?;
-    decode(encoding(headers)?, received, limit).await
+    let (bytes, mut share) = receive(app, caller, headers, body, limit).await?;
+    if is_quick(headers, &bytes, signing) {
+        let most = limit.min(LARGE_BODY_BYTES);
+        match open(app, caller, headers, &bytes, &mut share, most, signing) {
+            Err(Refusal::BodyTooLarge { .. }) if most < limit => {} // it unpacks to more than it says
+            Err(refusal) => return Err(refusal),
+            Ok((bytes, signed)) => {
+                return Ok(Received {
+                    bytes,
+                    share,
+                    caller: caller.clone(),
+                    signed,
+                    turn: None,
+                });
+            }
+        }
+    }
+    let (caller, headers) = (caller.clone(), headers.clone());
+    app.off_thread(None, move |app, turn| {
+        let (bytes, signed) = open(app, &caller, &headers, &bytes, &mut share, limit, signing)?;
+        Ok(Received {
+            bytes,
+            share,
+            caller,
+            signed,
+            turn: Some(turn),
+        })
+    })
+    .await
 }
 
-/// The same, and whether a good signature came with it. It's checked over the bytes as sent, before anything is
-/// made of them.
-pub(crate) async fn read_signed(
-    app: &Arc<App>,
+/// Whether what [`open`] does with a body takes so little, going by what the body says, that a thread which serves
+/// connections may do it: the usual body is not worth the way to another one.
+fn is_quick(headers: &HeaderMap, bytes: &[u8], signing: Signing) -> bool {
+    match Packing::of(headers) {
+        Ok(Some(packing)) => packing.is_small(bytes),
+        Ok(None) | Err(_) => {
+            bytes.len() <= LARGE_BODY_BYTES || signing == Signing::Ignored || !signature::is_there(headers)
+        }
+    }
+}
+
+/// What a body that is there means, and whether it is signed. The signature is over the bytes as sent, and checked before
+/// anything is made of them.
+fn open(
+    app: &App,
     caller: &Principal,
     headers: &HeaderMap,
-    body: Body,
-    limit: usize,
-) -> Result<(Received, bool), Refusal> {
-    let received = receive(app, caller, headers, body, limit).await?;
-    let signed = signature::check(app, caller, headers, &received.bytes)?;
-    let received = decode(encoding(headers)?, received, limit).await?;
-    Ok((received, signed))
+    bytes: &Bytes,
+    share: &mut Share,
+    most: usize,
+    signing: Signing,
+) -> Result<(Bytes, bool), Refusal> {
+    let signed = signing == Signing::Checked && signature::check(app, caller, headers, bytes)?;
+    let bytes = match Packing::of(headers)? {
+        None => bytes.clone(),
+        Some(packing) => Bytes::from(packing.unpack(bytes, most, share)?),
+    };
+    Ok((bytes, signed))
+}
+
+/// How many bytes a request says that its body has.
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    let value = headers.get(CONTENT_LENGTH)?;
+    let announced: u64 = value.to_str().ok()?.parse().ok()?;
+    Some(usize::try_from(announced).unwrap_or(usize::MAX))
 }
 
 /// Reads the body as sent, of at most so many bytes. They count as they come: what is only announced takes no room from
@@ -69,12 +122,9 @@ async fn receive(
     headers: &HeaderMap,
     mut body: Body,
     limit: usize,
-) -> Result<Received, Refusal> {
+) -> Result<(Bytes, Share), Refusal> {
     let mut share = app.budget.share(caller.org);
-    let announced = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
-        .map(|announced| usize::try_from(announced).unwrap_or(usize::MAX));
+    let announced = announced(headers);
     if let Some(announced) = announced {
         if announced > limit {
             return Err(Refusal::BodyTooLarge { limit });
@@ -86,14 +136,7 @@ async fn receive(
     let deadline = Instant::now() + app.config.body_timeout;
     let mut first: Option<Bytes> = None;
     let mut all: Vec<u8> = Vec::new();
-    loop {
-        let idle = (Instant::now() + app.config.body_idle_timeout).min(deadline);
-        let Ok(frame) = timeout_at(idle, body.frame()).await else {
-            return Err(Refusal::RequestTimeout);
-        };
-        let Some(frame) = frame else { break };
-        let frame = frame.map_err(|_| Refusal::RequestTimeout)?; // the client went away
-        let Ok(data) = frame.into_data() else { continue };
+    while let Some(data) = next(app, &mut body, deadline).await? {
         let len = first.as_ref().map_or(all.len(), Bytes::len) + data.len();
         if len > limit {
             return Err(Refusal::BodyTooLarge { limit });
@@ -114,12 +157,31 @@ async fn receive(
         }
     }
     let bytes = first.unwrap_or_else(|| Bytes::from(all));
-    Ok(Received { bytes, share })
+    Ok((bytes, share))
+}
+
+/// The next bytes of a body, of which all must be there by the deadline; `None` at its end.
+async fn next(app: &App, body: &mut Body, deadline: Instant) -> Result<Option<Bytes>, Refusal> {
+    loop {
+        let idle = (Instant::now() + app.config.body_idle_timeout).min(deadline);
+        let Ok(frame) = timeout_at(idle, body.frame()).await else {
+            return Err(Refusal::RequestTimeout);
+        };
+        match frame {
+            None => return Ok(None),
+            Some(Err(_)) => return Err(Refusal::RequestTimeout), // the client went away
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
 }
 
 /// Makes room for so many bytes in all, beside others of the same share: twice what there was, so that they are seldom
 /// moved and seldom counted, but no more than `most`.
-fn make_room(
+pub(super) fn make_room(
     buffer: &mut Vec<u8>,
     bytes: usize,
     most: usize,
@@ -134,74 +196,4 @@ fn make_room(
         buffer.reserve_exact(room - buffer.len());
     }
     Ok(())
-}
-
-/// The body's encoding.
-fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
-    let mut values = headers.get_all(CONTENT_ENCODING).iter();
-    let (first, second) = (values.next(), values.next());
-    let Some(value) = first else {
-        return Ok(Encoding::Identity);
-    };
-    let name = value.to_str().unwrap_or_default().trim();
-    match (second, name.to_ascii_lowercase().as_str()) {
-        (None, "identity" | "") => Ok(Encoding::Identity),
-        (None, "gzip" | "x-gzip") => Ok(Encoding::Gzip),
-        (None, "zstd") => Ok(Encoding::Zstd),
-        _ => Err(Refusal::UnsupportedEncoding),
-    }
-}
-
-/// The body as meant. Decompresses on a thread of its own, since a small body may become a large one.
-async fn decode(encoding: Encoding, received: Received, limit: usize) -> Result<Received, Refusal> {
-    if encoding == Encoding::Identity {
-        return Ok(received);
-    }
-    let decoded = tokio::task::spawn_blocking(move || {
-        let Received { bytes, mut share } = received;
-        let beside = bytes.len();
-        let decoded = match encoding {
-            Encoding::Gzip => {
-                let decoder = flate2::bufread::MultiGzDecoder::new(&bytes[..]);
-                decompress(limit, "gzip", decoder, beside, &mut share)
-            }
-            _ => {
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(&bytes[..])
-                    .map_err(|error| Refusal::Internal(error.to_string()))?;
-                decoder
-                    .window_log_max(ZSTD_WINDOW_LOG)
-                    .map_err(|error| Refusal::Internal(error.to_string()))?;
-                decompress(limit, "zstd", decoder, beside, &mut share)
-            }
-        }?;
-        Ok(Received {
-            bytes: Bytes::from(decoded),
-            share,
-        })
-    });
-    decoded
-        .await
-        .map_err(|panic| Refusal::Internal(panic.to_string()))?
-}
-
-fn decompress(
-    limit: usize,
-    name: &'static str,
-    mut from: impl Read,
-    beside: usize,
-    share: &mut Share,
-) -> Result<Vec<u8>, Refusal> {
-    let mut out = Vec::new();
-    loop {
-        let len = out.len();
-        make_room(&mut out, len + STEP, limit.saturating_add(STEP), beside, share)?;
-        let read = from.by_ref().take(STEP as u64).read_to_end(&mut out);
-        read.map_err(|_| Refusal::BrokenEncoding(name))?;
-        if out.len() > limit {
-            return Err(Refusal::BodyTooLarge { limit });
-        }
-        if out.len() == len {
-            return Ok(out);
-        }
-    }
 }

@@ -6,6 +6,14 @@ use crate::accounts::{Principal, SignatureRule};
 use axum::http::{HeaderMap, HeaderValue};
 use wire::{SignatureTime, Signatures};
 
+/// The headers that a signature may come in.
+const HEADERS: [&str; 2] = ["x-pecta-signature", "x-repute-signature"];
+
+/// Whether a signature came, good or not.
+pub(crate) fn is_there(headers: &HeaderMap) -> bool {
+    HEADERS.iter().any(|name| headers.contains_key(*name))
+}
+
 /// Checks the signature over the bytes as sent; whether there is one.
 pub(crate) fn check(
     app: &App,
@@ -19,8 +27,8 @@ pub(crate) fn check(
     };
     let now = app.now();
     let no_secret = || app.accounts.live_secret_keys(caller.org, now) == 0;
-    let (pecta, pecta_again) = header("x-pecta-signature");
-    let (repute, repute_again) = header("x-repute-signature");
+    let (pecta, pecta_again) = header(HEADERS[0]);
+    let (repute, repute_again) = header(HEADERS[1]);
     let (time, time_again) = header("x-repute-timestamp");
     if (pecta.is_some() || repute.is_some()) && no_secret() {
         return Err(Refusal::HmacNoSecret);

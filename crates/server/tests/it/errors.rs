@@ -510,6 +510,21 @@ fn only_known_encodings_are_taken() {
 }
 
 #[test]
+fn a_zstd_window_may_be_of_any_size() {
+    let lab = Lab::new();
+    let body = one("a");
+    let mut wide = zstd::stream::write::Encoder::new(Vec::new(), 22).unwrap();
+    wide.window_log(27).unwrap();
+    wide.write_all(body.as_bytes()).unwrap();
+    let wide = wide.finish().unwrap();
+    let send = |encoding, body: &[u8]| {
+        let headers = [("Content-Encoding", encoding)];
+        lab.send("POST", "/v1/ingest", &lab.pk, &headers, body)
+    };
+    assert_eq!(send("zstd", &wide).status, 202);
+}
+
+#[test]
 fn a_stalled_body_times_out() {
     let lab = Lab::with(|config| config.body_idle_timeout = Duration::from_millis(50));
     let head = format!(

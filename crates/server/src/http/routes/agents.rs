@@ -1,13 +1,12 @@
 //! `GET /v1/agents`, `POST /v1/agents` and `DELETE /v1/agents/{agent_id}`.
 
 use crate::accounts::Actor;
-use crate::http::body;
+use crate::http::body::{self, Signing};
 use crate::http::error::{Refusal, json};
 use crate::http::guard::Call;
 use crate::http::handover::hand_over;
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
-use std::sync::Arc;
 use store::AgentOrder;
 use wire::AgentPlace;
 use wire::answers::{AgentEntry, AgentsPage, Registration};
@@ -70,7 +69,8 @@ pub(crate) async fn register(call: Call) -> Result<Response<Body>, Refusal> {
     app.takes_submissions()?;
     let (parts, body) = request.into_parts();
     no_parameters(parts.uri.query())?;
-    let received = body::read(&app, &caller, &parts.headers, body, app.config.max_body_bytes).await?;
+    let limit = app.config.max_body_bytes;
+    let received = body::read(&app, &caller, &parts.headers, body, limit, Signing::Ignored).await?;
     let agent_id = wire::registration(&received.bytes)?.into_owned();
     let (reply, registered) = hand_over();
     let max_agents = app.max_agents(&caller.settings);
@@ -92,12 +92,13 @@ pub(crate) async fn erase(call: Call) -> Result<Response<Body>, Refusal> {
         .strip_prefix("/v1/agents/")
         .unwrap_or_default();
     let agent_id = agent_id_of_segment(segment)?;
-    let (accounts, actor) = (Arc::clone(&app.accounts), Actor::Key(caller.key));
+    let actor = Actor::Key(caller.key);
     // Before it begins, so that none goes on after a crash of which nobody wrote down who asked for it.
-    let noted = tokio::task::spawn_blocking(move || accounts.note_erasure(caller.org, actor)).await;
-    noted
-        .map_err(|panic| Refusal::Internal(panic.to_string()))?
-        .map_err(|error| Refusal::Internal(error.to_string()))?;
+    app.administer(move |app| {
+        let noted = app.accounts.note_erasure(caller.org, actor);
+        noted.map_err(|error| Refusal::Internal(error.to_string()))
+    })
+    .await?;
     let (reply, erased) = hand_over();
     app.store
         .erase(caller.org, Some(caller.key), &agent_id, Box::new(reply));

@@ -5,7 +5,6 @@ use crate::http::error::{Refusal, json};
 use crate::http::guard::Call;
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
-use std::sync::Arc;
 use wire::AuditPlace;
 use wire::answers::AuditPage;
 use wire::query::AuditParams;
@@ -20,13 +19,14 @@ pub(crate) async fn page(call: Call) -> Result<Response<Body>, Refusal> {
         None => None,
     };
     let limit = usize::try_from(params.limit).unwrap_or(1);
-    let accounts = Arc::clone(&app.accounts);
     // One more tells whether there is a next page.
     let one_more = u32::try_from(limit + 1).unwrap_or(u32::MAX);
-    let found = tokio::task::spawn_blocking(move || accounts.audit(org, before, one_more)).await;
-    let mut entries = found
-        .map_err(|panic| Refusal::Internal(panic.to_string()))?
-        .map_err(|error| Refusal::Internal(error.to_string()))?;
+    let mut entries = app
+        .administer(move |app| {
+            let found = app.accounts.audit(org, before, one_more);
+            found.map_err(|error| Refusal::Internal(error.to_string()))
+        })
+        .await?;
     let is_last = entries.len() <= limit;
     entries.truncate(limit);
     let next_cursor = entries.last().filter(|_| !is_last).map(|entry| {

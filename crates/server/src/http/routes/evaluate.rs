@@ -1,8 +1,7 @@
 //! `POST /v1/evaluate`: runs the gates, records what they say, and answers it.
 
-use crate::accounts::Principal;
 use crate::http::app::App;
-use crate::http::body::{self, Received};
+use crate::http::body::{self, Received, Signing};
 use crate::http::error::{Refusal, json};
 use crate::http::guard::Call;
 use crate::http::handover::{HandedOver, hand_over};
@@ -46,23 +45,23 @@ pub(crate) async fn evaluate(call: Call) -> Result<Response<Body>, Refusal> {
         other => other,
     };
     let most = limit.saturating_add(ENVELOPE_BYTES);
-    let read = body::read_signed(&app, &caller, &parts.headers, body, most).await;
-    let (received, signed) = read.map_err(too_large)?;
+    let read = body::read(&app, &caller, &parts.headers, body, most, Signing::Checked).await;
+    let mut received = read.map_err(too_large)?;
     let began = parts
         .extensions
         .get::<Began>()
         .map_or_else(Instant::now, |began| began.0);
     let job = Job {
         gates: app.gates.current(),
-        caller,
-        signed,
         began,
     };
-    let is_quick = received.bytes.len() <= LARGE_BODY_BYTES && !job.may_be_heavy();
+    let is_quick = received.bytes.len() <= LARGE_BODY_BYTES && !job.may_be_heavy(&received.caller.org_name);
     let submitted = if is_quick {
         job.run(&app, &received)?
     } else {
-        app.off_thread(move |app| job.run(app, &received)).await?
+        let turn = received.turn.take();
+        app.off_thread(turn, move |app, _turn| job.run(app, &received))
+            .await?
     };
     let receipt = submitted.receipt.outcome(&[0]).await?;
     let summary = receipt.updates.first().map(|update| update.summary);
@@ -77,18 +76,16 @@ pub(crate) async fn evaluate(call: Call) -> Result<Response<Body>, Refusal> {
     Ok(json(StatusCode::OK, &body))
 }
 
-/// What is known before the body is read.
+/// What an evaluation needs beside its body.
 struct Job {
     gates: Arc<Config>,
-    caller: Principal,
-    signed: bool,
     began: Instant,
 }
 
 impl Job {
-    /// Whether a set that may judge an agent of the caller's may take more than linear time.
-    fn may_be_heavy(&self) -> bool {
-        let mut rules = self.gates.rules_of(&self.caller.org_name);
+    /// Whether a set that may judge an agent of this organisation may take more than linear time.
+    fn may_be_heavy(&self, org_name: &str) -> bool {
+        let mut rules = self.gates.rules_of(org_name);
         rules.any(|rule| rule.set.engine.is_heavy())
     }
 
@@ -100,7 +97,9 @@ impl Job {
             return Err(Refusal::PayloadTooLarge { limit });
         }
         let tool = request.tool.as_deref();
-        let set = self.gates.set_for(&self.caller.org_name, &request.agent_id, tool);
+        let set = self
+            .gates
+            .set_for(&received.caller.org_name, &request.agent_id, tool);
         let tmax = request
             .input
             .as_ref()
@@ -115,7 +114,7 @@ impl Job {
             started_at: self.began,
         });
         app.metrics.evaluated(set, &verdict);
-        let books = app.books(&self.caller);
+        let books = app.books(&received.caller);
         books.received(1);
         if let Some((gate, cause)) = verdict.fault() {
             // Our fault must not lower a reputation: nothing is recorded.
@@ -139,11 +138,11 @@ impl Job {
         };
         let (answer, receipt) = hand_over();
         let submission = Submission {
-            org: self.caller.org,
-            key: self.caller.key,
-            signed: self.signed,
+            org: received.caller.org,
+            key: received.caller.key,
+            signed: received.signed,
             source,
-            max_agents: app.max_agents(&self.caller.settings),
+            max_agents: app.max_agents(&received.caller.settings),
             lenient: false,
             evaluations: &[evaluation],
         };

@@ -1,8 +1,7 @@
 //! `POST /v1/ingest`.
 
-use crate::accounts::Principal;
-use crate::http::app::App;
-use crate::http::body::{self, Received};
+use crate::http::app::{App, LARGE_BODY_BYTES};
+use crate::http::body::{self, Received, Signing};
 use crate::http::error::{Refusal, json};
 use crate::http::guard::Call;
 use crate::http::handover::{HandedOver, hand_over};
@@ -15,8 +14,6 @@ use wire::answers::{IngestAnswer, ReputationUpdate};
 use wire::ingest::{self, Sorted};
 use wire::query::no_parameters;
 
-/// A larger body is parsed off the threads that serve connections.
-const LARGE_BODY_BYTES: usize = 256 << 10;
 const PREFER: &str = "prefer";
 const PREFERENCE_APPLIED: &str = "preference-applied";
 
@@ -36,12 +33,13 @@ pub(crate) async fn ingest(call: Call) -> Result<Response<Body>, Refusal> {
     no_parameters(parts.uri.query())?;
     let lenient = is_lenient(&parts.headers);
     let limit = app.config.max_body_bytes;
-    let (received, signed) = body::read_signed(&app, &caller, &parts.headers, body, limit).await?;
+    let mut received = body::read(&app, &caller, &parts.headers, body, limit, Signing::Checked).await?;
     let submitted = if received.bytes.len() <= LARGE_BODY_BYTES {
-        submit(&app, &caller, received, signed, lenient)?
+        submit(&app, received, lenient)?
     } else {
-        let submit = move |app: &App| submit(app, &caller, received, signed, lenient);
-        app.off_thread(submit).await?
+        let turn = received.turn.take();
+        app.off_thread(turn, move |app, _turn| submit(app, received, lenient))
+            .await?
     };
     let receipt = submitted.receipt.outcome(&submitted.positions).await?;
     Ok(answer(
@@ -70,14 +68,14 @@ fn is_lenient(headers: &HeaderMap) -> bool {
 }
 
 /// Parses the batch and hands it to the store.
-fn submit(
-    app: &App,
-    caller: &Principal,
-    received: Received,
-    signed: bool,
-    lenient: bool,
-) -> Result<Submitted, Refusal> {
-    let Received { bytes, share } = received;
+fn submit(app: &App, received: Received, lenient: bool) -> Result<Submitted, Refusal> {
+    let Received {
+        bytes,
+        share,
+        caller,
+        signed,
+        ..
+    } = received;
     let max_agents = app.max_agents(&caller.settings);
     let submission = Submission {
         org: caller.org,
@@ -92,7 +90,7 @@ fn submit(
     let sorted = ingest::read(&bytes, |evaluation| draft.push(evaluation))?;
     let total = sorted.total();
     let Sorted { positions, invalid } = sorted;
-    let books = app.books(caller);
+    let books = app.books(&caller);
     books.received(total);
     if !invalid.is_empty() && (!lenient || positions.is_empty()) {
         books.not_taken(Fate::Invalid, total);

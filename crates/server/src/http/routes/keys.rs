@@ -2,7 +2,7 @@
 
 use crate::accounts::{self, Accounts, Actor, KeyInfo, NewKey, SignatureRule};
 use crate::http::app::App;
-use crate::http::body;
+use crate::http::body::{self, Signing};
 use crate::http::error::{Refusal, json};
 use crate::http::guard::Call;
 use axum::body::Body;
@@ -50,7 +50,8 @@ pub(crate) async fn create(call: Call) -> Result<Response<Body>, Refusal> {
     let Call { app, caller, request } = call;
     let (parts, body) = request.into_parts();
     no_parameters(parts.uri.query())?;
-    let received = body::read(&app, &caller, &parts.headers, body, app.config.max_body_bytes).await?;
+    let limit = app.config.max_body_bytes;
+    let received = body::read(&app, &caller, &parts.headers, body, limit, Signing::Ignored).await?;
     let KeyRequest {
         kind,
         name,
@@ -108,21 +109,19 @@ async fn change<T: Send + 'static>(
     app: &Arc<App>,
     change: impl FnOnce(&Accounts) -> Result<T, accounts::Error> + Send + 'static,
 ) -> Result<T, Refusal> {
-    let accounts = Arc::clone(&app.accounts);
-    let outcome = tokio::task::spawn_blocking(move || change(&accounts)).await;
-    outcome
-        .map_err(|panic| Refusal::Internal(panic.to_string()))?
-        .map_err(|error| match error {
-            accounts::Error::UnknownKey => no_such_key(),
-            accounts::Error::LastSecretKey => Refusal::LastSecretKey,
-            accounts::Error::TooManySecretKeys => Refusal::Validation(
-                "kind: the organisation has 5 live secret keys; revoke one first".to_owned(),
-            ),
-            accounts::Error::AdminNeedsSecret => {
-                Refusal::Validation("scopes: `admin` is for secret keys alone".to_owned())
-            }
-            error => Refusal::Internal(error.to_string()),
-        })
+    let refusal = |error| match error {
+        accounts::Error::UnknownKey => no_such_key(),
+        accounts::Error::LastSecretKey => Refusal::LastSecretKey,
+        accounts::Error::TooManySecretKeys => {
+            Refusal::Validation("kind: the organisation has 5 live secret keys; revoke one first".to_owned())
+        }
+        accounts::Error::AdminNeedsSecret => {
+            Refusal::Validation("scopes: `admin` is for secret keys alone".to_owned())
+        }
+        error => Refusal::Internal(error.to_string()),
+    };
+    app.administer(move |app| change(&app.accounts).map_err(refusal))
+        .await
 }
 
 fn no_such_key() -> Refusal {

@@ -6,7 +6,6 @@ use crate::ledger::{Entry, Item, Query, Side, Span};
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use reputation::Micros;
-use std::sync::Arc;
 use store::KeyId;
 use wire::LedgerPlace;
 use wire::answers::{EventBooks, LedgerEntry, LedgerPage, RequestBooks};
@@ -33,11 +32,11 @@ pub(crate) async fn page(call: Call) -> Result<Response<Body>, Refusal> {
         after: after.map(|place| (place.at, KeyId(place.key))),
         limit: limit + 1, // one more tells whether there is a next page
     };
-    let ledger = Arc::clone(&app.ledger);
-    let found = tokio::task::spawn_blocking(move || ledger.entries(org, &query)).await;
-    let mut entries = found
-        .map_err(|panic| Refusal::Internal(panic.to_string()))?
-        .map_err(|error| Refusal::Internal(error.to_string()))?;
+    let found = app.administer(move |app| {
+        let entries = app.ledger.entries(org, &query);
+        entries.map_err(|error| Refusal::Internal(error.to_string()))
+    });
+    let mut entries = found.await?;
     let is_last = entries.len() <= limit;
     entries.truncate(limit);
     let next_cursor = entries.last().filter(|_| !is_last).map(|entry| {

@@ -1,0 +1,112 @@
+//! How a body is packed for its way, `Content-Encoding`, and what it unpacks to.
+//!
+//! Memory: what it unpacks to is counted against the budget before there is room for it. Nothing else takes any to speak of: a
+//! gzip decoder has a state of some 40 KiB, and a zstd body is unpacked in one go into the room for all of it, which needs
+//! some 160 KiB and, whatever its frames say, no window.
+
+use super::app::LARGE_BODY_BYTES;
+use super::body::make_room;
+use super::budget::Share;
+use super::error::Refusal;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_ENCODING;
+use flate2::bufread::MultiGzDecoder;
+use std::io::Read as _;
+use zstd::zstd_safe::{self, DCtx, zstd_sys::ZSTD_ErrorCode};
+
+/// Bytes that gzip gives at a time.
+const STEP: usize = 64 << 10;
+/// The largest packed body that is unpacked by a thread that serves connections. Of more, also of such as unpack to
+/// nothing, the many small parts alone could keep it for long.
+const SMALL_BYTES: usize = 64 << 10;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    Gzip,
+    Zstd,
+}
+
+impl Packing {
+    /// How the body with these headers is packed, if at all.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Option<Self>, Refusal> {
+        let mut values = headers.get_all(CONTENT_ENCODING).iter();
+        let (first, second) = (values.next(), values.next());
+        let Some(value) = first else {
+            return Ok(None);
+        };
+        let name = value.to_str().unwrap_or_default().trim();
+        match (second, name.to_ascii_lowercase().as_str()) {
+            (None, "identity" | "") => Ok(None),
+            (None, "gzip" | "x-gzip") => Ok(Some(Self::Gzip)),
+            (None, "zstd") => Ok(Some(Self::Zstd)),
+            _ => Err(Refusal::UnsupportedEncoding),
+        }
+    }
+
+    /// Whether this body says that it is small and unpacks to little. It may lie.
+    pub(super) fn is_small(self, packed: &[u8]) -> bool {
+        packed.len() <= SMALL_BYTES && self.most_it_says(packed) <= LARGE_BODY_BYTES as u64
+    }
+
+    /// The most that this body says it unpacks to: the sum over zstd's frames or their blocks; the end of the last part
+    /// that is packed with gzip.
+    fn most_it_says(self, packed: &[u8]) -> u64 {
+        match self {
+            Self::Gzip => packed
+                .last_chunk()
+                .map_or(0, |size| u32::from_le_bytes(*size).into()),
+            Self::Zstd => zstd_safe::decompress_bound(packed).unwrap_or(0),
+        }
+    }
+
+    /// What it unpacks to, of at most so many bytes, counted in its share.
+    pub(super) fn unpack(self, packed: &[u8], most: usize, share: &mut Share) -> Result<Vec<u8>, Refusal> {
+        let unpacked = match self {
+            Self::Gzip => gunzip(packed, most, share),
+            Self::Zstd => unzstd(packed, most, share),
+        }?;
+        share.shrink_to(unpacked.capacity()); // what was sent is of no more use
+        Ok(unpacked)
+    }
+}
+
+fn gunzip(packed: &[u8], most: usize, share: &mut Share) -> Result<Vec<u8>, Refusal> {
+    let mut decoder = MultiGzDecoder::new(packed);
+    let mut out = Vec::new();
+    loop {
+        let len = out.len();
+        make_room(
+            &mut out,
+            len + STEP,
+            most.saturating_add(STEP),
+            packed.len(),
+            share,
+        )?;
+        let read = decoder.by_ref().take(STEP as u64).read_to_end(&mut out);
+        read.map_err(|_| Refusal::BrokenEncoding("gzip"))?;
+        if out.len() > most {
+            return Err(Refusal::BodyTooLarge { limit: most });
+        }
+        if out.len() == len {
+            return Ok(out);
+        }
+    }
+}
+
+fn unzstd(packed: &[u8], most: usize, share: &mut Share) -> Result<Vec<u8>, Refusal> {
+    let broken = || Refusal::BrokenEncoding("zstd");
+    let bound = zstd_safe::decompress_bound(packed).map_err(|_| broken())?;
+    let room = usize::try_from(bound).unwrap_or(most).min(most);
+    let mut out = Vec::new();
+    make_room(&mut out, room, room, packed.len(), share)?;
+    let mut context = DCtx::try_create().ok_or_else(|| Refusal::Internal("no memory for zstd".to_owned()))?;
+    context.decompress(&mut out, packed).map_err(|code| {
+        if code == 0usize.wrapping_sub(ZSTD_ErrorCode::ZSTD_error_dstSize_tooSmall as usize) {
+            Refusal::BodyTooLarge { limit: most }
+        } else {
+            broken()
+        }
+    })?;
+    out.shrink_to_fit(); // the bound of frames that don't say their size is far off
+    Ok(out)
+}
