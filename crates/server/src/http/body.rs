@@ -1,10 +1,11 @@
-//! Bodies: read within size, time and budget; then, after the signature, unpacked within the same size.
+//! Bodies: read within size, time and budget; then, with the key asked once more and after the signature, unpacked within
+//! the same size.
 
 use super::app::{App, LARGE_BODY_BYTES, Turn};
 use super::budget::Share;
 use super::error::Refusal;
 use super::packing::Packing;
-use super::signature;
+use super::{guard, signature};
 use crate::accounts::Principal;
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -22,7 +23,7 @@ pub(crate) struct Received {
     pub(crate) bytes: Bytes,
     /// Of the budget.
     pub(crate) share: Share,
-    /// Who sent it.
+    /// Who sent it, as of when all of it was there.
     pub(crate) caller: Principal,
     /// Whether a good signature came with it.
     pub(crate) signed: bool,
@@ -49,23 +50,23 @@ pub(crate) async fn read(
     let (bytes, mut share) = receive(app, caller, headers, body, limit).await?;
     if is_quick(headers, &bytes, signing) {
         let most = limit.min(LARGE_BODY_BYTES);
-        match open(app, caller, headers, &bytes, &mut share, most, signing) {
+        match open(app, headers, &bytes, &mut share, most, signing) {
             Err(Refusal::BodyTooLarge { .. }) if most < limit => {} // it unpacks to more than it says
             Err(refusal) => return Err(refusal),
-            Ok((bytes, signed)) => {
+            Ok((bytes, caller, signed)) => {
                 return Ok(Received {
                     bytes,
                     share,
-                    caller: caller.clone(),
+                    caller,
                     signed,
                     turn: None,
                 });
             }
         }
     }
-    let (caller, headers) = (caller.clone(), headers.clone());
+    let headers = headers.clone();
     app.off_thread(None, move |app, turn| {
-        let (bytes, signed) = open(app, &caller, &headers, &bytes, &mut share, limit, signing)?;
+        let (bytes, caller, signed) = open(app, &headers, &bytes, &mut share, limit, signing)?;
         Ok(Received {
             bytes,
             share,
@@ -88,23 +89,24 @@ fn is_quick(headers: &HeaderMap, bytes: &[u8], signing: Signing) -> bool {
     }
 }
 
-/// What a body that is there means, and whether it is signed. The signature is over the bytes as sent, and checked before
-/// anything is made of them.
+/// What a body that is there means, who sent it, and whether it is signed. The key is asked again, since it may have been
+/// revoked, or its organisation's settings changed, while the body was on its way. The signature is over the bytes as sent,
+/// and checked before anything is made of them.
 fn open(
     app: &App,
-    caller: &Principal,
     headers: &HeaderMap,
     bytes: &Bytes,
     share: &mut Share,
     most: usize,
     signing: Signing,
-) -> Result<(Bytes, bool), Refusal> {
-    let signed = signing == Signing::Checked && signature::check(app, caller, headers, bytes)?;
+) -> Result<(Bytes, Principal, bool), Refusal> {
+    let caller = guard::authenticate(app, headers)?;
+    let signed = signing == Signing::Checked && signature::check(app, &caller, headers, bytes)?;
     let bytes = match Packing::of(headers)? {
         None => bytes.clone(),
         Some(packing) => Bytes::from(packing.unpack(bytes, most, share)?),
     };
-    Ok((bytes, signed))
+    Ok((bytes, caller, signed))
 }
 
 /// How many bytes a request says that its body has.

@@ -80,7 +80,8 @@ where
     response
 }
 
-fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, Refusal> {
+/// Who asks, by the key that it has now.
+pub(super) fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (first, second) = (values.next(), values.next());
     if second.is_some() {

@@ -1,6 +1,6 @@
 //! Each row of the error table, and the order of the checks.
 
-use crate::kit::{Lab, event, one};
+use crate::kit::{Lab, answer_on, event, one};
 use reputation::Micros;
 use server::accounts::{Actor, OrgSettings, SignatureRule};
 use std::io::Write as _;
@@ -726,4 +726,55 @@ fn revoking_takes_effect_at_once() {
         .revoke_key(lab.org, made.info.id, lab.now(), Actor::Operator)
         .unwrap();
     assert_eq!(ask().error().1, "auth_revoked");
+}
+
+#[test]
+fn what_is_changed_while_a_body_arrives_holds_for_that_body() {
+    let lab = Lab::new();
+    let body = one("a");
+    let begin = |path: &str, key: &str| {
+        let mut stream = lab.connect();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&body.as_bytes()[..5]).unwrap();
+        let in_flight = || String::from_utf8(lab.get("/metrics").body).unwrap();
+        let started = std::time::Instant::now();
+        while !in_flight().contains("repute_body_bytes_in_flight 5\n") {
+            assert!(started.elapsed() < Duration::from_secs(10));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        stream
+    };
+    let end = |mut stream: std::net::TcpStream| {
+        stream.write_all(&body.as_bytes()[5..]).unwrap();
+        let answer = answer_on(&mut stream, false);
+        drop(stream);
+        answer.error().1
+    };
+    for path in ["/v1/ingest", "/v1/evaluate", "/v1/agents", "/v1/keys"] {
+        let made = lab.key(KeyKind::Secret, Scopes::default_of(KeyKind::Secret), None);
+        let begun = begin(path, made.key.as_str());
+        lab.accounts
+            .revoke_key(lab.org, made.info.id, lab.now(), Actor::Operator)
+            .unwrap();
+        assert_eq!(end(begun), "auth_revoked", "{path}");
+    }
+    for path in ["/v1/ingest", "/v1/evaluate"] {
+        lab.set(OrgSettings::default());
+        let begun = begin(path, &lab.pk);
+        lab.set(OrgSettings {
+            signature: SignatureRule::Required,
+            ..OrgSettings::default()
+        });
+        assert_eq!(end(begun), "hmac_missing", "{path}");
+    }
+    lab.set(OrgSettings {
+        max_agents: Some(0),
+        ..OrgSettings::default()
+    });
+    assert_eq!(lab.get("/v1/events").json()["count"], 0);
 }

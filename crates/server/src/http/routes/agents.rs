@@ -71,6 +71,7 @@ pub(crate) async fn register(call: Call) -> Result<Response<Body>, Refusal> {
     no_parameters(parts.uri.query())?;
     let limit = app.config.max_body_bytes;
     let received = body::read(&app, &caller, &parts.headers, body, limit, Signing::Ignored).await?;
+    let caller = received.caller;
     let agent_id = wire::registration(&received.bytes)?.into_owned();
     let (reply, registered) = hand_over();
     let max_agents = app.max_agents(&caller.settings);

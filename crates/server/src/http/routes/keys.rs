@@ -52,6 +52,7 @@ pub(crate) async fn create(call: Call) -> Result<Response<Body>, Refusal> {
     no_parameters(parts.uri.query())?;
     let limit = app.config.max_body_bytes;
     let received = body::read(&app, &caller, &parts.headers, body, limit, Signing::Ignored).await?;
+    let caller = received.caller;
     let KeyRequest {
         kind,
         name,
