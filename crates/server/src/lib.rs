@@ -5,7 +5,7 @@
 //!
 //! Invariants:
 //! - The checks of a request come in one order: route, key, rate limit, scope, size, the key once more, signature,
-//!   encoding, JSON, schema, store. The first that fails answers.
+//!   encoding, query parameters, JSON, schema, store. The first that fails answers.
 //! - Every error is answered with the same shape of body, made in one place.
 //! - No key, body, query string, or name of an agent, tool or organisation reaches a log or a metric.
 //! - Bytes of bodies in memory are counted, and bounded by a setting.

@@ -708,8 +708,19 @@ fn the_checks_come_in_their_order() {
     assert_eq!(send("/v1/ingest", &unknown, &large), "auth_invalid");
     assert_eq!(send("/v1/ingest", &lab.pk, &large), "body_too_large");
     assert_eq!(send("/v1/ingest", &lab.pk, b"{"), "hmac_invalid");
-    let answer = lab.send("POST", "/v1/ingest", &lab.pk, &bad_signature[1..], b"{");
-    assert_eq!(answer.error().1, "unsupported_encoding");
+    for path in ["/v1/ingest?x=1", "/v1/evaluate?x=1"] {
+        assert_eq!(send(path, &lab.pk, &vec![b'x'; 2 << 20]), "body_too_large");
+        assert_eq!(send(path, &lab.pk, b"{"), "hmac_invalid", "{path}");
+    }
+    for path in [
+        "/v1/ingest",
+        "/v1/ingest?x=1",
+        "/v1/evaluate?x=1",
+        "/v1/agents?x=1",
+    ] {
+        let answer = lab.send("POST", path, &lab.pk, &bad_signature[1..], b"{");
+        assert_eq!(answer.error().1, "unsupported_encoding", "{path}");
+    }
 }
 
 #[test]

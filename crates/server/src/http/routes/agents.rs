@@ -68,9 +68,9 @@ pub(crate) async fn register(call: Call) -> Result<Response<Body>, Refusal> {
     let Call { app, caller, request } = call;
     app.takes_submissions()?;
     let (parts, body) = request.into_parts();
-    no_parameters(parts.uri.query())?;
     let limit = app.config.max_body_bytes;
     let received = body::read(&app, &caller, &parts.headers, body, limit, Signing::Ignored).await?;
+    no_parameters(parts.uri.query())?;
     let caller = received.caller;
     let agent_id = wire::registration(&received.bytes)?.into_owned();
     let (reply, registered) = hand_over();

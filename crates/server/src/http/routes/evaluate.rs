@@ -38,7 +38,6 @@ pub(crate) async fn evaluate(call: Call) -> Result<Response<Body>, Refusal> {
     let Call { app, caller, request } = call;
     app.takes_submissions()?;
     let (parts, body) = request.into_parts();
-    no_parameters(parts.uri.query())?;
     let limit = app.config.max_evaluate_body_bytes;
     let too_large = |refusal| match refusal {
         Refusal::BodyTooLarge { .. } => Refusal::PayloadTooLarge { limit },
@@ -47,6 +46,7 @@ pub(crate) async fn evaluate(call: Call) -> Result<Response<Body>, Refusal> {
     let most = limit.saturating_add(ENVELOPE_BYTES);
     let read = body::read(&app, &caller, &parts.headers, body, most, Signing::Checked).await;
     let mut received = read.map_err(too_large)?;
+    no_parameters(parts.uri.query())?;
     let began = parts
         .extensions
         .get::<Began>()

@@ -30,10 +30,10 @@ pub(crate) async fn ingest(call: Call) -> Result<Response<Body>, Refusal> {
     let Call { app, caller, request } = call;
     app.takes_submissions()?;
     let (parts, body) = request.into_parts();
-    no_parameters(parts.uri.query())?;
     let lenient = is_lenient(&parts.headers);
     let limit = app.config.max_body_bytes;
     let mut received = body::read(&app, &caller, &parts.headers, body, limit, Signing::Checked).await?;
+    no_parameters(parts.uri.query())?;
     let submitted = if received.bytes.len() <= LARGE_BODY_BYTES {
         submit(&app, received, lenient)?
     } else {

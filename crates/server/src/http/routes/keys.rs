@@ -49,9 +49,9 @@ pub(crate) async fn list(call: Call) -> Result<Response<Body>, Refusal> {
 pub(crate) async fn create(call: Call) -> Result<Response<Body>, Refusal> {
     let Call { app, caller, request } = call;
     let (parts, body) = request.into_parts();
-    no_parameters(parts.uri.query())?;
     let limit = app.config.max_body_bytes;
     let received = body::read(&app, &caller, &parts.headers, body, limit, Signing::Ignored).await?;
+    no_parameters(parts.uri.query())?;
     let caller = received.caller;
     let KeyRequest {
         kind,
