@@ -19,6 +19,8 @@ pub(crate) enum Refusal {
     Invalid(Vec<Invalid>),
     /// The compressed body cannot be read.
     BrokenEncoding(&'static str),
+    /// The compressed body begins with more than is read of a beginning.
+    LongGzipHeader,
     AuthInvalid,
     AuthRevoked,
     HmacNoSecret,
@@ -91,6 +93,10 @@ impl Refusal {
             Self::BrokenEncoding(encoding) => (
                 ErrorBody::new(Code::BadJson, format!("the body is not whole {encoding} data")),
                 None,
+            ),
+            Self::LongGzipHeader => once(
+                Code::BadJson,
+                "the body's gzip header has a field of more than 65535 bytes",
             ),
             Self::AuthInvalid => once(Code::AuthInvalid, "Authorization: no such key"),
             Self::AuthRevoked => once(
@@ -252,6 +258,7 @@ mod tests {
                 rule: "missing".to_owned(),
             }]),
             Refusal::BrokenEncoding("gzip"),
+            Refusal::LongGzipHeader,
             Refusal::Fault(Fault::AuthMissing),
             Refusal::Fault(Fault::AuthFormat),
             Refusal::AuthInvalid,

@@ -19,6 +19,8 @@ const STEP: usize = 64 << 10;
 /// The largest packed body that is unpacked by a thread that serves connections. Of more, also of such as unpack to
 /// nothing, the many small parts alone could keep it for long.
 const SMALL_BYTES: usize = 64 << 10;
+/// What `flate2` says of a header that is larger than it reads.
+const LONG_HEADER: &str = "gzip header field too long";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packing {
@@ -34,11 +36,11 @@ impl Packing {
         let Some(value) = first else {
             return Ok(None);
         };
-        let name = value.to_str().unwrap_or_default().trim();
-        match (second, name.to_ascii_lowercase().as_str()) {
-            (None, "identity" | "") => Ok(None),
-            (None, "gzip" | "x-gzip") => Ok(Some(Self::Gzip)),
-            (None, "zstd") => Ok(Some(Self::Zstd)),
+        let name = value.as_bytes().trim_ascii().to_ascii_lowercase();
+        match (second, name.as_slice()) {
+            (None, b"identity" | b"") => Ok(None),
+            (None, b"gzip" | b"x-gzip") => Ok(Some(Self::Gzip)),
+            (None, b"zstd") => Ok(Some(Self::Zstd)),
             _ => Err(Refusal::UnsupportedEncoding),
         }
     }
@@ -83,7 +85,13 @@ fn gunzip(packed: &[u8], most: usize, share: &mut Share) -> Result<Vec<u8>, Refu
             share,
         )?;
         let read = decoder.by_ref().take(STEP as u64).read_to_end(&mut out);
-        read.map_err(|_| Refusal::BrokenEncoding("gzip"))?;
+        read.map_err(|error| {
+            if error.to_string() == LONG_HEADER {
+                Refusal::LongGzipHeader
+            } else {
+                Refusal::BrokenEncoding("gzip")
+            }
+        })?;
         if out.len() > most {
             return Err(Refusal::BodyTooLarge { limit: most });
         }

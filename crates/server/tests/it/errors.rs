@@ -473,7 +473,13 @@ fn a_body_too_large_is_refused_on_the_wire_and_unpacked() {
 #[test]
 fn only_known_encodings_are_taken() {
     let lab = Lab::new();
-    for encoding in ["br", "gzip, zstd", "deflate"] {
+    let head = format!(
+        "POST /v1/ingest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 2\r\n",
+        lab.pk
+    );
+    let no_text = [head.as_bytes(), b"Content-Encoding: \xff\r\n\r\n{}"].concat();
+    assert_eq!(lab.raw(&no_text, false).error().1, "unsupported_encoding");
+    for encoding in ["br", "gzip, zstd", "deflate", "b\u{159}"] {
         let answer = lab.send(
             "POST",
             "/v1/ingest",
@@ -510,7 +516,7 @@ fn only_known_encodings_are_taken() {
 }
 
 #[test]
-fn a_zstd_window_may_be_of_any_size() {
+fn a_zstd_window_may_be_of_any_size_and_a_field_of_a_gzip_header_may_not() {
     let lab = Lab::new();
     let body = one("a");
     let mut wide = zstd::stream::write::Encoder::new(Vec::new(), 22).unwrap();
@@ -522,6 +528,17 @@ fn a_zstd_window_may_be_of_any_size() {
         lab.send("POST", "/v1/ingest", &lab.pk, &headers, body)
     };
     assert_eq!(send("zstd", &wide).status, 202);
+    let mut named = flate2::GzBuilder::new()
+        .comment(vec![b'c'; 1 << 20])
+        .write(Vec::new(), flate2::Compression::fast());
+    named.write_all(body.as_bytes()).unwrap();
+    let named = named.finish().unwrap();
+    let sentence = "the body's gzip header has a field of more than 65535 bytes";
+    assert_eq!(
+        send("gzip", &named).error(),
+        error(400, "bad_json", sentence),
+        "which is not to say that it is broken"
+    );
 }
 
 #[test]
