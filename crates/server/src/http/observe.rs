@@ -8,10 +8,11 @@ use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY,
-    HeaderName, ORIGIN, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONNECTION,
+    CONTENT_SECURITY_POLICY, HOST, HeaderName, ORIGIN, REFERRER_POLICY, TRANSFER_ENCODING, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use axum::middleware::Next;
 use std::any::Any;
 use std::hash::{BuildHasher as _, RandomState};
@@ -56,6 +57,12 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     let open = OpenRequest::new(&app.metrics, &method, route, started);
     let mut response = if headers_too_large(request.headers()) {
         Refusal::HeadersTooLarge.into_response()
+    } else if let Some(sentence) = unclear(&request) {
+        let mut response = Refusal::Validation(sentence.to_owned()).into_response();
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+        response
     } else if is_api && method == Method::OPTIONS {
         preflight()
     } else {
@@ -193,6 +200,20 @@ fn headers_too_large(headers: &HeaderMap) -> bool {
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
         .sum();
     bytes > MAX_HEADER_BYTES || headers.len() > MAX_HEADERS
+}
+
+/// What a server must refuse although it can be read, since another one on the way may read it otherwise.
+fn unclear(request: &Request) -> Option<&'static str> {
+    let headers = request.headers();
+    // RFC 9112, 3.2.
+    if request.version() == Version::HTTP_11 && headers.get_all(HOST).iter().count() != 1 {
+        return Some("Host: HTTP/1.1 asks for exactly one");
+    }
+    // RFC 9112, 6.1.
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    let is_understood = codings.next().is_none_or(is_chunked) && codings.next().is_none();
+    (!is_understood).then_some("Transfer-Encoding: only `chunked`, and only once")
 }
 
 fn preflight() -> Response<Body> {

@@ -542,6 +542,49 @@ fn a_zstd_window_may_be_of_any_size_and_a_field_of_a_gzip_header_may_not() {
 }
 
 #[test]
+fn a_request_names_its_host_once_and_codes_its_transfer_in_chunks_alone() {
+    let lab = Lab::new();
+    let key = &lab.pk;
+    let ask = |version: &str, headers: &str| {
+        let request =
+            format!("POST /v1/agents HTTP/{version}\r\nAuthorization: Bearer {key}\r\n{headers}\r\n");
+        let body = if headers.contains("chunked") {
+            "10\r\n{\"agent_id\":\"ab\"}\r\n0\r\n\r\n"
+        } else {
+            "{\"agent_id\":\"ab\"}"
+        };
+        lab.raw(&[request.as_bytes(), body.as_bytes()].concat(), false)
+    };
+    assert_eq!(ask("1.0", "Content-Length: 17\r\n").status, 201);
+    assert_eq!(ask("1.1", "Host: x\r\nContent-Length: 17\r\n").status, 201);
+    assert_eq!(ask("1.1", "Host:\r\nContent-Length: 17\r\n").status, 201);
+    for headers in ["", "Host: x\r\nHost: x\r\n"] {
+        let refused = ask("1.1", &format!("{headers}Content-Length: 17\r\n"));
+        let sentence = "Host: HTTP/1.1 asks for exactly one";
+        assert_eq!(refused.error(), error(400, "validation_error", sentence));
+        assert_eq!(refused.header("connection"), Some("close"));
+    }
+    for coding in [
+        "gzip, chunked",
+        "chunked, chunked",
+        "gzip\r\nTransfer-Encoding: chunked",
+    ] {
+        let refused = ask("1.1", &format!("Host: x\r\nTransfer-Encoding: {coding}\r\n"));
+        let (status, code, sentence) = refused.error();
+        assert_eq!(
+            (status, code.as_str()),
+            (400, "validation_error"),
+            "{coding}: {sentence}"
+        );
+        assert_eq!(refused.header("connection"), Some("close"));
+    }
+    assert_ne!(
+        ask("1.1", "Host: x\r\nTransfer-Encoding: Chunked\r\n").error().1,
+        "validation_error"
+    );
+}
+
+#[test]
 fn a_stalled_body_times_out() {
     let lab = Lab::with(|config| config.body_idle_timeout = Duration::from_millis(50));
     let head = format!(
