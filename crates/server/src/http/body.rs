@@ -7,9 +7,9 @@ use super::error::Refusal;
 use super::packing::Packing;
 use super::{guard, signature};
 use crate::accounts::Principal;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use tokio::time::{Instant, timeout_at};
 
 /// The least that a body which comes in pieces has room for, and is counted as.
 const PIECE: usize = 64 << 10;
+/// The largest body that is read only to be thrown away.
+const MAX_DISCARDED: usize = 64 << 10;
 
 /// A body in memory, as it is meant.
 pub(crate) struct Received {
@@ -198,4 +200,24 @@ pub(super) fn make_room(
         buffer.reserve_exact(room - buffer.len());
     }
     Ok(())
+}
+
+/// Reads a small body that nobody wants and throws it away, so that a client which is still sending it lives to see the
+/// answer. Whether the connection is good for another request.
+pub(super) async fn discard(app: &App, headers: &HeaderMap, mut body: Body) -> bool {
+    // Who asks whether to send waits for the answer; of a body without a length nobody knows how long it is.
+    if headers.contains_key(EXPECT) || announced(headers).is_some_and(|bytes| bytes > MAX_DISCARDED) {
+        return false;
+    }
+    if announced(headers).is_none() {
+        return body.is_end_stream();
+    }
+    let deadline = Instant::now() + app.config.body_timeout;
+    loop {
+        match next(app, &mut body, deadline).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return true,
+            Err(_) => return false,
+        }
+    }
 }

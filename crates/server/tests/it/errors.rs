@@ -585,6 +585,38 @@ fn a_request_names_its_host_once_and_codes_its_transfer_in_chunks_alone() {
 }
 
 #[test]
+fn who_is_turned_away_before_a_small_body_came_reads_the_answer_and_goes_on() {
+    let lab = Lab::with(|config| config.rate_limit = 1);
+    let unknown = format!("pk_live_{}", "0".repeat(32));
+    let mut stream = lab.connect();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    for (request, key, status) in [
+        ("POST /v1/ingest", &unknown, 401),
+        ("POST /v1/nope", &unknown, 404),
+        ("PUT /v1/ingest", &unknown, 405),
+        ("POST /v1/keys", &lab.pk, 403),
+        ("POST /v1/keys", &lab.pk, 429),
+    ] {
+        let head = format!(
+            "{request} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: 1000\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(30)); // the body is a packet of its own
+        stream.write_all(&[b' '; 1_000]).unwrap();
+        let answer = answer_on(&mut stream, false);
+        assert_eq!((answer.status, answer.header("connection")), (status, None));
+    }
+    // Who asks first whether to send is told at once, and so is who would send much.
+    for (bytes, expect) in [(1_000, "Expect: 100-continue\r\n"), (1 << 20, "")] {
+        let head = format!(
+            "POST /v1/ingest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {unknown}\r\n{expect}Content-Length: {bytes}\r\n\r\n"
+        );
+        let answer = lab.raw(head.as_bytes(), false);
+        assert_eq!((answer.status, answer.header("connection")), (401, Some("close")));
+    }
+}
+
+#[test]
 fn a_stalled_body_times_out() {
     let lab = Lab::with(|config| config.body_idle_timeout = Duration::from_millis(50));
     let head = format!(
