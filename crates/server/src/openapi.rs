@@ -254,7 +254,7 @@ mod paths {
             (status = 403, description = "`scope_missing`", body = ErrorBody),
             (status = 429, description = "`rate_limited`", body = ErrorBody),
             (status = 500, description = "`internal`", body = ErrorBody),
-            (status = 503, description = "`unavailable`: it goes on by itself; ask again until 204", body = ErrorBody)
+            (status = 503, description = "`unavailable`: not begun, so ask again; or not finished, and goes on by itself: ask again until 204", body = ErrorBody)
         )
     )]
     fn erase() {}

@@ -84,3 +84,29 @@ pub enum Error {
     #[error("a secret key could not be sealed")]
     Seal,
 }
+
+impl Error {
+    /// Whether the disk had no room for it, so that nothing was changed and it may be tried again.
+    #[must_use]
+    pub fn is_for_want_of_room(&self) -> bool {
+        let Self::Sqlite(error) = self else { return false };
+        error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_failures() {
+        let database = rusqlite::Connection::open_in_memory().unwrap();
+        database
+            .execute_batch("PRAGMA max_page_count = 2; CREATE TABLE t (x)")
+            .unwrap();
+        let refused = |sql| Error::from(database.execute(sql, []).unwrap_err());
+        assert!(refused("INSERT INTO t VALUES (zeroblob(100000))").is_for_want_of_room());
+        assert!(!refused("INSERT INTO u VALUES (1)").is_for_want_of_room());
+        assert!(!Error::UnknownKey.is_for_want_of_room());
+    }
+}

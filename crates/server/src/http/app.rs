@@ -2,7 +2,7 @@
 
 use super::books::Books;
 use super::budget::Budget;
-use super::error::Refusal;
+use super::error::{NO_ROOM, Refusal};
 use crate::accounts::{Accounts, OrgSettings, Principal};
 use crate::rate_limit::RateLimits;
 use crate::{Config, Gates, Ledger, Metrics};
@@ -106,9 +106,7 @@ impl App {
             Health::Writable => Ok(()),
             Health::Full(why) => {
                 tracing::debug!(why, "refusing: no room");
-                Err(Refusal::NotKept(
-                    "there is no room on the server's disk".to_owned(),
-                ))
+                Err(Refusal::NotKept(NO_ROOM.to_owned()))
             }
             Health::Poisoned(_) => Err(Refusal::OutcomeUnknown),
         }

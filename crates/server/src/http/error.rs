@@ -3,6 +3,7 @@
 //! What the client is told and what the log is told are different: the cause of an internal error travels
 //! beside the response and is logged under the request's id.
 
+use crate::accounts;
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
@@ -59,6 +60,10 @@ pub(crate) enum Refusal {
     },
     /// Too much is in flight.
     Overloaded,
+    /// Nothing was done of something that is no submission; says why.
+    NotBegun(String),
+    /// It may have been begun, and then goes on by itself; says why it is not finished.
+    NotFinished(String),
     /// The store keeps nothing at the moment; says why.
     NotKept(String),
     /// A write or sync failed.
@@ -71,6 +76,8 @@ pub(crate) enum Refusal {
 #[derive(Clone, Debug)]
 pub(crate) struct Cause(pub(crate) String);
 
+/// Why nothing is taken while the disk is full.
+pub(super) const NO_ROOM: &str = "there is no room on the server's disk";
 /// Seconds after which a refused write is worth another try.
 const RETRY_AFTER_S: u64 = 1;
 /// Where only a restart helps.
@@ -79,6 +86,16 @@ const RETRY_AFTER_RESTART_S: u64 = 10;
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
+    }
+}
+
+impl From<accounts::Error> for Refusal {
+    fn from(error: accounts::Error) -> Self {
+        if error.is_for_want_of_room() {
+            Self::NotBegun(NO_ROOM.to_owned())
+        } else {
+            Self::Internal(error.to_string())
+        }
     }
 }
 
@@ -190,6 +207,22 @@ impl Refusal {
                 ),
                 Some(RETRY_AFTER_S),
             ),
+            Self::NotBegun(why) => (
+                ErrorBody::new(
+                    Code::Unavailable,
+                    format!("not begun: {why}; nothing was changed, so ask again"),
+                ),
+                Some(RETRY_AFTER_S),
+            ),
+            Self::NotFinished(why) => (
+                ErrorBody::new(
+                    Code::Unavailable,
+                    format!(
+                        "not finished: {why}; what was begun goes on by itself, so ask again until it is done"
+                    ),
+                ),
+                Some(RETRY_AFTER_S),
+            ),
             Self::NotKept(why) => (
                 ErrorBody::new(
                     Code::Unavailable,
@@ -286,6 +319,8 @@ mod tests {
             Refusal::UnsupportedEncoding,
             Refusal::RateLimited { retry_after_s: 7 },
             Refusal::Overloaded,
+            Refusal::NotBegun(NO_ROOM.to_owned()),
+            Refusal::NotFinished("the server is stopping".to_owned()),
             Refusal::NotKept("the server is stopping".to_owned()),
             Refusal::OutcomeUnknown,
             Refusal::Internal("a secret cause".to_owned()),

@@ -1,6 +1,6 @@
 //! What is handed to the store, until it answers.
 
-use super::error::Refusal;
+use super::error::{NO_ROOM, Refusal};
 use store::{NotKept, Refused};
 use tokio::sync::oneshot;
 
@@ -33,9 +33,7 @@ fn refusal(refused: Refused, positions: &[usize]) -> Refusal {
             }
         }
         Refused::NotKept(NotKept::Overloaded) => Refusal::Overloaded,
-        Refused::NotKept(NotKept::Full(_)) => {
-            Refusal::NotKept("there is no room on the server's disk".to_owned())
-        }
+        Refused::NotKept(NotKept::Full(_)) => Refusal::NotKept(NO_ROOM.to_owned()),
         Refused::NotKept(NotKept::Draining) => Refusal::NotKept("the server is stopping".to_owned()),
         Refused::OutcomeUnknown(_) => Refusal::OutcomeUnknown,
         Refused::Internal(cause) => Refusal::Internal(cause),

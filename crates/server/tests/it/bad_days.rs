@@ -59,6 +59,14 @@ fn a_full_disk_is_not_kept_and_service_resumes_by_itself() {
         sentence,
         "not kept: there is no room on the server's disk; send the same bytes again"
     );
+    let erasure = lab.send("DELETE", "/v1/agents/a", &lab.sk, &[], b"");
+    assert_eq!(
+        (erasure.status, erasure.error().2.as_str()),
+        (
+            503,
+            "not begun: there is no room on the server's disk; nothing was changed, so ask again"
+        )
+    );
     assert_eq!(lab.get("/ready").status, 503);
     assert_eq!(
         lab.get("/v1/events?limit=100").json()["count"],

@@ -85,7 +85,10 @@ pub(crate) async fn register(call: Call) -> Result<Response<Body>, Refusal> {
 pub(crate) async fn erase(call: Call) -> Result<Response<Body>, Refusal> {
     let Call { app, caller, request } = call;
     no_parameters(request.uri().query())?;
-    app.writable()?;
+    app.writable().map_err(|refusal| match refusal {
+        Refusal::NotKept(why) => Refusal::NotBegun(why),
+        other => other,
+    })?;
     // The path is taken as it came, since a slash in an id comes as %2F.
     let segment = request
         .uri()
@@ -95,15 +98,15 @@ pub(crate) async fn erase(call: Call) -> Result<Response<Body>, Refusal> {
     let agent_id = agent_id_of_segment(segment)?;
     let actor = Actor::Key(caller.key);
     // Before it begins, so that none goes on after a crash of which nobody wrote down who asked for it.
-    app.administer(move |app| {
-        let noted = app.accounts.note_erasure(caller.org, actor);
-        noted.map_err(|error| Refusal::Internal(error.to_string()))
-    })
-    .await?;
+    app.administer(move |app| Ok(app.accounts.note_erasure(caller.org, actor)?))
+        .await?;
     let (reply, erased) = hand_over();
     app.store
         .erase(caller.org, Some(caller.key), &agent_id, Box::new(reply));
-    erased.outcome(&[]).await?;
+    erased.outcome(&[]).await.map_err(|refusal| match refusal {
+        Refusal::NotKept(why) => Refusal::NotFinished(why),
+        other => other,
+    })?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)

@@ -22,10 +22,7 @@ pub(crate) async fn page(call: Call) -> Result<Response<Body>, Refusal> {
     // One more tells whether there is a next page.
     let one_more = u32::try_from(limit + 1).unwrap_or(u32::MAX);
     let mut entries = app
-        .administer(move |app| {
-            let found = app.accounts.audit(org, before, one_more);
-            found.map_err(|error| Refusal::Internal(error.to_string()))
-        })
+        .administer(move |app| Ok(app.accounts.audit(org, before, one_more)?))
         .await?;
     let is_last = entries.len() <= limit;
     entries.truncate(limit);

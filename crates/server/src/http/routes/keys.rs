@@ -119,7 +119,7 @@ async fn change<T: Send + 'static>(
         accounts::Error::AdminNeedsSecret => {
             Refusal::Validation("scopes: `admin` is for secret keys alone".to_owned())
         }
-        error => Refusal::Internal(error.to_string()),
+        error => error.into(),
     };
     app.administer(move |app| change(&app.accounts).map_err(refusal))
         .await
