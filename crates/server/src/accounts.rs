@@ -113,6 +113,14 @@ impl Accounts {
         self.directory.read().authenticate(&key.digest(), now)
     }
 
+    /// The same of somebody whose key was good before: whether it still is, and what its organisation may and must now.
+    ///
+    /// # Errors
+    /// Where the key was revoked or has expired since.
+    pub fn authenticate_again(&self, before: &Principal, now: Micros) -> Result<Principal, AuthFailure> {
+        self.directory.read().authenticate_again(before, now)
+    }
+
     /// Whether there is such a key and it works. Unlike [`Self::authenticate`] it's no use of the key.
     #[must_use]
     pub fn is_live(&self, key: &Key, now: Micros) -> bool {

@@ -53,6 +53,23 @@ impl Entry {
     }
 }
 
+impl Account {
+    fn principal(&self, entry: &Entry, now: Micros) -> Result<Principal, AuthFailure> {
+        if !entry.info.is_live(now) {
+            return Err(AuthFailure::Revoked);
+        }
+        entry.touch(now);
+        Ok(Principal {
+            org: self.org.id,
+            org_name: Arc::clone(&self.name),
+            key: entry.info.id,
+            kind: entry.info.kind,
+            scopes: entry.info.scopes,
+            settings: self.org.settings.clone(),
+        })
+    }
+}
+
 impl Directory {
     pub(super) fn load(database: &Database, master: &MasterKey) -> Result<Self, Error> {
         let mut directory = Self::default();
@@ -131,18 +148,17 @@ impl Directory {
 
     pub(super) fn authenticate(&self, digest: &Digest, now: Micros) -> Result<Principal, AuthFailure> {
         let (account, entry) = self.find(digest).ok_or(AuthFailure::Unknown)?;
-        if !entry.info.is_live(now) {
-            return Err(AuthFailure::Revoked);
-        }
-        entry.touch(now);
-        Ok(Principal {
-            org: account.org.id,
-            org_name: Arc::clone(&account.name),
-            key: entry.info.id,
-            kind: entry.info.kind,
-            scopes: entry.info.scopes,
-            settings: account.org.settings.clone(),
-        })
+        account.principal(entry, now)
+    }
+
+    pub(super) fn authenticate_again(
+        &self,
+        before: &Principal,
+        now: Micros,
+    ) -> Result<Principal, AuthFailure> {
+        let account = self.orgs.get(&before.org).ok_or(AuthFailure::Unknown)?;
+        let entry = account.keys.get(&before.key).ok_or(AuthFailure::Unknown)?;
+        account.principal(entry, now)
     }
 
     pub(super) fn is_live(&self, digest: &Digest, now: Micros) -> bool {

@@ -5,7 +5,7 @@ use super::app::{App, LARGE_BODY_BYTES, Turn};
 use super::budget::Share;
 use super::error::Refusal;
 use super::packing::Packing;
-use super::{guard, signature};
+use super::signature;
 use crate::accounts::Principal;
 use axum::body::{Body, HttpBody as _};
 use axum::http::HeaderMap;
@@ -52,7 +52,7 @@ pub(crate) async fn read(
     let (bytes, mut share) = receive(app, caller, headers, body, limit).await?;
     if is_quick(headers, &bytes, signing) {
         let most = limit.min(LARGE_BODY_BYTES);
-        match open(app, headers, &bytes, &mut share, most, signing) {
+        match open(app, caller, headers, &bytes, &mut share, most, signing) {
             Err(Refusal::BodyTooLarge { .. }) if most < limit => {} // it unpacks to more than it says
             Err(refusal) => return Err(refusal),
             Ok((bytes, caller, signed)) => {
@@ -66,9 +66,9 @@ pub(crate) async fn read(
             }
         }
     }
-    let headers = headers.clone();
+    let (caller, headers) = (caller.clone(), headers.clone());
     app.off_thread(None, move |app, turn| {
-        let (bytes, caller, signed) = open(app, &headers, &bytes, &mut share, limit, signing)?;
+        let (bytes, caller, signed) = open(app, &caller, &headers, &bytes, &mut share, limit, signing)?;
         Ok(Received {
             bytes,
             share,
@@ -96,13 +96,14 @@ fn is_quick(headers: &HeaderMap, bytes: &[u8], signing: Signing) -> bool {
 /// and checked before anything is made of them.
 fn open(
     app: &App,
+    caller: &Principal,
     headers: &HeaderMap,
     bytes: &Bytes,
     share: &mut Share,
     most: usize,
     signing: Signing,
 ) -> Result<(Bytes, Principal, bool), Refusal> {
-    let caller = guard::authenticate(app, headers)?;
+    let caller = app.accounts.authenticate_again(caller, app.now())?;
     let signed = signing == Signing::Checked && signature::check(app, &caller, headers, bytes)?;
     let bytes = match Packing::of(headers)? {
         None => bytes.clone(),

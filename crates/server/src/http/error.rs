@@ -3,7 +3,7 @@
 //! What the client is told and what the log is told are different: the cause of an internal error travels
 //! beside the response and is logged under the request's id.
 
-use crate::accounts;
+use crate::accounts::{self, AuthFailure};
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
@@ -86,6 +86,15 @@ const RETRY_AFTER_RESTART_S: u64 = 10;
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
+    }
+}
+
+impl From<AuthFailure> for Refusal {
+    fn from(failure: AuthFailure) -> Self {
+        match failure {
+            AuthFailure::Unknown => Self::AuthInvalid,
+            AuthFailure::Revoked => Self::AuthRevoked,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::app::App;
 use super::body;
 use super::error::Refusal;
-use crate::accounts::{AuthFailure, Principal};
+use crate::accounts::Principal;
 use crate::rate_limit::{Admission, Class};
 use axum::body::Body;
 use axum::extract::Request;
@@ -96,20 +96,14 @@ pub(super) async fn turn_away(app: &App, request: Request, refusal: Refusal) -> 
     response
 }
 
-/// Who asks, by the key that it has now.
-pub(super) fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, Refusal> {
+fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (first, second) = (values.next(), values.next());
     if second.is_some() {
         return Err(Refusal::Fault(Fault::AuthMissing)); // two answers to "who asks" are none
     }
     let key = wire::key_of(first.map(HeaderValue::as_bytes))?;
-    app.accounts
-        .authenticate(&key, app.now())
-        .map_err(|failure| match failure {
-            AuthFailure::Unknown => Refusal::AuthInvalid,
-            AuthFailure::Revoked => Refusal::AuthRevoked,
-        })
+    Ok(app.accounts.authenticate(&key, app.now())?)
 }
 
 /// The fields of the IETF draft (draft-ietf-httpapi-ratelimit-headers): quota `q` per window `w` seconds;
