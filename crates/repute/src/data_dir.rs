@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result, bail};
 use journal::{Disk as _, OsDisk};
 use server::accounts::{Accounts, DATABASE, MasterKey, MasterKeyFile};
-use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,12 +35,14 @@ pub(crate) struct Whereabouts {
 }
 
 impl Whereabouts {
-    /// Whether the path leads to the directory that is locked. What is written by its path would else be in another.
+    /// Whether the path leads to the directory that is locked, as far as the system tells. What is written by its path would
+    /// else be in another.
     pub(crate) fn is_unchanged(&self) -> bool {
-        let at_path = fs::metadata(&self.path);
-        let same =
-            |path: Metadata, locked: Metadata| (path.dev(), path.ino()) == (locked.dev(), locked.ino());
-        at_path.is_ok_and(|at_path| self.dir.metadata().is_ok_and(|locked| same(at_path, locked)))
+        match (fs::metadata(&self.path), self.dir.metadata()) {
+            (Ok(at_path), Ok(locked)) => (at_path.dev(), at_path.ino()) == (locked.dev(), locked.ino()),
+            (Err(error), _) => error.kind() != ErrorKind::NotFound,
+            (_, Err(_)) => true,
+        }
     }
 }
 
