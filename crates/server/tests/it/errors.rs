@@ -542,6 +542,21 @@ fn a_zstd_window_may_be_of_any_size_and_a_field_of_a_gzip_header_may_not() {
 }
 
 #[test]
+fn a_zstd_body_that_unpacks_to_more_than_it_says_is_broken() {
+    let lab = Lab::new();
+    let mut body = zstd::bulk::compress(one("a").as_bytes(), 3).unwrap();
+    // The size stands behind the magic number and a byte of flags.
+    assert!(usize::from(body[5]) == one("a").len());
+    body[5] -= 7;
+    let headers = [("Content-Encoding", "zstd")];
+    let answer = lab.send("POST", "/v1/ingest", &lab.pk, &headers, &body);
+    assert_eq!(
+        answer.error(),
+        error(400, "bad_json", "the body is not whole zstd data")
+    );
+}
+
+#[test]
 fn a_request_names_its_host_once_and_codes_its_transfer_in_chunks_alone() {
     let lab = Lab::new();
     let key = &lab.pk;
