@@ -61,6 +61,7 @@ pub(crate) fn open(
     let opened = Journal::open(Arc::clone(&disk), &dir, options.journal.clone())?;
     let (registry, covered) = checkpoint(&*disk, &dir, &opened.segments)?;
     let spill = Spill::open(Arc::clone(&disk), &dir)?;
+    spill.keep(registry.entries_from(0).filter_map(|entry| entry.spilled));
     spill.begin_file().map_err(Error::io(&dir))?;
     let shared = Shared {
         blocks: Arc::new(BlockCache::new(options.cache_bytes)),

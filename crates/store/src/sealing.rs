@@ -239,6 +239,11 @@ impl Background {
         for (no, state) in residents {
             put_aside(shared, *no, state);
         }
+        if shared.spill.has_many_files()
+            && let Err(error) = move_copies(shared)
+        {
+            tracing::warn!(%error, "copies of windows cannot be moved to a new file");
+        }
         self.checkpoint(shared);
     }
 

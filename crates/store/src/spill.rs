@@ -7,6 +7,7 @@
 use crate::Error;
 use crate::agent::{AgentName, AgentState, Aside};
 use crate::bytes::{Fields, PutFields as _};
+use hashbrown::HashSet;
 use journal::{Disk, File};
 use parking_lot::Mutex;
 use reputation::{Slot, WINDOW, Window};
@@ -20,6 +21,8 @@ const WORTH_MOVING_BYTES: u64 = 64 << 20;
 /// The largest copy: a full window, everything aside, the longest name.
 const MAX_COPY_BYTES: u32 = 64 << 10;
 const PREFIX: &str = "windows-";
+/// Each start begins a file: after so many the copies in them are gathered when the store closes.
+const MANY_FILES: usize = 8;
 
 /// Where a copy lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +76,20 @@ impl Spill {
         let file = self.disk.create_new(&self.path(number))?;
         files.push(SpillFile { number, file, end: 0 });
         Ok(())
+    }
+
+    /// Removes the files with none of these copies, as each start and stop leaves some. One that cannot be removed stays.
+    pub(crate) fn keep(&self, copies: impl Iterator<Item = Place>) {
+        let used: HashSet<u32> = copies.map(|place| place.file).collect();
+        self.files.lock().retain(|file| {
+            let goes = !used.contains(&file.number) && self.disk.remove(&self.path(file.number)).is_ok();
+            !goes
+        });
+    }
+
+    /// Whether there are so many files that the copies should move to one.
+    pub(crate) fn has_many_files(&self) -> bool {
+        self.files.lock().len() > MANY_FILES
     }
 
     /// Removes all files of copies from a directory that nobody else uses.

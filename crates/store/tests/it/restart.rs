@@ -372,3 +372,28 @@ fn what_was_sent_before_a_crash_is_known_by_the_windows_that_are_read_back() {
     assert_eq!(killed.send(&[aside]).duplicates, 1);
     assert_eq!(send_all(&killed), 2_000);
 }
+
+#[test]
+fn starts_and_stops_leave_few_files_of_window_copies() {
+    let mut lab = Lab::new();
+    let copies = |lab: &Lab| {
+        let names = std::fs::read_dir(lab.path().join("log/0")).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("windows-")).count()
+    };
+    for _ in 0..20 {
+        lab.restart();
+    }
+    assert!(copies(&lab) <= 2, "{} files of nothing", copies(&lab));
+    for round in 0..30 {
+        // An agent of its own for each, which stays where it was put aside.
+        let agent = format!("agent-{round}");
+        lab.send(&[event(&agent, Some("id"), Some(NOW))]);
+        lab.restart();
+    }
+    assert!(copies(&lab) <= 10, "{} files", copies(&lab));
+    for round in 0..30 {
+        let agent = format!("agent-{round}");
+        assert_eq!(lab.send(&[event(&agent, Some("id"), Some(NOW))]).duplicates, 1);
+    }
+}
