@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 /// Segments and indexes that are open at most: beyond that another one open saves little.
 const MOST_RESTING: usize = 4_096;
-/// What a command has open besides the log, at most.
-const OTHERS: usize = 32;
+/// What a process has open besides segments, indexes and connections, at most.
+const OTHERS: usize = 64;
 
 /// Raises the limit as far as it goes; gives what it is then.
 pub(crate) fn raise() -> usize {
@@ -26,14 +26,14 @@ pub(crate) fn raise() -> usize {
 
 /// How many of that many open files may be connections.
 pub(crate) fn for_connections(limit: usize) -> usize {
-    (limit / 2).max(1)
+    (limit.saturating_sub(OTHERS) / 2).max(1)
 }
 
 /// The server's disk, with few of the files open that it is asked for: a quarter of those that this process may have.
 pub(crate) fn few_of(disk: impl Disk + 'static) -> Arc<dyn Disk> {
     Arc::new(FewOpenDisk::new(
         Arc::new(disk),
-        (raise() / 4).clamp(8, MOST_RESTING),
+        (raise().saturating_sub(OTHERS) / 4).clamp(8, MOST_RESTING),
     ))
 }
 

@@ -101,7 +101,7 @@ impl Disk for FewOpenDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut names = self.shared.names.lock();
-        names.open_all(to, &*self.shared.disk)?;
+        names.open_all(to, &*self.shared.disk, self.shared.most)?;
         self.shared.changes.fetch_add(1, Ordering::Release);
         self.shared.disk.rename(from, to)?;
         names.give(to, None);
@@ -111,7 +111,7 @@ impl Disk for FewOpenDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut names = self.shared.names.lock();
-        names.open_all(path, &*self.shared.disk)?;
+        names.open_all(path, &*self.shared.disk, self.shared.most)?;
         self.shared.changes.fetch_add(1, Ordering::Release);
         self.shared.disk.remove(path)?;
         names.give(path, None);
@@ -138,8 +138,10 @@ impl Names {
     }
 
     /// Opens what is closed under this name, which is about to go.
-    fn open_all(&mut self, path: &Path, disk: &dyn Disk) -> io::Result<()> {
-        for handle in self.of(path) {
+    fn open_all(&mut self, path: &Path, disk: &dyn Disk, most: usize) -> io::Result<()> {
+        let handles = self.of(path);
+        self.close_beyond(most.saturating_sub(handles.len()));
+        for handle in handles {
             let mut state = handle.state.lock();
             if state.open.is_none() {
                 state.open = Some(disk.open(path)?);
@@ -162,6 +164,10 @@ impl Names {
     /// A resting file is open; others are closed if that is one too many.
     fn rests(&mut self, handle: &Arc<Handle>, most: usize) {
         self.resting.push_back(Arc::downgrade(handle));
+        self.close_beyond(most);
+    }
+
+    fn close_beyond(&mut self, most: usize) {
         // Whoever reads meanwhile could keep this from ending.
         for _ in 0..2 * self.resting.len() {
             if self.resting.len() <= most {
@@ -171,10 +177,11 @@ impl Names {
                 continue;
             };
             let mut state = next.state.lock();
-            if !(state.rests && state.name.is_some()) {
+            if !state.rests {
                 continue;
             }
-            if next.was_used.swap(false, Ordering::Relaxed) {
+            // One without a name counts as long as it has handles.
+            if next.was_used.swap(false, Ordering::Relaxed) || state.name.is_none() {
                 self.resting.push_back(Arc::downgrade(&next));
             } else {
                 state.open = None;
@@ -461,7 +468,7 @@ mod tests {
         disk.remove(&path(0)).expect("removed");
         assert!(disk.remove(&path(0)).is_err());
         assert!(disk.rename(&path(77), &path(1)).is_err());
-        assert_eq!(counts.open(), MOST + 2);
+        assert_eq!(counts.open(), MOST);
         for file in files.iter().chain(&files) {
             content(file);
         }
