@@ -88,7 +88,13 @@ impl Plan {
             match finding.remedy {
                 Remedy::Log => log_is_damaged = true,
                 Remedy::Derived => plan.rebuild(finding.file),
-                Remedy::Secret => plan.new_secret = true,
+                Remedy::Secret => {
+                    plan.new_secret = true;
+                    if disk.open(&finding.file).is_ok() {
+                        let kept = data_dir.join(SET_ASIDE_DIR).join(secret::FILE);
+                        plan.set_aside.push((finding.file, kept));
+                    }
+                }
                 Remedy::Restore | Remedy::Report => plan.left.push(finding),
             }
         }
