@@ -1,5 +1,7 @@
 //! What can go wrong in the store, for those who start it and for those who ask it.
 
+use journal::Disk;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// A failure to open the store or to answer from it.
@@ -25,6 +27,14 @@ pub enum Error {
         offset: u64,
         /// What is wrong there.
         what: String,
+    },
+    /// A segment that another process replaced or removed while it was read.
+    #[error(
+        "{} went while it was read, and too few files may be open (ulimit -n) to have kept it: run this again, with more", file.display()
+    )]
+    Gone {
+        /// The segment's file.
+        file: PathBuf,
     },
     /// A derived index file is not what was written. It is rebuilt from its segment.
     #[error("{} is damaged at byte {offset}: {what}; it can be rebuilt", file.display())]
@@ -93,6 +103,14 @@ impl Error {
     /// Damage that the journal, or a look at its records, came upon.
     pub(crate) fn from_damage(damage: journal::Damage) -> Self {
         Self::Journal(journal::Error::Damaged(damage))
+    }
+
+    /// The same of a log that another process may write to: what it removed is not damaged.
+    pub(crate) fn from_damage_beside(disk: &dyn Disk, damage: journal::Damage) -> Self {
+        match disk.open(&damage.file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Self::Gone { file: damage.file },
+            _ => Self::from_damage(damage),
+        }
     }
 
     /// Whether stored events are damaged, as opposed to a file that can be rebuilt or a passing failure.

@@ -50,11 +50,11 @@ pub fn export(
         };
         let looked = match sealed(&**disk, &dir, segment, &blocks) {
             Some(index) => look(index),
-            None => look(built(segment)?),
+            None => look(built(&**disk, segment)?),
         };
         let flow = match looked {
             // It is derived, and here nothing may be written.
-            Err(Error::Index { .. }) => look(built(segment)?)?,
+            Err(Error::Index { .. }) => look(built(&**disk, segment)?)?,
             looked => looked?,
         };
         if flow.is_break() {
@@ -73,10 +73,11 @@ fn sealed(disk: &dyn Disk, dir: &Path, segment: &Segment, blocks: &Arc<BlockCach
 }
 
 /// The segment's index, built in memory.
-fn built(segment: &Segment) -> Result<SegmentIndex, Error> {
+fn built(disk: &dyn Disk, segment: &Segment) -> Result<SegmentIndex, Error> {
     let open = OpenIndex::default();
     for frame in segment.frames() {
-        recover::index_frame(segment, &frame.map_err(Error::from_damage)?, &open)?;
+        let frame = frame.map_err(|damage| Error::from_damage_beside(disk, damage))?;
+        recover::index_frame(segment, &frame, &open)?;
     }
     Ok(SegmentIndex::Open(Arc::new(open)))
 }

@@ -156,6 +156,12 @@ struct Derived {
     copies: Option<(Spill, Secret)>,
 }
 
+impl Derived {
+    fn identities(&self) -> Option<Identities> {
+        self.copies.as_ref().map(|(_, secret)| Identities::new(secret))
+    }
+}
+
 /// Checks the data directory. `disk` may be one that only reads.
 ///
 /// # Errors
@@ -193,12 +199,12 @@ pub fn verify(disk: &Arc<dyn Disk>, data_dir: &Path) -> Result<Report, Error> {
     if let Some((registry, covered, file)) = &derived.checkpoint {
         compare_with_log(registry, *covered, file, &survey, &mut report);
         if starts_whole && log_is_sound {
-            let identities = derived.copies.as_ref().map(|(_, secret)| Identities::new(secret));
+            let identities = derived.identities();
             recounted.compare(registry, file, identities.as_ref(), &mut report);
         }
     }
     if starts_whole && log_is_sound {
-        windows::check(&survey.places, &recounted, &derived, &mut report)?;
+        windows::check(&**disk, &survey.places, &recounted, &derived, &mut report)?;
         report.totals = match derived.checkpoint {
             Some(_) => Totals::Recounted,
             None => Totals::ScoresAlone,

@@ -1,6 +1,7 @@
 //! One agent of the registry: kept small, since there may be millions.
 
 use crate::OrgId;
+use crate::agent::AgentName;
 use crate::facts::Facts;
 use crate::span::TimeSpan;
 use reputation::{Micros, Summary};
@@ -118,6 +119,13 @@ impl Entry {
             doubtful_until: Micros(i64::MIN),
             spilled: None,
             carried: None,
+        }
+    }
+
+    pub(crate) fn name(&self) -> AgentName<'_> {
+        AgentName {
+            org: self.org,
+            agent_id: &self.agent_id,
         }
     }
 

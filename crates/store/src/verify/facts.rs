@@ -9,7 +9,7 @@ use crate::checkpoint::Covered;
 use crate::codec::{BatchHeader, EraseRecord, Malformed, NameHash, RegistrationRecord, Row};
 use crate::facts::{Facts, Recorded};
 use crate::identity::Identities;
-use crate::registry::{Entry, Registry};
+use crate::registry::Registry;
 use crate::{OrgId, Source};
 use hashbrown::{HashMap, HashSet};
 use std::path::Path;
@@ -180,7 +180,16 @@ impl<'a> FactsRecount<'a> {
 }
 
 impl Recounted {
-    /// Compares with the checkpoint that was recounted along. Without the secret nobody knows which agents were erased.
+    /// Whether the checkpoint has an agent that was erased after it. Without the secret nobody knows which ones were.
+    pub(super) fn is_erased(&self, name: AgentName<'_>, identities: Option<&Identities>) -> bool {
+        let is_it = |identities: &Identities| {
+            let hash = identities.of_agent(name.org, name.agent_id);
+            self.erased_since.contains(&(name.org, hash))
+        };
+        !self.erased_since.is_empty() && identities.is_none_or(is_it)
+    }
+
+    /// Compares with the checkpoint that was recounted along.
     pub(super) fn compare(
         &self,
         checkpoint: &Registry,
@@ -188,15 +197,10 @@ impl Recounted {
         identities: Option<&Identities>,
         report: &mut Report,
     ) {
-        let is_erased = |entry: &Entry| {
-            let name = |identities: &Identities| (entry.org, identities.of_agent(entry.org, &entry.agent_id));
-            !self.erased_since.is_empty()
-                && identities.is_none_or(|identities| self.erased_since.contains(&name(identities)))
-        };
         let entries = (0u32..).map(AgentNo).zip(checkpoint.entries_from(0));
         for ((_, entry), counted) in entries.zip(&self.at_checkpoint) {
             match counted {
-                _ if is_erased(entry) => {}
+                _ if self.is_erased(entry.name(), identities) => {}
                 Some(facts) if *facts == entry.facts() => {}
                 Some(facts) => report.derived(
                     file,

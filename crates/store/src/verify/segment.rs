@@ -29,7 +29,8 @@ pub(super) fn check(
     let mut is_whole = place.damage.is_empty();
     let mut seq = place.previous_seq;
     for frame in segment.frames() {
-        let checked = frame.map_err(Error::from_damage).and_then(|frame| {
+        let frame = frame.map_err(|damage| Error::from_damage_beside(disk, damage));
+        let checked = frame.and_then(|frame| {
             records(segment, &frame, &mut seq, &mut dictionary, facts, report)?;
             seq = frame.seq;
             // An index that lacks the words of a bad frame would call the good ones behind it bad.

@@ -9,12 +9,13 @@ use crate::facts::Recorded;
 use crate::identity::Identities;
 use crate::registry::AgentUpdate;
 use crate::{Error, Source};
-use journal::{Place, Segment};
+use journal::{Disk, Place, Segment};
 use reputation::{Placement, WINDOW};
 use std::ops::Range;
 
 /// Counts all windows, so many agents at a time as fit.
 pub(super) fn check(
+    disk: &dyn Disk,
     places: &[Place],
     recounted: &Recounted,
     derived: &Derived,
@@ -30,7 +31,7 @@ pub(super) fn check(
         });
         let agents = first..first + fit.count().max(1);
         first = agents.end;
-        Pass::new(agents, recounted, derived, report).run(places)?;
+        Pass::new(agents, recounted, derived, report).run(disk, places)?;
     }
     Ok(())
 }
@@ -63,11 +64,11 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn run(mut self, places: &[Place]) -> Result<(), Error> {
+    fn run(mut self, disk: &dyn Disk, places: &[Place]) -> Result<(), Error> {
         for segment in readable(places) {
             let mut dictionary = Dictionary::default();
             for frame in segment.frames() {
-                let frame = frame.map_err(Error::from_damage)?;
+                let frame = frame.map_err(|damage| Error::from_damage_beside(disk, damage))?;
                 for record in frame.records() {
                     match record.kind {
                         // What is malformed was reported when the segment was checked.
@@ -137,7 +138,12 @@ impl<'a> Pass<'a> {
         let Some((checkpoint, _, file)) = &self.derived.checkpoint else {
             return;
         };
-        let Some(entry) = checkpoint.find(name).map(|no| checkpoint.entry(no)) else {
+        let identities = self.derived.identities();
+        let Some(entry) = checkpoint
+            .find(name)
+            .map(|no| checkpoint.entry(no))
+            .filter(|_| !self.recounted.is_erased(name, identities.as_ref()))
+        else {
             return;
         };
         let Some(state) = self.states[at].as_ref().filter(|_| entry.facts().last_seq == seq) else {

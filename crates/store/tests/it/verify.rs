@@ -1,11 +1,14 @@
 //! Checking a directory: what is sound is called sound, and no byte changes unseen.
 
-use crate::kit::{KEY, ORG};
+use crate::kit::{KEY, ORG, everything};
 use crate::varied::{files, fill, look, varied_lab};
-use std::fs;
+use journal::{Disk, FewOpenDisk, File, OsDisk, ReadOnlyDisk};
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::mpsc;
-use store::{Remedy, Report, Totals};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::{fs, io};
+use store::{Backup, Error, Remedy, Report, Totals};
 
 fn assert_sound(report: &Report, totals: Totals) {
     assert_eq!((report.findings.as_slice(), report.totals), (&[][..], totals));
@@ -51,10 +54,11 @@ fn it_is_not_fooled_by_an_erasure_meanwhile() {
     let mut lab = varied_lab();
     fill(&lab, 0, 60);
     lab.restart();
-    let before: Vec<_> = files(lab.path(), "registry-")
-        .into_iter()
-        .map(|file| (fs::read(&file).unwrap(), file))
-        .collect();
+    let kept = |like: &str| -> Vec<_> {
+        let files = files(lab.path(), like).into_iter();
+        files.map(|file| (fs::read(&file).unwrap(), file)).collect()
+    };
+    let (before, segments) = (kept("registry-"), kept("-000.seg"));
     let (answer, answers) = mpsc::channel();
     let reply = Box::new(move |outcome| drop(answer.send(outcome)));
     lab.store().erase(ORG, Some(KEY), "agent-3", reply);
@@ -65,6 +69,18 @@ fn it_is_not_fooled_by_an_erasure_meanwhile() {
         fs::remove_file(file).unwrap();
     }
     for (bytes, file) in &before {
+        fs::write(file, bytes).unwrap();
+    }
+    assert_eq!(look(lab.path()).findings, []);
+    // Only the first segment is rid of it by now.
+    let written = segments
+        .iter()
+        .filter(|(bytes, _)| bytes.starts_with(b"REPUTSEG"));
+    for (bytes, file) in written.skip(1) {
+        let number = &file.file_name().unwrap().to_str().unwrap()[..10];
+        for newer in files(lab.path(), number) {
+            fs::remove_file(newer).unwrap();
+        }
         fs::write(file, bytes).unwrap();
     }
     assert_eq!(look(lab.path()).findings, []);
@@ -165,4 +181,54 @@ fn a_total_that_a_recount_does_not_give_is_found() {
         assert_eq!(report.findings.len(), 1, "{report:?}");
         assert!(report.findings[0].what.contains(what), "{report:?}");
     }
+}
+
+/// A disk on which another process removes the first segment after it was opened twice.
+struct Vanishing(AtomicUsize);
+
+impl Disk for Vanishing {
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        ReadOnlyDisk.create_dir_all(dir)
+    }
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        ReadOnlyDisk.create_new(path)
+    }
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        if path.ends_with("0000000001-000.seg") && self.0.fetch_add(1, Ordering::Relaxed) > 1 {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        ReadOnlyDisk.open(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        ReadOnlyDisk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        ReadOnlyDisk.remove(path)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        ReadOnlyDisk.list(dir)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        ReadOnlyDisk.sync_dir(dir)
+    }
+}
+
+#[test]
+fn a_segment_that_goes_while_it_is_read_is_not_called_damaged() {
+    let mut lab = varied_lab();
+    fill(&lab, 0, 60);
+    lab.stop();
+    let disk =
+        || -> Arc<dyn Disk> { Arc::new(FewOpenDisk::new(Arc::new(Vanishing(AtomicUsize::new(0))), 1)) };
+    let verified = store::verify(&disk(), lab.path()).map(|report| report.findings);
+    assert!(matches!(verified, Err(Error::Gone { .. })), "{verified:?}");
+    let query = everything();
+    let exported = store::export(&disk(), lab.path(), ORG, &query, 0, |_| ControlFlow::Continue(()));
+    assert!(!exported.is_err_and(|error| error.is_damage()));
+    let copy = tempfile::tempdir().unwrap();
+    let target: Arc<dyn Disk> = Arc::new(OsDisk);
+    target.create_dir_all(&copy.path().join("log/0")).unwrap();
+    let mut backup = Backup::begin(&target, copy.path()).unwrap();
+    let copied = backup.copy_log(&disk(), lab.path(), false);
+    assert!(matches!(copied, Err(Error::Gone { .. })), "{copied:?}");
 }
