@@ -90,19 +90,20 @@ impl Compaction {
     }
 
     fn candidate(&self, shared: &Shared) -> Option<Segment> {
-        let handles = shared.published.read().segments.handles();
+        let segments = shared.published.read().segments.all();
         let is_wasteful = |segment: &Segment, index: &SegmentIndex| match index {
             SegmentIndex::Open(_) => false,
             SegmentIndex::Sealed(index) => {
                 index.batches > 1 && segment.end() < u64::from(index.batches) * SMALL_BATCH_BYTES
             }
         };
-        let found = handles.into_iter().find(|(segment, index)| {
+        let found = segments.iter().find(|entry| {
+            let segment = &entry.segment;
             !segment.is_compact()
-                && is_wasteful(segment, index)
+                && is_wasteful(segment, &entry.index)
                 && !self.given_up.contains(&(segment.number, segment.generation))
         });
-        found.map(|(segment, _)| segment)
+        found.map(|entry| entry.segment.clone())
     }
 
     fn go_on(&mut self, shared: &Shared, mut in_hand: InHand) -> Result<Step, Error> {

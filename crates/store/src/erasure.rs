@@ -35,13 +35,14 @@ pub(crate) struct Waiting {
 pub(crate) fn step(shared: &Shared) -> Result<Step, Error> {
     let (erasures, segments) = {
         let published = shared.published.read();
-        (published.registry.erasures.clone(), published.segments.handles())
+        (published.registry.erasures.clone(), published.segments.all())
     };
     let Some(last) = erasures.iter().map(|erasure| erasure.before).max() else {
         return Ok(Step::Idle);
     };
-    for (segment, index) in segments.into_iter().filter(|(segment, _)| segment.number < last) {
-        if matches!(index, SegmentIndex::Open(_)) {
+    for entry in segments.iter().filter(|entry| entry.segment.number < last) {
+        let segment = &entry.segment;
+        if matches!(entry.index, SegmentIndex::Open(_)) {
             // Its index is being written, unless that fails.
             return match shared.sealing.failure() {
                 None => Ok(Step::Idle),
@@ -69,7 +70,7 @@ pub(crate) fn step(shared: &Shared) -> Result<Step, Error> {
                 .any(|AgentIn { org, agent_id, .. }| is_gone(*org, agent_id)))
         })?;
         if has_any {
-            rewrite::without(shared, &segment, &is_gone)?;
+            rewrite::without(shared, segment, &is_gone)?;
             return Ok(Step::More);
         }
     }
@@ -79,12 +80,12 @@ pub(crate) fn step(shared: &Shared) -> Result<Step, Error> {
 
 /// Removes what failed attempts and replaced generations of the segments before this one left behind.
 fn remove_leftovers(shared: &Shared, before: u64) -> Result<(), Error> {
-    let (handles, indexes) = {
+    let (segments, indexes) = {
         let published = shared.published.read();
-        (published.segments.handles(), published.segments.index_names())
+        (published.segments.all(), published.segments.index_names())
     };
-    for (segment, _) in handles.iter().filter(|(segment, _)| segment.number < before) {
-        segment.remove_older()?;
+    for entry in segments.iter().filter(|entry| entry.segment.number < before) {
+        entry.segment.remove_older()?;
     }
     let io = |source| Error::Io {
         path: shared.dir.clone(),

@@ -3,7 +3,7 @@
 use crate::index::{BlockCache, OpenIndex, SealedIndex, SegmentExtent};
 use crate::query::{Snapshot, View};
 use crate::recover::{self, SHARD_DIR};
-use crate::segments::{self, Entry, SegmentIndex};
+use crate::segments::{self, IndexedSegment, SegmentIndex};
 use crate::{Error, EventQuery, OrgId, StoredEvent};
 use journal::{Disk, Segment, Survey};
 use std::ops::ControlFlow;
@@ -38,7 +38,11 @@ pub fn export(
         let mut last = after;
         let mut look = |index: SegmentIndex| {
             let agent_id = query.agent_id.as_deref();
-            let view = View::new(Arc::new(Entry::new(segment.clone(), index)), org, agent_id);
+            let view = View::new(
+                Arc::new(IndexedSegment::new(segment.clone(), index)),
+                org,
+                agent_id,
+            );
             Snapshot::new(org, agent_id, vec![view]).arrivals_after(last, |event| {
                 last = event.seq;
                 if query.admits(&event) {

@@ -10,7 +10,7 @@ use crate::index::AgentIn;
 use crate::owner::{CarryItem, CarryOrder, Form, Message};
 use crate::pace::Breaks;
 use crate::registry::Carried;
-use crate::segments::{self, SegmentIndex};
+use crate::segments::{self, IndexedSegment, SegmentIndex};
 use crate::shared::Shared;
 use crate::upkeep::Step;
 use crate::{Error, NotKept, OrgId, Refused, loader};
@@ -70,11 +70,12 @@ impl Retention {
 
     /// Takes the next step towards letting the oldest segment go, if it should.
     pub(crate) fn step(&mut self, shared: &Shared) -> Result<Step, Error> {
-        let Some((segment, index, newest)) = shared.published.read().segments.ends() else {
+        let Some((oldest, newest)) = shared.published.read().segments.ends() else {
             return Ok(Step::Idle);
         };
+        let IndexedSegment { segment, index, .. } = &*oldest;
         let is_newest = segment.number == newest;
-        let Some(due) = due(shared, &index, is_newest, Leeway::default()) else {
+        let Some(due) = due(shared, index, is_newest, Leeway::default()) else {
             self.pace.rest(shared);
             return Ok(Step::Idle);
         };
@@ -83,7 +84,7 @@ impl Retention {
             Some(plan) if plan.segment == segment.number => plan,
             _ => Plan {
                 segment: segment.number,
-                waiting: shared.read(|| lacking(shared, &segment, &index, is_newest))?,
+                waiting: shared.read(|| lacking(shared, segment, index, is_newest))?,
             },
         };
         if !plan.waiting.is_empty() {
@@ -96,7 +97,7 @@ impl Retention {
         if is_newest || matches!(index, SegmentIndex::Open(_)) {
             return Ok(Step::Idle);
         }
-        segments::remove_oldest(shared, &segment)?;
+        segments::remove_oldest(shared, segment)?;
         tracing::info!(
             segment = segment.number,
             events = index.events(),

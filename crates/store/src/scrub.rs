@@ -72,13 +72,9 @@ impl Scrub {
     }
 
     fn next_segment(&self, shared: &Shared) -> Option<(Segment, Frames)> {
-        let handles = shared.published.read().segments.handles();
-        let is_sealed = |index: &SegmentIndex| matches!(index, SegmentIndex::Sealed(_));
-        let mut left = handles
-            .into_iter()
-            .filter(|(segment, _)| segment.number >= self.next);
-        let (segment, _) = left.find(|(_, index)| is_sealed(index))?;
-        let frames = segment.frames();
-        Some((segment, frames))
+        let segments = shared.published.read().segments.all();
+        let mut left = segments.iter().filter(|entry| entry.segment.number >= self.next);
+        let found = left.find(|entry| matches!(entry.index, SegmentIndex::Sealed(_)))?;
+        Some((found.segment.clone(), found.segment.frames()))
     }
 }

@@ -17,18 +17,18 @@ use std::sync::Arc;
 /// All published segments. There may be thousands, and whoever reads takes hold of all: so each is behind one pointer.
 #[derive(Default)]
 pub(crate) struct Segments {
-    entries: Vec<Arc<Entry>>,
+    entries: Vec<Arc<IndexedSegment>>,
 }
 
 /// A segment with its index.
-pub(crate) struct Entry {
+pub(crate) struct IndexedSegment {
     pub(crate) segment: Segment,
     pub(crate) index: SegmentIndex,
     /// That of a sealed index, here again so that a query goes by the segments of other times at a glance.
     pub(crate) sealed_span: Option<TimeSpan>,
 }
 
-impl Entry {
+impl IndexedSegment {
     pub(crate) fn new(segment: Segment, index: SegmentIndex) -> Self {
         let sealed_span = match &index {
             SegmentIndex::Open(_) => None,
@@ -136,7 +136,7 @@ impl SegmentIndex {
 impl Segments {
     /// Adds a segment, newer than all before.
     pub(crate) fn push(&mut self, segment: Segment, index: SegmentIndex) {
-        self.entries.push(Arc::new(Entry::new(segment, index)));
+        self.entries.push(Arc::new(IndexedSegment::new(segment, index)));
     }
 
     /// Shows a group's words and batches; says which segment is full, if this group began another.
@@ -198,27 +198,27 @@ impl Segments {
 
     /// The names of the index files that segments have or will have.
     pub(crate) fn index_names(&self) -> HashSet<String> {
-        let name = |entry: &Arc<Entry>| index_name((entry.segment.number, entry.segment.generation));
+        let name = |entry: &Arc<IndexedSegment>| index_name((entry.segment.number, entry.segment.generation));
         self.entries.iter().map(name).collect()
     }
 
-    fn find(&self, number: u64) -> Option<&Arc<Entry>> {
-        let at = self
+    fn place_of(&self, number: u64) -> Option<usize> {
+        let found = self
             .entries
-            .binary_search_by_key(&number, |entry| entry.segment.number)
-            .ok()?;
-        self.entries.get(at)
+            .binary_search_by_key(&number, |entry| entry.segment.number);
+        found.ok()
+    }
+
+    fn find(&self, number: u64) -> Option<&Arc<IndexedSegment>> {
+        self.place_of(number).map(|at| &self.entries[at])
     }
 
     /// Gives a segment another index, unless another generation has taken its place meanwhile.
     fn set_index(&mut self, segment: &Segment, index: SegmentIndex) {
-        let found = self
-            .entries
-            .binary_search_by_key(&segment.number, |entry| entry.segment.number);
-        if let Some(entry) = found.ok().and_then(|at| self.entries.get_mut(at))
-            && entry.segment.generation == segment.generation
+        if let Some(at) = self.place_of(segment.number)
+            && self.entries[at].segment.generation == segment.generation
         {
-            *entry = Arc::new(Entry::new(entry.segment.clone(), index));
+            self.entries[at] = Arc::new(IndexedSegment::new(segment.clone(), index));
         }
     }
 
@@ -234,19 +234,14 @@ impl Segments {
     }
 
     /// All segments with their indexes, oldest first.
-    pub(crate) fn handles(&self) -> Vec<(Segment, SegmentIndex)> {
-        let handle = |entry: &Arc<Entry>| (entry.segment.clone(), entry.index.clone());
-        self.entries.iter().map(handle).collect()
+    pub(crate) fn all(&self) -> Vec<Arc<IndexedSegment>> {
+        self.entries.clone()
     }
 
     /// The oldest segment, with its index, and the number of the newest.
-    pub(crate) fn ends(&self) -> Option<(Segment, SegmentIndex, u64)> {
+    pub(crate) fn ends(&self) -> Option<(Arc<IndexedSegment>, u64)> {
         let (oldest, newest) = (self.entries.first()?, self.entries.last()?);
-        Some((
-            oldest.segment.clone(),
-            oldest.index.clone(),
-            newest.segment.number,
-        ))
+        Some((Arc::clone(oldest), newest.segment.number))
     }
 
     /// Shows the oldest segment no more.
@@ -312,10 +307,9 @@ pub(crate) fn index_of(shared: &Shared, number: u64) -> Option<SegmentIndex> {
 /// Shows a new generation, which is in its place on the disk, instead of the old one.
 pub(crate) fn replace(shared: &Shared, old: &Segment, new: Segment, index: SegmentIndex) {
     {
-        let mut published = shared.published.write();
-        let entries = &mut published.segments.entries;
-        if let Ok(at) = entries.binary_search_by_key(&old.number, |entry| entry.segment.number) {
-            entries[at] = Arc::new(Entry::new(new, index));
+        let segments = &mut shared.published.write().segments;
+        if let Some(at) = segments.place_of(old.number) {
+            segments.entries[at] = Arc::new(IndexedSegment::new(new, index));
         }
     }
     remove_index(shared, old);
@@ -380,7 +374,9 @@ pub(crate) fn write_index(
 pub(crate) fn rebuild(shared: &Shared, file: &Path) -> Result<(), Error> {
     let entry = {
         let published = shared.published.read();
-        let is_it = |entry: &&Arc<Entry>| index_path(&shared.dir, &SegmentExtent::of(&entry.segment)) == file;
+        let is_it = |entry: &&Arc<IndexedSegment>| {
+            index_path(&shared.dir, &SegmentExtent::of(&entry.segment)) == file
+        };
         published.segments.entries.iter().find(is_it).cloned()
     };
     let Some(entry) = entry else { return Ok(()) };

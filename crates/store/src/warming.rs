@@ -16,7 +16,7 @@ use crate::identity::Identities;
 use crate::loader;
 use crate::owner::{self, Message};
 use crate::registry::{Entry, Registry};
-use crate::segments::{self, SegmentIndex};
+use crate::segments::{self, IndexedSegment, SegmentIndex};
 use crate::shared::Shared;
 use crate::spill::Place;
 use crate::{Error, OrgId};
@@ -51,8 +51,7 @@ pub(crate) struct Warming {
 }
 
 struct Unread {
-    segment: Segment,
-    index: SegmentIndex,
+    entry: Arc<IndexedSegment>,
     /// How many it had at the start.
     batches: u32,
     /// The latest recorded time of their rows.
@@ -101,17 +100,16 @@ impl Warming {
         let agents: Vec<_> = in_rows
             .map(|(no, entry)| Partial::new(*no, entry.facts()))
             .collect();
-        let unread = |(segment, index): (Segment, SegmentIndex)| Unread {
-            batches: index.batches(),
-            newest: index.time_span().map(|span| span.max),
-            segment,
-            index,
+        let unread = |entry: Arc<IndexedSegment>| Unread {
+            batches: entry.index.batches(),
+            newest: entry.index.time_span().map(|span| span.max),
+            entry,
         };
         Some(Self {
             copies,
             places: agents.iter().map(|agent| agent.no).zip(0..).collect(),
             agents: agents.into_iter().map(Some).collect(),
-            unread: published.segments.handles().into_iter().map(unread).collect(),
+            unread: published.segments.all().into_iter().map(unread).collect(),
         })
     }
 
@@ -206,7 +204,7 @@ impl Warming {
         shared: &Shared,
         closing: &AtomicBool,
     ) -> Result<Read, Error> {
-        let Unread { segment, index, .. } = unread;
+        let IndexedSegment { segment, index, .. } = &*unread.entry;
         read_ahead(segment)?;
         let mut lookup = Lookup::default();
         let mut id = String::new();

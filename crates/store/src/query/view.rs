@@ -1,7 +1,7 @@
 //! One segment, as a snapshot has it: what it says of an organisation, or of one of its agents.
 
 use crate::index::{Filter, ListPlace, Moment, OrgTotals, Rows, SealedIndex, Settled};
-use crate::segments::{Entry, SegmentIndex};
+use crate::segments::{IndexedSegment, SegmentIndex};
 use crate::span::TimeSpan;
 use crate::{Error, OrgId};
 use journal::Segment;
@@ -15,7 +15,7 @@ const FEW_ROWS: usize = 16;
 
 /// One segment, as it was when the snapshot was taken.
 pub(crate) struct View {
-    entry: Arc<Entry>,
+    entry: Arc<IndexedSegment>,
     /// The list in question, where the index is in memory.
     open: Option<Arc<Settled>>,
     /// Where it is in the index's file, once somebody looked.
@@ -33,7 +33,7 @@ pub(super) struct AtTime<'q> {
 }
 
 impl View {
-    pub(crate) fn new(entry: Arc<Entry>, org: OrgId, agent_id: Option<&str>) -> Self {
+    pub(crate) fn new(entry: Arc<IndexedSegment>, org: OrgId, agent_id: Option<&str>) -> Self {
         let open = match &entry.index {
             SegmentIndex::Open(index) => index.list(org, agent_id).map(Arc::new),
             SegmentIndex::Sealed(_) => None,
