@@ -175,7 +175,7 @@ impl Backup {
         } else {
             // Damage is not passed on in silence, nor over a good copy.
             for frame in segment.frames() {
-                frame.map_err(|damage| Error::from_damage_beside(&**from, damage))?;
+                frame.map_err(Error::from_damage_beside(&**from))?;
             }
             let disk = Arc::clone(&self.disk);
             let linked = link && place.sealed && self.link(&segment.path, &path)?;

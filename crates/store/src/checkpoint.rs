@@ -10,7 +10,7 @@ use crate::erasure::Erasure;
 use crate::registry::{Carried, Entry, Registry};
 use crate::spill::Place;
 use crate::{Error, OrgId};
-use journal::Disk;
+use journal::{Damage, Disk, Segment};
 use parking_lot::RwLockReadGuard;
 use reputation::Summary;
 use std::cmp::Reverse;
@@ -32,6 +32,26 @@ pub(crate) struct Covered {
     pub(crate) frame_seq: u64,
     /// Counts the checkpoints, so that the newer of two is known.
     pub(crate) turn: u64,
+}
+
+impl Covered {
+    /// What is wrong with a log that ends with this frame, in this segment if it has any, or else beside this file. A
+    /// checkpoint is written after what it covers is durable: a log without that has lost it.
+    pub(crate) fn missing_end(
+        self,
+        last_seq: u64,
+        segment: Option<&Segment>,
+        otherwise: &Path,
+    ) -> Option<Damage> {
+        (self.frame_seq > last_seq).then(|| Damage {
+            file: segment.map_or(otherwise, |segment| &segment.path).to_path_buf(),
+            offset: segment.map_or(0, Segment::end),
+            what: format!(
+                "the log ends with frame {last_seq}, but the agents' checkpoint covers frame {}: acknowledged events are missing",
+                self.frame_seq
+            ),
+        })
+    }
 }
 
 /// Writes the registry, taking the lock again and again through `lock`. Gives the bytes written.

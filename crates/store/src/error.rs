@@ -105,9 +105,9 @@ impl Error {
         Self::Journal(journal::Error::Damaged(damage))
     }
 
-    /// The same of a log that another process may write to: what it removed is not damaged.
-    pub(crate) fn from_damage_beside(disk: &dyn Disk, damage: journal::Damage) -> Self {
-        match disk.open(&damage.file) {
+    /// For `map_err`: the same of a log that another process may write to, where what that removed is not damaged.
+    pub(crate) fn from_damage_beside(disk: &dyn Disk) -> impl FnOnce(journal::Damage) -> Self {
+        |damage| match disk.open(&damage.file) {
             Err(error) if error.kind() == ErrorKind::NotFound => Self::Gone { file: damage.file },
             _ => Self::from_damage(damage),
         }

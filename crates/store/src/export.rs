@@ -52,11 +52,8 @@ pub fn export(
                 }
             })
         };
-        let looked = match sealed(&**disk, &dir, segment, &blocks) {
-            Some(index) => look(index),
-            None => look(built(&**disk, segment)?),
-        };
-        let flow = match looked {
+        let index = sealed(&**disk, &dir, segment, &blocks).map_or_else(|| built(&**disk, segment), Ok)?;
+        let flow = match look(index) {
             // It is derived, and here nothing may be written.
             Err(Error::Index { .. }) => look(built(&**disk, segment)?)?,
             looked => looked?,
@@ -80,7 +77,7 @@ fn sealed(disk: &dyn Disk, dir: &Path, segment: &Segment, blocks: &Arc<BlockCach
 fn built(disk: &dyn Disk, segment: &Segment) -> Result<SegmentIndex, Error> {
     let open = OpenIndex::default();
     for frame in segment.frames() {
-        let frame = frame.map_err(|damage| Error::from_damage_beside(disk, damage))?;
+        let frame = frame.map_err(Error::from_damage_beside(disk))?;
         recover::index_frame(segment, &frame, &open)?;
     }
     Ok(SegmentIndex::Open(Arc::new(open)))

@@ -59,7 +59,7 @@ pub(crate) fn open(
     })?;
     let secret = secret::open(&*disk, data_dir)?;
     let opened = Journal::open(Arc::clone(&disk), &dir, options.journal.clone())?;
-    let (registry, covered) = checkpoint(&*disk, &dir, &opened.segments)?;
+    let (registry, covered) = checkpoint_of(&*disk, &dir, &opened.segments)?;
     let spill = Spill::open(Arc::clone(&disk), &dir)?;
     spill.keep(registry.entries_from(0).filter_map(|entry| entry.spilled));
     spill.begin_file().map_err(Error::io(&dir))?;
@@ -112,22 +112,14 @@ pub(crate) fn open(
     })
 }
 
-/// The checkpoint. It is written after the frames that it covers are durable, so a log without them has lost some.
-fn checkpoint(disk: &dyn Disk, dir: &Path, segments: &[Segment]) -> Result<(Registry, Covered), Error> {
+/// The checkpoint, unless it knows of more than the log has.
+fn checkpoint_of(disk: &dyn Disk, dir: &Path, segments: &[Segment]) -> Result<(Registry, Covered), Error> {
     let (registry, covered) = checkpoint::read(disk, dir);
     let newest = segments.last();
-    let last = newest.map_or(0, Segment::last_seq);
-    if covered.frame_seq > last {
-        return Err(Error::Damaged {
-            file: newest.map_or_else(|| dir.to_owned(), |segment| segment.path.to_path_buf()),
-            offset: newest.map_or(0, Segment::end),
-            what: format!(
-                "the log ends with frame {last}, but the agents' checkpoint covers frame {}: acknowledged events are missing",
-                covered.frame_seq
-            ),
-        });
+    match covered.missing_end(newest.map_or(0, Segment::last_seq), newest, dir) {
+        Some(journal::Damage { file, offset, what }) => Err(Error::Damaged { file, offset, what }),
+        None => Ok((registry, covered)),
     }
-    Ok((registry, covered))
 }
 
 /// Publishes a segment: with its index, and with what the checkpoint doesn't cover of it counted.

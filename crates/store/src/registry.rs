@@ -302,11 +302,7 @@ impl OrgAgents {
 }
 
 fn hash_of(hasher: &DefaultHashBuilder, entries: &[Entry], no: AgentNo) -> u64 {
-    let entry = &entries[no.0 as usize];
-    hasher.hash_one(AgentName {
-        org: entry.org,
-        agent_id: &entry.agent_id,
-    })
+    hasher.hash_one(entries[no.0 as usize].name())
 }
 
 #[cfg(test)]

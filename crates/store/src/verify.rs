@@ -153,12 +153,12 @@ struct Derived {
     /// The newest checkpoint, its file and what it covers.
     checkpoint: Option<(Registry, Covered, PathBuf)>,
     /// Copies of windows, if the key that their identities hang on is there.
-    copies: Option<(Spill, Secret)>,
+    copies: Option<(Spill, Identities)>,
 }
 
 impl Derived {
-    fn identities(&self) -> Option<Identities> {
-        self.copies.as_ref().map(|(_, secret)| Identities::new(secret))
+    fn identities(&self) -> Option<&Identities> {
+        self.copies.as_ref().map(|(_, identities)| identities)
     }
 }
 
@@ -197,10 +197,13 @@ pub fn verify(disk: &Arc<dyn Disk>, data_dir: &Path) -> Result<Report, Error> {
         .all(|finding| finding.remedy != Remedy::Log)
         && report.more == 0;
     if let Some((registry, covered, file)) = &derived.checkpoint {
-        compare_with_log(registry, *covered, file, &survey, &mut report);
+        let last = survey.places.last();
+        let (last_seq, segment) = last.map_or((0, None), |place| (place.last_seq, place.segment.as_ref()));
+        if let Some(damage) = covered.missing_end(last_seq, segment, file) {
+            report.log(&damage);
+        }
         if starts_whole && log_is_sound {
-            let identities = derived.identities();
-            recounted.compare(registry, file, identities.as_ref(), &mut report);
+            recounted.compare(registry, file, derived.identities(), &mut report);
         }
     }
     if starts_whole && log_is_sound {
@@ -235,7 +238,7 @@ fn derived(disk: &Arc<dyn Disk>, data_dir: &Path, dir: &Path, report: &mut Repor
     let spill = Spill::open(Arc::clone(disk), dir).ok();
     Derived {
         checkpoint: newest,
-        copies: spill.zip(secret),
+        copies: spill.zip(secret.as_ref().map(Identities::new)),
     }
 }
 
@@ -253,30 +256,6 @@ fn checked_secret(disk: &dyn Disk, data_dir: &Path, report: &mut Report) -> Opti
         remedy: Remedy::Secret,
     });
     None
-}
-
-/// A checkpoint is written after the frames that it covers were synced; so a log without them has lost them.
-fn compare_with_log(
-    registry: &Registry,
-    covered: Covered,
-    file: &Path,
-    survey: &Survey,
-    report: &mut Report,
-) {
-    let last_seq = survey.places.last().map_or(0, |place| place.last_seq);
-    let last = survey.places.last().and_then(|place| place.segment.as_ref());
-    if covered.frame_seq > last_seq {
-        report.find(Finding {
-            file: last.map_or_else(|| file.to_owned(), |segment| segment.path.to_path_buf()),
-            offset: last.map_or(0, journal::Segment::end),
-            what: format!(
-                "the log ends with frame {last_seq}, but the agents' checkpoint of {} agents covers frame {}",
-                registry.len(),
-                covered.frame_seq
-            ),
-            remedy: Remedy::Log,
-        });
-    }
 }
 
 /// The segments that can be read, oldest first.

@@ -60,6 +60,12 @@ impl<'a> FactsRecount<'a> {
         }
     }
 
+    /// Whether the checkpoint covers what was committed in this frame.
+    fn is_covered(&self, frame_seq: u64) -> bool {
+        self.checkpoint
+            .is_some_and(|(_, covered)| frame_seq <= covered.frame_seq)
+    }
+
     /// Frames are missing here: numbers may jump.
     pub(super) fn lose_frames(&mut self) {
         self.losses += 1;
@@ -95,10 +101,7 @@ impl<'a> FactsRecount<'a> {
             return Err(Malformed("a carry is not what a recount gives"));
         }
         self.note(name, facts);
-        if self
-            .checkpoint
-            .is_some_and(|(_, covered)| frame_seq <= covered.frame_seq)
-        {
+        if self.is_covered(frame_seq) {
             let last = self.recounted.covered.entry(name.org).or_default();
             *last = facts.last_seq.max(*last);
         }
@@ -108,16 +111,12 @@ impl<'a> FactsRecount<'a> {
     /// An agent goes from the segments before. Until that is done, what they have of it is not the beginning of
     /// what comes later under the same name.
     pub(super) fn erase(&mut self, record: &EraseRecord, frame_seq: u64) {
-        if self
-            .checkpoint
-            .is_some_and(|(_, covered)| covered.frame_seq < frame_seq)
-        {
+        let is_covered = self.is_covered(frame_seq);
+        if !is_covered {
             self.recounted.erased_since.insert((record.org, record.name));
         }
-        let is_done = |(registry, covered): (&Registry, Covered)| {
-            covered.frame_seq >= frame_seq && registry.erasures.is_empty()
-        };
-        if !self.checkpoint.is_some_and(is_done) {
+        let none_is_pending = |(registry, _): (&Registry, Covered)| registry.erasures.is_empty();
+        if !(is_covered && self.checkpoint.is_some_and(none_is_pending)) {
             self.lose_frames();
         }
     }
@@ -136,10 +135,7 @@ impl<'a> FactsRecount<'a> {
         facts.record(&Recorded::of(row, source, seq));
         registry.entry_mut(no).set_facts(&facts);
         self.note(name, facts);
-        if self
-            .checkpoint
-            .is_some_and(|(_, covered)| frame_seq <= covered.frame_seq)
-        {
+        if self.is_covered(frame_seq) {
             self.recounted.covered.insert(name.org, seq);
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn check(
     let mut is_whole = place.damage.is_empty();
     let mut seq = place.previous_seq;
     for frame in segment.frames() {
-        let frame = frame.map_err(|damage| Error::from_damage_beside(disk, damage));
+        let frame = frame.map_err(Error::from_damage_beside(disk));
         let checked = frame.and_then(|frame| {
             records(segment, &frame, &mut seq, &mut dictionary, facts, report)?;
             seq = frame.seq;

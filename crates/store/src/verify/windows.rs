@@ -8,6 +8,7 @@ use crate::codec::{self, BatchReader, Dictionary, Row};
 use crate::facts::Recorded;
 use crate::identity::Identities;
 use crate::registry::AgentUpdate;
+use crate::secret::Secret;
 use crate::{Error, Source};
 use journal::{Disk, Place, Segment};
 use reputation::{Placement, WINDOW};
@@ -53,13 +54,14 @@ impl<'a> Pass<'a> {
         derived: &'a Derived,
         report: &'a mut Report,
     ) -> Self {
-        let secret = derived.copies.as_ref().map_or([0; 32], |(_, secret)| *secret);
+        // Without the key there are no copies, whose identities alone are compared.
+        let identities = derived.identities().copied();
         Self {
             states: vec![None; agents.len()],
             agents,
             recounted,
             derived,
-            identities: Identities::new(&secret),
+            identities: identities.unwrap_or_else(|| Identities::new(&Secret::default())),
             report,
         }
     }
@@ -68,7 +70,7 @@ impl<'a> Pass<'a> {
         for segment in readable(places) {
             let mut dictionary = Dictionary::default();
             for frame in segment.frames() {
-                let frame = frame.map_err(|damage| Error::from_damage_beside(disk, damage))?;
+                let frame = frame.map_err(Error::from_damage_beside(disk))?;
                 for record in frame.records() {
                     match record.kind {
                         // What is malformed was reported when the segment was checked.
@@ -138,17 +140,15 @@ impl<'a> Pass<'a> {
         let Some((checkpoint, _, file)) = &self.derived.checkpoint else {
             return;
         };
-        let identities = self.derived.identities();
-        let Some(entry) = checkpoint
-            .find(name)
-            .map(|no| checkpoint.entry(no))
-            .filter(|_| !self.recounted.is_erased(name, identities.as_ref()))
-        else {
+        let Some(entry) = checkpoint.find(name).map(|no| checkpoint.entry(no)) else {
             return;
         };
         let Some(state) = self.states[at].as_ref().filter(|_| entry.facts().last_seq == seq) else {
             return;
         };
+        if self.recounted.is_erased(name, self.derived.identities()) {
+            return;
+        }
         let update = AgentUpdate::of(AgentNo(0), state);
         if entry.summary.is_some() && (entry.summary, entry.floor()) != (update.summary, update.floor) {
             let what = format!(
