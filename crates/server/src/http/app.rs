@@ -143,13 +143,9 @@ impl App {
         self: &Arc<Self>,
         read: impl FnOnce(&Store) -> Result<T, store::Error> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let turn = take_turn(&self.reads).await?;
         let store = Arc::clone(&self.store);
-        on_a_thread(move || {
-            let _turn = turn;
-            read(&store).map_err(|error| Refusal::Internal(error.to_string()))
-        })
-        .await
+        let read = move || read(&store).map_err(|error| Refusal::Internal(error.to_string()));
+        in_turn(&self.reads, read).await
     }
 
     /// Asks SQLite something on a thread that may wait for the disk.
@@ -157,13 +153,8 @@ impl App {
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let turn = take_turn(&self.administration).await?;
         let app = Arc::clone(self);
-        on_a_thread(move || {
-            let _turn = turn;
-            work(&app)
-        })
-        .await
+        in_turn(&self.administration, move || work(&app)).await
     }
 }
 
@@ -176,6 +167,18 @@ async fn take_turn(turns: &Arc<Semaphore>) -> Result<Turn, Refusal> {
         Ok(Ok(turn)) => Ok(turn),
         _ => Err(Refusal::Overloaded),
     }
+}
+
+async fn in_turn<T: Send + 'static>(
+    turns: &Arc<Semaphore>,
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    let turn = take_turn(turns).await?;
+    on_a_thread(move || {
+        let _turn = turn;
+        work()
+    })
+    .await
 }
 
 async fn on_a_thread<T: Send + 'static>(
