@@ -7,7 +7,6 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// The file of the master key, where the environment has none.
 pub(crate) const MASTER_KEY_FILE: &str = "master.key";
@@ -23,25 +22,26 @@ pub(crate) struct DataDir {
 /// What keeps other processes out of a directory.
 pub(crate) struct Lock {
     /// The directory itself: a file in it can be removed.
-    dir: Arc<File>,
+    dir: File,
     /// For file systems that lock no directories.
     _file: File,
 }
 
-/// Tells whether a directory is still where it was.
+/// Tells whether a directory is still where it was, as long as that is locked.
+#[derive(Clone)]
 pub(crate) struct Whereabouts {
     path: PathBuf,
-    dir: Arc<File>,
+    /// Device and inode.
+    identity: (u64, u64),
 }
 
 impl Whereabouts {
     /// Whether the path leads to the directory that is locked, as far as the system tells. What is written by its path would
     /// else be in another.
     pub(crate) fn is_unchanged(&self) -> bool {
-        match (fs::metadata(&self.path), self.dir.metadata()) {
-            (Ok(at_path), Ok(locked)) => (at_path.dev(), at_path.ino()) == (locked.dev(), locked.ino()),
-            (Err(error), _) => error.kind() != ErrorKind::NotFound,
-            (_, Err(_)) => true,
+        match fs::metadata(&self.path) {
+            Ok(at_path) => (at_path.dev(), at_path.ino()) == self.identity,
+            Err(error) => error.kind() != ErrorKind::NotFound,
         }
     }
 }
@@ -89,10 +89,7 @@ impl DataDir {
             .open(&file)
             .with_context(|| format!("cannot open {}", file.display()))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Lock {
-                dir: Arc::new(dir),
-                _file: file,
-            })),
+            Ok(()) => Ok(Some(Lock { dir, _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error).context("cannot lock the data directory"),
         }
@@ -126,11 +123,12 @@ impl DataDir {
     }
 
     /// For whoever must know whether the directory was moved.
-    pub(crate) fn whereabouts(&self) -> Whereabouts {
-        Whereabouts {
+    pub(crate) fn whereabouts(&self) -> Result<Whereabouts> {
+        let locked = self.lock.dir.metadata()?;
+        Ok(Whereabouts {
             path: self.path.clone(),
-            dir: Arc::clone(&self.lock.dir),
-        }
+            identity: (locked.dev(), locked.ino()),
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {

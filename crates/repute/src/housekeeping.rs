@@ -47,11 +47,10 @@ pub(crate) fn spawn(
 /// Ends the process once the data directory was moved: the next segment, and even an orderly stop, would write into whatever
 /// has its path by then. As after a kill, what was acknowledged is in the directory that was moved.
 async fn watch(whereabouts: Whereabouts) {
-    let whereabouts = Arc::new(whereabouts);
     loop {
         sleep(WHEREABOUTS_EVERY).await;
-        let looks = Arc::clone(&whereabouts);
-        if let Ok(false) = spawn_blocking(move || looks.is_unchanged()).await {
+        let whereabouts = whereabouts.clone();
+        if let Ok(false) = spawn_blocking(move || whereabouts.is_unchanged()).await {
             tracing::error!(
                 "the data directory was moved or replaced: ending at once; start again where it is now, all that was acknowledged \
                  is in it"

@@ -114,7 +114,7 @@ async fn run(settings: &ServeSettings, secrets: &Secrets, dir: &DataDir, parts: 
     let hangup = signal(SignalKind::hangup())?;
     first_start::greet(accounts, secrets, dir.path(), address)?;
     let socket = admin_socket(dir, accounts, store);
-    let housekeeping = housekeeping::spawn(accounts, store, ledger, dir.whereabouts());
+    let housekeeping = housekeeping::spawn(accounts, store, ledger, dir.whereabouts()?);
     let mut server = Server::new(
         config(settings),
         Arc::clone(accounts),

@@ -7,29 +7,31 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
+/// What a server says that does not start on this directory.
+fn start_refused_on(dir: &Path) -> String {
+    let output = program(&["serve", "--listen", "127.0.0.1:0"])
+        .arg("--data-dir")
+        .arg(dir)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    said(&output)
+}
+
 #[test]
 fn a_second_process_on_the_directory_is_refused() {
     let server = Server::start(&[]);
-    let output = program(&["serve", "--listen", "127.0.0.1:0"])
-        .arg("--data-dir")
-        .arg(server.path())
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    let refusal = start_refused_on(server.path());
     let sentence = format!("repute: another process is using {}", server.path().display());
-    assert!(said(&output).contains(&sentence), "{}", said(&output));
+    assert!(refusal.contains(&sentence), "{refusal}");
 }
 
 #[test]
 fn a_second_process_is_refused_also_where_the_lock_was_removed() {
     let server = Server::start(&[]);
     std::fs::remove_file(server.path().join("lock")).unwrap();
-    let output = program(&["serve", "--listen", "127.0.0.1:0"])
-        .arg("--data-dir")
-        .arg(server.path())
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let refusal = start_refused_on(server.path());
+    assert!(refusal.contains("another process is using"), "{refusal}");
 }
 
 #[test]
@@ -68,16 +70,10 @@ fn events_whose_organisations_are_lost_go_to_no_other() {
         |file: &Path| std::fs::remove_file(file),
     ] {
         damage(&database).unwrap();
-        let output = program(&["serve", "--listen", "127.0.0.1:0"])
-            .arg("--data-dir")
-            .arg(server.path())
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(1));
+        let refusal = start_refused_on(server.path());
         assert!(
-            said(&output).contains("is missing or empty though there are events"),
-            "{}",
-            said(&output)
+            refusal.contains("is missing or empty though there are events"),
+            "{refusal}"
         );
     }
 }

@@ -21,22 +21,21 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
 
 /// The program with what a prepared command has, under this umask.
 pub(crate) fn with_umask(umask: &str, command: &Command) -> Command {
-    let mut masked = Command::new("sh");
-    masked
-        .env_clear()
-        .args(["-c", r#"umask "$0" && exec "$@""#, umask, BINARY])
-        .args(command.get_args());
-    masked
+    in_a_shell_with(&format!("umask {umask}"), command)
 }
 
 /// The program with what a prepared command has, with at most that many open files.
 pub(crate) fn with_open_files(limit: usize, command: &Command) -> Command {
-    let mut limited = Command::new("sh");
-    limited
+    in_a_shell_with(&format!("ulimit -n {limit}"), command)
+}
+
+fn in_a_shell_with(setting: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell
         .env_clear()
-        .args(["-c", r#"ulimit -n "$0" && exec "$@""#, &limit.to_string(), BINARY])
+        .args(["-c", &format!(r#"{setting} && exec "$0" "$@""#), BINARY])
         .args(command.get_args());
-    limited
+    shell
 }
 
 /// Runs the program to its end.
