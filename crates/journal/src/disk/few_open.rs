@@ -167,6 +167,7 @@ impl Names {
         self.close_beyond(most);
     }
 
+    /// Closes resting files until no more than so many are open, as far as they may be closed.
     fn close_beyond(&mut self, most: usize) {
         // Whoever reads meanwhile could keep this from ending.
         for _ in 0..2 * self.resting.len() {

@@ -1,7 +1,7 @@
 //! Crashes at every operation of a workload, failing and full disks, damage: what was acknowledged is there
 //! once, what was not is there whole or not at all, and the scores are those of a recount.
 
-use crate::kit::{KEY, NOW, ORG, event, everything, ingest};
+use crate::kit::{KEY, NOW, ORG, event, everything, ingest, try_erase};
 use journal::sim::Fault;
 use journal::{Disk as _, SimDisk};
 use reputation::{Evaluation, Micros, Slot, Window};
@@ -260,11 +260,7 @@ fn a_power_cut_without_syncs_loses_the_end_of_the_log_and_not_what_a_checkpoint_
             send(&store, batch).unwrap();
         }
         // Ends with a checkpoint.
-        let (answer, answers) = mpsc::channel();
-        let reply = Box::new(move |outcome| drop(answer.send(outcome)));
-        store.erase(ORG, Some(KEY), "a", reply);
-        store.settle();
-        answers.recv().unwrap().unwrap();
+        try_erase(&store, ORG, "a").unwrap();
         let covered = all(&store).unwrap();
         let after = disk.crash();
         let store = open_with(&after, without_sync).unwrap_or_else(|error| panic!("seed {seed}: {error}"));

@@ -1,12 +1,12 @@
 //! An erased agent is gone for good, and nothing else changes.
 
-use crate::kit::{KEY, Lab, NOW, ORG, SECOND, event, everything, ingest};
+use crate::kit::{KEY, Lab, NOW, ORG, SECOND, event, everything, ingest, try_erase};
 use journal::sim::Fault;
 use journal::{Disk, OsDisk, SimDisk};
 use reputation::{Evaluation, Micros};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use store::{
     Agent, AgentOrder, Error, EventQuery, Options, OrgId, Receipt, Refused, Source, Store, Submission,
     Unobserved,
@@ -44,26 +44,6 @@ fn events(batch: usize, ids: &[String]) -> Vec<Evaluation<'_>> {
 
 fn agents(store: &Store, org: OrgId) -> Vec<Agent> {
     store.agents(org, &AgentOrder::AgentId(None), 500).unwrap()
-}
-
-/// Asks for an erasure and sees to it that what can be done is done.
-fn try_erase(store: &Store, agent_id: &str) -> Result<(), Refused> {
-    let (answer, answers) = mpsc::channel();
-    store.erase(
-        ORG,
-        Some(KEY),
-        agent_id,
-        Box::new(move |outcome| drop(answer.send(outcome))),
-    );
-    for _ in 0..2_000 {
-        store.settle();
-        match answers.recv_timeout(std::time::Duration::from_millis(2)) {
-            Ok(outcome) => return outcome,
-            Err(mpsc::RecvTimeoutError::Timeout) => {}
-            Err(mpsc::RecvTimeoutError::Disconnected) => break,
-        }
-    }
-    Err(Refused::Internal("no answer".to_owned()))
 }
 
 /// The files in which these bytes stand.
@@ -113,8 +93,8 @@ fn every_trace_of_an_erased_agent_goes_and_all_others_stay_as_they_were() {
     let before = others(&lab);
     assert_eq!(before.0.len(), 1_400);
     assert!(files_with(&OsDisk, lab.path(), b"doomed").len() > 8);
-    try_erase(lab.store(), "doomed").unwrap();
-    try_erase(lab.store(), "doomed-too").unwrap();
+    lab.erase(ORG, "doomed");
+    lab.erase(ORG, "doomed-too");
     let gone = |lab: &Lab| {
         assert_eq!(others(lab), before);
         assert_eq!((lab.all(ORG).len(), agents(lab.store(), ORG).len()), (1_400, 2));
@@ -184,8 +164,8 @@ fn an_erased_agent_may_begin_anew_and_be_erased_again() {
             lab.restart();
         }
         assert_eq!(lab.send(&events(3, &ids(3))).duplicates, 30);
-        try_erase(lab.store(), "doomed").unwrap();
-        try_erase(lab.store(), "doomed").unwrap();
+        lab.erase(ORG, "doomed");
+        lab.erase(ORG, "doomed");
         assert_eq!(agents(lab.store(), ORG).len(), 2);
     }
     assert_eq!(lab.send(&[event("stays", None, None)]).accepted, 1);
@@ -210,7 +190,7 @@ fn an_agent_of_another_organisation_with_the_same_name_stays() {
     };
     lab.try_send(&submission).unwrap();
     let before = (lab.all(OrgId(2)), agents(lab.store(), OrgId(2)));
-    try_erase(lab.store(), "doomed").unwrap();
+    lab.erase(ORG, "doomed");
     assert_eq!((lab.all(OrgId(2)), agents(lab.store(), OrgId(2))), before);
     assert_eq!(lab.all(ORG).len(), 20);
 }
@@ -230,7 +210,7 @@ fn what_is_sent_while_an_agent_is_erased_is_erased_with_it_or_begins_anew_whole(
         })
     };
     for _ in 0..12 {
-        try_erase(lab.store(), "doomed").unwrap();
+        lab.erase(ORG, "doomed");
     }
     sender.join().unwrap();
     let listed = lab.all(ORG);
@@ -292,7 +272,7 @@ fn work_looking(disk: &SimDisk, look: impl Fn()) -> (BTreeSet<usize>, Option<Res
         taken.insert(3);
     }
     // Of what failed once, the second attempt must find the rest.
-    let erased = try_erase(&store, "doomed").or_else(|_| try_erase(&store, "doomed"));
+    let erased = try_erase(&store, ORG, "doomed").or_else(|_| try_erase(&store, ORG, "doomed"));
     if erased.is_ok() {
         look();
     }
@@ -384,7 +364,7 @@ fn a_crash_at_every_operation_of_an_erasure_leaves_it_to_be_finished_or_never_as
                 "{what}"
             );
             // Whatever happened, the agent can be erased, and all traces go.
-            try_erase(&store, "doomed").unwrap_or_else(|refused| panic!("{what}: {refused}"));
+            try_erase(&store, ORG, "doomed").unwrap_or_else(|refused| panic!("{what}: {refused}"));
             store.close();
             assert_eq!(
                 files_with(&after, Path::new("/data"), b"doomed"),

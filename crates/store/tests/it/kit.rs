@@ -147,16 +147,7 @@ impl Lab {
 
     /// Erases an agent; returns when it is gone.
     pub(crate) fn erase(&self, org: OrgId, agent_id: &str) {
-        let (answer, answers) = mpsc::channel();
-        let reply = Box::new(move |outcome| drop(answer.send(outcome)));
-        self.store().erase(org, Some(KEY), agent_id, reply);
-        let outcome = loop {
-            self.store().settle();
-            if let Ok(outcome) = answers.recv_timeout(std::time::Duration::from_millis(2)) {
-                break outcome;
-            }
-        };
-        outcome.unwrap();
+        try_erase(self.store(), org, agent_id).unwrap();
     }
 
     /// All events of the organisation, newest first, page by page.
@@ -250,4 +241,20 @@ pub(crate) fn event<'a>(agent_id: &'a str, id: Option<&'a str>, sent_at: Option<
         evaluation_id: id.map(Into::into),
         agent_latency_us: None,
     }
+}
+
+/// Asks for an erasure and sees to it that what can be done is done.
+pub(crate) fn try_erase(store: &Store, org: OrgId, agent_id: &str) -> Result<(), Refused> {
+    let (answer, answers) = mpsc::channel();
+    let reply = Box::new(move |outcome| drop(answer.send(outcome)));
+    store.erase(org, Some(KEY), agent_id, reply);
+    for _ in 0..2_000 {
+        store.settle();
+        match answers.recv_timeout(std::time::Duration::from_millis(2)) {
+            Ok(outcome) => return outcome,
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    Err(Refused::Internal("no answer".to_owned()))
 }

@@ -1,12 +1,12 @@
 //! Checking a directory: what is sound is called sound, and no byte changes unseen.
 
-use crate::kit::{KEY, ORG, everything};
+use crate::kit::{ORG, everything};
 use crate::varied::{files, fill, look, varied_lab};
 use journal::{Disk, FewOpenDisk, File, OsDisk, ReadOnlyDisk};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
 use std::{fs, io};
 use store::{Backup, Error, Remedy, Report, Totals};
 
@@ -59,11 +59,7 @@ fn it_is_not_fooled_by_an_erasure_meanwhile() {
         files.map(|file| (fs::read(&file).unwrap(), file)).collect()
     };
     let (before, segments) = (kept("registry-"), kept("-000.seg"));
-    let (answer, answers) = mpsc::channel();
-    let reply = Box::new(move |outcome| drop(answer.send(outcome)));
-    lab.store().erase(ORG, Some(KEY), "agent-3", reply);
-    lab.store().settle();
-    answers.recv().unwrap().unwrap();
+    lab.erase(ORG, "agent-3");
     lab.stop();
     for file in files(lab.path(), "registry-") {
         fs::remove_file(file).unwrap();
