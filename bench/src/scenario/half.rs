@@ -1,4 +1,4 @@
-//! Latency at half of the full load, against what the disk itself takes.
+//! Latency at half of the full load, against what the disk itself takes, and what a server that does nothing takes.
 
 use super::disk;
 use crate::fleet::{self, Pace, Squad};
@@ -14,20 +14,16 @@ use std::time::Duration;
 const COMMIT_BYTES: usize = 16 << 10;
 
 pub(crate) fn run(place: &Place) -> Result<Vec<Table>> {
+    let sink = place.sink()?;
     let shipped = place.repute("shipped", &[])?;
     let mut traffic = Ingest::usual(&place.keys);
     let mut full = eager(place, &shipped.server, &mut traffic, place.time)?;
     let step = half_pace(&full);
+    let mut for_sink = Ingest::usual(&place.keys).for_sink();
     let mut before = disk::commits(place, COMMIT_BYTES, place.time / 2)?;
-    let squad = Squad {
-        address: shipped.server.address,
-        connections: place.connections,
-        pace: Pace::Every(step),
-        traffic: &mut traffic,
-    };
-    let mut half = fleet::run(&mut [squad], place.time, |_| Ok(()))?
-        .pop()
-        .context("one squad ran")?;
+    let mut sunk = paced(place, &sink, &mut for_sink, step, place.time / 2)?;
+    let mut half = paced(place, &shipped.server, &mut traffic, step, place.time)?;
+    sunk.join(&paced(place, &sink, &mut for_sink, step, place.time / 2)?);
     before.append(&disk::commits(place, COMMIT_BYTES, place.time / 2)?);
     let mut table = Table::new(
         "half: latency at half load, counted from the moment that a request is due",
@@ -44,6 +40,11 @@ pub(crate) fn run(place: &Place) -> Result<Vec<Table>> {
         &mut full.latencies,
     );
     row(
+        "null sink at half load",
+        Cell::Number(sunk.requests_per_s(), 0),
+        &mut sunk.latencies,
+    );
+    row(
         "half load",
         Cell::Number(half.requests_per_s(), 0),
         &mut half.latencies,
@@ -54,6 +55,25 @@ pub(crate) fn run(place: &Place) -> Result<Vec<Table>> {
         "Half load against the disk: p50 {p50:.1} ×, p99 {p99:.1} ×."
     ));
     Ok(vec![table])
+}
+
+/// A request in each step for so long.
+fn paced(
+    place: &Place,
+    server: &Server,
+    traffic: &mut dyn Traffic,
+    step: Duration,
+    time: Duration,
+) -> Result<fleet::Seen> {
+    let squad = Squad {
+        address: server.address,
+        connections: place.connections,
+        pace: Pace::Every(step),
+        traffic,
+    };
+    fleet::run(&mut [squad], time, |_| Ok(()))?
+        .pop()
+        .context("one squad ran")
 }
 
 /// Full load for so long, after a warm-up.
