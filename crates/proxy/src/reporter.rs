@@ -1,5 +1,5 @@
-//! Tells of decisions: the log and standard error on a thread of its own, so that neither holds up a message;
-//! telemetry through the client, which never waits.
+//! Tells of decisions: in the log at once, so that a decision stands there before anybody sees what came of it; on standard
+//! error by a thread of its own, since nobody may read that; telemetry through the client, which never waits.
 
 use crate::calls::Call;
 use crate::decision::{Decision, Looked, Outcome};
@@ -13,9 +13,9 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel}
 use std::thread;
 use std::time::Duration;
 
-/// The most decisions that wait to be written; more are counted, not kept.
+/// The most lines that wait for standard error; more are counted, not kept.
 const MAX_WAITING: usize = 1_024;
-/// How long the end waits for what is to be written.
+/// How long the end waits for standard error.
 const END_WITHIN: Duration = Duration::from_secs(2);
 /// Before the names of gates that judged arguments, in an event that has both.
 const ARGUMENTS_PREFIX: &str = "arguments.";
@@ -23,36 +23,45 @@ const ARGUMENTS_PREFIX: &str = "arguments.";
 /// Where decisions are told.
 #[derive(Debug)]
 pub(crate) struct Reporter {
+    book: Mutex<Book>,
+    verbose: bool,
     /// `None` after the end.
-    scribe: Mutex<Option<ToScribe>>,
-    not_kept: AtomicU64,
+    speaker: Mutex<Option<ToSpeaker>>,
+    unsaid: AtomicU64,
     telemetry: Option<Telemetry>,
 }
 
+/// The log, and whether it was told that it cannot be written.
 #[derive(Debug)]
-struct ToScribe {
-    decisions: SyncSender<Decision>,
+struct Book {
+    log: Option<Log>,
+    has_complained: bool,
+}
+
+#[derive(Debug)]
+struct ToSpeaker {
+    lines: SyncSender<String>,
     ended: Receiver<()>,
 }
 
 impl Reporter {
     pub(crate) fn start(settings: &Settings) -> io::Result<Self> {
-        let (decisions, waiting) = sync_channel(MAX_WAITING);
+        let (lines, waiting) = sync_channel::<String>(MAX_WAITING);
         let (end, ended) = channel();
-        let scribe = Scribe {
-            log: settings.log_directory.clone().map(Log::new),
-            has_complained: false,
-            verbose: settings.verbose,
-        };
         thread::Builder::new()
-            .name("repute-log".to_owned())
+            .name("repute-say".to_owned())
             .spawn(move || {
-                scribe.write_all(&waiting);
+                waiting.into_iter().for_each(|line| say(&line));
                 let _ = end.send(());
             })?;
         Ok(Self {
-            scribe: Mutex::new(Some(ToScribe { decisions, ended })),
-            not_kept: AtomicU64::new(0),
+            book: Mutex::new(Book {
+                log: settings.log_directory.clone().map(Log::new),
+                has_complained: false,
+            }),
+            verbose: settings.verbose,
+            speaker: Mutex::new(Some(ToSpeaker { lines, ended })),
+            unsaid: AtomicU64::new(0),
             telemetry: settings.telemetry.clone(),
         })
     }
@@ -77,27 +86,38 @@ impl Reporter {
     }
 
     /// Tells of something that is no evaluation.
+    #[expect(clippy::needless_pass_by_value, reason = "it is told once")]
     pub(crate) fn keep(&self, decision: Decision) {
-        let scribe = self.scribe.lock();
-        let sent = scribe.as_ref().map(|scribe| scribe.decisions.try_send(decision));
-        if let Some(Err(TrySendError::Full(_))) = sent {
-            self.not_kept.fetch_add(1, Ordering::Relaxed);
+        if let Some(complaint) = self.book.lock().write(&decision) {
+            self.tell(complaint);
+        }
+        if self.verbose || decision.decision == Outcome::WouldBlock {
+            self.tell(sentence(&decision));
         }
     }
 
-    /// Sends what waits, at most as long as the telemetry was told to, and lets the log end.
+    /// Says a line once there is time.
+    fn tell(&self, line: String) {
+        let speaker = self.speaker.lock();
+        let sent = speaker.as_ref().map(|speaker| speaker.lines.try_send(line));
+        if let Some(Err(TrySendError::Full(_))) = sent {
+            self.unsaid.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Sends what waits, at most as long as the telemetry was told to, and says what is left to say.
     pub(crate) fn end(&self) {
-        let Some(ToScribe { decisions, ended }) = self.scribe.lock().take() else {
+        let Some(ToSpeaker { lines, ended }) = self.speaker.lock().take() else {
             return;
         };
-        drop(decisions);
+        drop(lines);
         if let Some(telemetry) = &self.telemetry {
             telemetry.shutdown();
         }
         let _ = ended.recv_timeout(END_WITHIN);
-        let not_kept = self.not_kept.load(Ordering::Relaxed);
-        if not_kept > 0 {
-            say(&format!("{not_kept} decisions came too fast for the log"));
+        let unsaid = self.unsaid.load(Ordering::Relaxed);
+        if unsaid > 0 {
+            say(&format!("{unsaid} decisions came too fast to be told here"));
         }
     }
 
@@ -119,26 +139,12 @@ fn prefixed(gates: &[Gate]) -> Vec<Gate> {
     renamed.collect()
 }
 
-/// Writes decisions down.
-struct Scribe {
-    log: Option<Log>,
-    has_complained: bool,
-    verbose: bool,
-}
-
-impl Scribe {
-    fn write_all(mut self, waiting: &Receiver<Decision>) {
-        for decision in waiting {
-            if let Some(log) = &mut self.log
-                && let Err(why) = log.write(&decision)
-                && !std::mem::replace(&mut self.has_complained, true)
-            {
-                say(&format!("the decision log cannot be written: {why}"));
-            }
-            if self.verbose || decision.decision == Outcome::WouldBlock {
-                say(&sentence(&decision));
-            }
-        }
+impl Book {
+    /// Writes a decision down. What is to be said of it, the first time that it fails.
+    fn write(&mut self, decision: &Decision) -> Option<String> {
+        let why = self.log.as_mut()?.write(decision).err()?;
+        let is_first = !std::mem::replace(&mut self.has_complained, true);
+        is_first.then(|| format!("the decision log cannot be written: {why}"))
     }
 }
 
