@@ -1,7 +1,7 @@
 //! From the server to the client: holds what carries a tool's output until gates have judged it, and lets
 //! everything else pass at once.
 
-use crate::calls::{Asked, Call};
+use crate::calls::{Asked, Call, Form};
 use crate::decision::{Decision, Doubt, Looked, Outcome};
 use crate::glance::{Glance, Glimpse};
 use crate::lines::{Lines, Piece};
@@ -50,19 +50,19 @@ pub(crate) fn relay<R: Read>(relay: &Relay, mut lines: Lines<R>) -> io::Result<(
 }
 
 fn one_line(relay: &Relay, line: &[u8]) -> io::Result<()> {
-    if relay.calls.lock().is_empty() {
+    if relay.calls.lock().is_idle() {
         return relay.client().write_all(line);
     }
     match Look::at(line) {
         Look::One(message) => match look_at(relay, &message) {
             Some(judged) if judged.blocks() => {
                 let answer = message.id.map(|id| refusal(&id, &judged.decision));
-                relay.answer(answer.as_slice(), false, end_of(line))?;
                 judged.report(relay);
+                relay.answer(answer.as_slice(), false, end_of(line))?;
             }
             judged => {
-                relay.client().write_all(line)?;
                 judged.into_iter().for_each(|judged| judged.report(relay));
+                relay.client().write_all(line)?;
             }
         },
         Look::Batch(messages) => batch(relay, line, &messages)?,
@@ -72,12 +72,14 @@ fn one_line(relay: &Relay, line: &[u8]) -> io::Result<()> {
             let as_batch = glance.is_batch();
             let glimpses = glance.finish();
             let unjudged = unread(relay, &glimpses, Doubt::NotJson, line.len());
-            if unjudged.iter().any(|(_, judged)| judged.blocks()) {
-                relay.answer(&refusals(&unjudged), as_batch, end_of(line))?;
+            let blocks = unjudged.iter().any(|(_, judged)| judged.blocks());
+            let answers = refusals(&unjudged);
+            unjudged.into_iter().for_each(|(_, judged)| judged.report(relay));
+            if blocks {
+                relay.answer(&answers, as_batch, end_of(line))?;
             } else {
                 relay.client().write_all(line)?;
             }
-            unjudged.into_iter().for_each(|(_, judged)| judged.report(relay));
         }
     }
     Ok(())
@@ -100,9 +102,8 @@ fn batch(relay: &Relay, line: &[u8], messages: &[Message<'_>]) -> io::Result<()>
         told.push(judged);
     }
     written.extend_from_slice(&line[copied..]);
-    relay.client().write_all(&written)?;
     told.into_iter().for_each(|judged| judged.report(relay));
-    Ok(())
+    relay.client().write_all(&written)
 }
 
 /// Judges a message that answers a call; `None` for all others.
@@ -110,27 +111,39 @@ fn look_at(relay: &Relay, message: &Message<'_>) -> Option<Judged> {
     if message.result.is_none() && message.error.is_none() {
         return None;
     }
-    let asked = relay.calls.lock().answered(message.id.as_ref()?)?;
+    let id = message.id.as_ref()?;
+    // So a server says that it could not read something.
+    if id.is_null() && message.result.is_none() {
+        return None;
+    }
+    let asked = relay.calls.lock().answered(id);
     if relay.judge.wants_name()
+        && let Some(Asked::Name | Asked::Output(_)) = &asked
         && let Some(name) = message.result.and_then(server_name)
     {
         relay.judge.learn_name(&name);
     }
-    let Asked::Output(call) = asked else { return None };
+    let call = match asked {
+        Some(Asked::Output(call)) => call,
+        Some(Asked::Name | Asked::Other) => return None,
+        None => {
+            let bytes = message.result.or(message.error).map_or(0, str::len);
+            return Some(Judged::not_asked(relay, Doubt::NotAsked, bytes));
+        }
+    };
     let read = match (message.result, message.error) {
         (Some(result), None) => of_result(result, call.form),
         // No answer has both. Whichever a client takes is judged.
-        (Some(result), Some(error)) => Ok(Payload::Output(format!("[{result},{error}]").into())),
-        (None, error) => Ok(Payload::Output(error.unwrap_or("null").into())),
+        (Some(result), Some(error)) => Ok(Payload::of(format!("[{result},{error}]"))),
+        (None, error) => Ok(Payload::of(error.unwrap_or("null"))),
     };
     let decision = match read {
-        Ok(Payload::Interim(task)) => {
+        Ok(Payload { output, task }) => {
             if let Some(task) = task {
-                relay.calls.lock().begin_task(&task, call.tool);
+                relay.calls.lock().begin_task(&task, call.tool.clone());
             }
-            return None;
+            relay.judge.output(&call, &output?)
         }
-        Ok(Payload::Output(text)) => relay.judge.output(&call, &text),
         Err(_) => {
             let bytes = message.result.map_or(0, str::len);
             let tool = call.tool.as_deref();
@@ -155,13 +168,18 @@ fn unread<'g>(
 ) -> Vec<(&'g Glimpse, Judged)> {
     let mut all = Vec::new();
     for found in glimpses.iter().filter(|found| found.is_answer) {
-        let asked = found.id.as_ref().and_then(|id| relay.calls.lock().answered(id));
-        if let Some(Asked::Output(call)) = asked {
-            let decision = relay
-                .judge
-                .doubt(Looked::Result, call.tool.as_deref(), doubt, bytes);
-            all.push((found, Judged { call, decision }));
-        }
+        let Some(id) = &found.id else { continue };
+        let asked = relay.calls.lock().answered(id);
+        let judged = match asked {
+            Some(Asked::Output(call)) => {
+                let tool = call.tool.as_deref();
+                let decision = relay.judge.doubt(Looked::Result, tool, doubt, bytes);
+                Judged { call, decision }
+            }
+            Some(Asked::Name | Asked::Other) => continue,
+            None => Judged::not_asked(relay, doubt, bytes),
+        };
+        all.push((found, judged));
     }
     all
 }
@@ -175,6 +193,14 @@ fn refusals(unjudged: &[(&Glimpse, Judged)]) -> Vec<String> {
 }
 
 impl Judged {
+    /// Of an answer to nothing that the client asked for. A client may yet take it for one to a call.
+    fn not_asked(relay: &Relay, doubt: Doubt, bytes: usize) -> Self {
+        Self {
+            call: Call::new(Form::Whole, None),
+            decision: relay.judge.doubt(Looked::Result, None, doubt, bytes),
+        }
+    }
+
     fn blocks(&self) -> bool {
         self.decision.decision == Outcome::Blocked
     }
@@ -186,17 +212,19 @@ impl Judged {
 
 impl<'r> Long<'r> {
     /// Decides by its beginning. Where a tool's output must not pass unjudged, it passes only if it is known
-    /// to be none: its id is that of no call, or stands behind the limit and nobody waits for any.
+    /// to be none: no tool was called yet, its id is that of another request or stands behind the limit while
+    /// nothing but others is open, or it is a request itself.
     fn begin(relay: &'r Relay, beginning: &[u8]) -> Self {
         let mut glance = Glance::default();
         glance.feed(beginning);
         let found = glance.so_far();
         let calls = relay.calls.lock();
-        let is_harmless = calls.is_empty()
+        let is_request = found.method.is_some() && !found.is_answer;
+        let is_harmless = calls.is_idle()
             || !glance.is_batch()
                 && match &found.id {
-                    Some(id) => !calls.is_open(id),
-                    None => found.method.is_some() && !found.is_answer,
+                    Some(id) => calls.is_other(id) || (is_request && !calls.is_open(id)),
+                    None => is_request || calls.waits_for_others_alone(),
                 };
         drop(calls);
         let passes = !relay.judge.blocks_on_doubt() || is_harmless;
@@ -223,26 +251,24 @@ impl<'r> Long<'r> {
         let glimpses = self.glance.finish();
         let unjudged = unread(relay, &glimpses, Doubt::TooLong, self.bytes);
         if let Some(client) = &mut self.client {
-            client.write_all(rest)?;
-        } else {
-            // Also an answer to something else, if that could not be seen in time: it was not kept.
-            let mut answers = refusals(&unjudged);
-            let judge = &relay.judge;
-            for found in glimpses.iter().filter(|found| found.is_answer) {
-                let is_told = unjudged.iter().any(|(told, _)| std::ptr::eq(*told, found));
-                if let Some(id) = found.id.as_ref().filter(|_| !is_told) {
-                    let decision = judge.doubt(Looked::Result, None, Doubt::TooLong, self.bytes);
-                    answers.push(refusal(id, &decision));
-                    relay.reporter.keep(decision);
-                }
-            }
-            if !answers.is_empty() {
-                let line = refusal_line(&answers, as_batch, b"\n");
-                relay.client().write_all(&line)?;
+            unjudged.into_iter().for_each(|(_, judged)| judged.report(relay));
+            return client.write_all(rest);
+        }
+        // Also an answer to something else, if that could not be seen in time: it was not kept.
+        let mut answers = refusals(&unjudged);
+        for found in glimpses.iter().filter(|found| found.is_answer) {
+            let is_told = unjudged.iter().any(|(told, _)| std::ptr::eq(*told, found));
+            if let Some(id) = found.id.as_ref().filter(|_| !is_told) {
+                let judged = Judged::not_asked(relay, Doubt::TooLong, self.bytes);
+                answers.push(refusal(id, &judged.decision));
+                judged.report(relay);
             }
         }
-        self.client = None;
         unjudged.into_iter().for_each(|(_, judged)| judged.report(relay));
+        if !answers.is_empty() {
+            let line = refusal_line(&answers, as_batch, b"\n");
+            relay.client().write_all(&line)?;
+        }
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What the client asked for and still waits for, where the answer matters to the proxy.
+//! What the client asked for: whose answers are a tool's output, and whose are not.
 
 use crate::id::Id;
 use repute_client::Gate;
@@ -7,18 +7,24 @@ use std::time::Instant;
 
 /// The most requests that are remembered. Beyond it those that were cancelled go first.
 pub(crate) const MAX_OPEN: usize = 4_096;
+/// The most other requests that are remembered; the oldest goes first.
+const MAX_OTHERS: usize = 4_096;
+/// The most answered calls that are remembered; the oldest goes first.
+const MAX_ANSWERED: usize = 1_024;
 /// What tools were given is kept for gates that want to see it, up to this many bytes together.
 pub(crate) const MAX_INPUT_BYTES: usize = 16 << 20;
 /// The most tasks whose tools are remembered; the oldest goes first.
 const MAX_TASKS: usize = 1_024;
 
-/// A request whose answer matters.
+/// What the client asked for.
 #[derive(Debug)]
 pub(crate) enum Asked {
     /// `initialize` or `server/discover`: the answer names the server.
     Name,
     /// A tool's output, in one way or another.
     Output(Call),
+    /// Something else: the answer is no tool's output.
+    Other,
 }
 
 /// A tool that was called.
@@ -35,6 +41,17 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// A call of which nothing else is known, and what it was given is not kept.
+    pub(crate) fn new(form: Form, tool: Option<Box<str>>) -> Self {
+        Self {
+            form,
+            tool,
+            asked_at: Instant::now(),
+            input: None,
+            gates: Vec::new(),
+        }
+    }
+
     fn input_bytes(&self) -> usize {
         self.input.as_ref().map_or(0, |input| input.len())
     }
@@ -58,21 +75,29 @@ pub(crate) struct Calls {
     input_bytes: usize,
     /// Of these an answer may still come, or never. They are judged, but make room.
     cancelled: VecDeque<Id>,
+    /// Whether a tool was ever called: before that no answer is a tool's.
+    has_called: bool,
+    /// Other requests that are open.
+    others: VecDeque<Id>,
+    /// Calls that were answered: the client may have refused the answer and take another one.
+    answered: VecDeque<(Id, Call)>,
     tasks: HashMap<Box<str>, Option<Box<str>>>,
     tasks_by_age: VecDeque<Box<str>>,
 }
 
 impl Calls {
-    /// Remembers a request. `false` where there is no room.
+    /// Remembers a request whose answer matters. `false` where there is no room.
     #[must_use]
     pub(crate) fn open(&mut self, id: Id, mut asked: Asked) -> bool {
         while self.count >= MAX_OPEN {
             let Some(cancelled) = self.cancelled.pop_front() else {
                 return false;
             };
-            self.answered(&cancelled);
+            self.close(&cancelled);
         }
+        self.give_anew(&id);
         if let Asked::Output(call) = &mut asked {
+            self.has_called = true;
             if self.input_bytes + call.input_bytes() > MAX_INPUT_BYTES {
                 call.input = None;
             }
@@ -83,8 +108,45 @@ impl Calls {
         true
     }
 
-    /// What this is the answer to, which is then no longer open.
+    /// Remembers a request whose answer does not matter.
+    pub(crate) fn open_other(&mut self, id: Id) {
+        self.give_anew(&id);
+        if self.others.len() == MAX_OTHERS {
+            self.others.pop_front();
+        }
+        self.others.push_back(id);
+    }
+
+    /// What this is the answer to, which is then no longer open. `None` if the client asked for no such thing.
+    ///
+    /// A call that is answered a second time, or under an id that a forgiving client takes for its own, is that call all
+    /// the same.
     pub(crate) fn answered(&mut self, id: &Id) -> Option<Asked> {
+        if let Some(asked) = self.close(id) {
+            return Some(asked);
+        }
+        if let Some(at) = self.others.iter().position(|other| other == id) {
+            self.others.remove(at);
+            return Some(Asked::Other);
+        }
+        if !self.has_called {
+            return Some(Asked::Other);
+        }
+        let alike = self.open.keys().find(|open| open.is_like(id)).cloned();
+        if let Some(asked) = alike.and_then(|open| self.close(&open)) {
+            return Some(asked);
+        }
+        let mut answered = self.answered.iter().rev();
+        let (_, call) = answered.find(|(known, _)| known == id || known.is_like(id))?;
+        let (form, tool) = (call.form, call.tool.clone());
+        Some(Asked::Output(Call {
+            asked_at: call.asked_at,
+            ..Call::new(form, tool)
+        }))
+    }
+
+    /// The oldest of what was asked under this id, which is then no longer open.
+    fn close(&mut self, id: &Id) -> Option<Asked> {
         let waiting = self.open.get_mut(id)?;
         let asked = waiting.pop_front();
         if waiting.is_empty() {
@@ -93,6 +155,14 @@ impl Calls {
         self.count -= usize::from(asked.is_some());
         if let Some(Asked::Output(call)) = &asked {
             self.input_bytes -= call.input_bytes();
+            if self.answered.len() == MAX_ANSWERED {
+                self.answered.pop_front();
+            }
+            let known = Call {
+                asked_at: call.asked_at,
+                ..Call::new(call.form, call.tool.clone())
+            };
+            self.answered.push_back((id.clone(), known));
         }
         if let Some(at) = self.cancelled.iter().position(|cancelled| cancelled == id) {
             self.cancelled.remove(at);
@@ -100,14 +170,29 @@ impl Calls {
         asked
     }
 
-    /// Whether an answer to that is waited for.
+    /// From now on the id is another request's.
+    fn give_anew(&mut self, id: &Id) {
+        self.answered.retain(|(answered, _)| answered != id);
+    }
+
+    /// Whether an answer to that is waited for, and matters.
     pub(crate) fn is_open(&self, id: &Id) -> bool {
         self.open.contains_key(id)
     }
 
-    /// Whether nothing is waited for.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.count == 0
+    /// Whether an answer to that is waited for, and does not matter.
+    pub(crate) fn is_other(&self, id: &Id) -> bool {
+        self.others.contains(id) && !self.is_open(id)
+    }
+
+    /// Whether the answers that are waited for do not matter.
+    pub(crate) fn waits_for_others_alone(&self) -> bool {
+        self.count == 0 && !self.others.is_empty()
+    }
+
+    /// Whether no answer matters.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.count == 0 && !self.has_called
     }
 
     /// The client does not wait any more.
@@ -144,13 +229,7 @@ mod tests {
     }
 
     fn call(tool: &str) -> Asked {
-        Asked::Output(Call {
-            form: Form::Whole,
-            tool: Some(tool.into()),
-            asked_at: Instant::now(),
-            input: None,
-            gates: Vec::new(),
-        })
+        Asked::Output(Call::new(Form::Whole, Some(tool.into())))
     }
 
     fn tool(asked: Option<Asked>) -> Option<String> {
@@ -166,7 +245,7 @@ mod tests {
         assert!(calls.open(id(1), call("a")) && calls.open(id(1), call("b")));
         assert_eq!(tool(calls.answered(&id(1))).as_deref(), Some("a"));
         assert_eq!(tool(calls.answered(&id(1))).as_deref(), Some("b"));
-        assert!(calls.answered(&id(1)).is_none() && calls.is_empty());
+        assert!(calls.count == 0 && !calls.is_open(&id(1)));
     }
 
     #[test]
@@ -184,6 +263,38 @@ mod tests {
         assert!(
             !calls.open(id(MAX_OPEN + 1), call("c")),
             "nothing else was cancelled"
+        );
+    }
+
+    #[test]
+    fn a_second_answer_and_one_under_an_id_that_is_alike_are_the_calls() {
+        let mut calls = Calls::default();
+        let alike = Id::read(r#"" 1""#).unwrap();
+        assert!(
+            matches!(calls.answered(&id(1)), Some(Asked::Other)),
+            "before any call"
+        );
+        assert!(calls.open(id(1), call("a")));
+        assert_eq!(tool(calls.answered(&alike)).as_deref(), Some("a"));
+        assert_eq!(tool(calls.answered(&alike)).as_deref(), Some("a"), "again");
+        assert_eq!(tool(calls.answered(&id(1))).as_deref(), Some("a"), "again");
+        assert!(calls.answered(&id(2)).is_none(), "nobody asked");
+        calls.open_other(id(1));
+        assert!(calls.is_other(&id(1)) && matches!(calls.answered(&id(1)), Some(Asked::Other)));
+        assert!(calls.answered(&id(1)).is_none(), "the id was given anew");
+    }
+
+    #[test]
+    fn what_else_was_asked_is_remembered_up_to_a_bound() {
+        let mut calls = Calls::default();
+        for number in 0..MAX_OTHERS + MAX_ANSWERED + 2 {
+            calls.open_other(id(number));
+            assert!(calls.open(id(number + 10_000), call("a")));
+            calls.answered(&id(number + 10_000));
+        }
+        assert_eq!(
+            (calls.others.len(), calls.answered.len()),
+            (MAX_OTHERS, MAX_ANSWERED)
         );
     }
 

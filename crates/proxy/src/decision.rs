@@ -51,12 +51,14 @@ pub(crate) struct Decision {
 pub(crate) enum Doubt {
     /// The message is longer than `--max-message`.
     TooLong,
-    /// The message is no JSON.
+    /// The message is no JSON, or has a member twice.
     NotJson,
     /// A gate broke, or there was no time left for it.
     NotFinished,
     /// More calls are open than are remembered.
     TooManyCalls,
+    /// It answers nothing that the client asked for.
+    NotAsked,
 }
 
 impl Doubt {
@@ -64,9 +66,10 @@ impl Doubt {
     pub(crate) fn sentence(self) -> &'static str {
         match self {
             Self::TooLong => "the message is longer than --max-message",
-            Self::NotJson => "the message is not JSON",
+            Self::NotJson => "the message is not JSON, or has a member twice",
             Self::NotFinished => "a gate did not finish",
             Self::TooManyCalls => "too many calls are open",
+            Self::NotAsked => "it answers nothing that was asked",
         }
     }
 }

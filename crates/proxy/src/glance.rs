@@ -4,6 +4,7 @@
 //! It is forgiving: of what is no JSON it finds what a forgiving reader might.
 
 use crate::id::{Id, MAX_GLANCED_BYTES};
+use crate::requests::CALL;
 use json::Reader;
 use memchr::memchr2;
 
@@ -207,6 +208,8 @@ impl Glance {
         match what {
             Wanted::Key(level) => self.levels[level].key = written,
             Wanted::Id => self.current.id = std::str::from_utf8(&written).ok().and_then(Id::read),
+            // Of several, whoever takes the one or the other: what is a call to anybody is a call.
+            Wanted::Method if self.current.method.as_deref() == Some(CALL) => {}
             Wanted::Method => self.current.method = text(&written),
             Wanted::Name => self.current.name = text(&written),
         }
@@ -266,6 +269,17 @@ mod tests {
             is_answer: false,
         };
         assert_eq!(glimpses(text, 3), [expected]);
+    }
+
+    #[test]
+    fn what_is_a_call_to_some_reader_is_a_call() {
+        for text in [
+            r#"{"method":"tools/call","method":"ping"}"#,
+            r#"{"method":"ping","method":"tools/call"}"#,
+        ] {
+            let found = glimpses(text.as_bytes(), 5);
+            assert_eq!(found[0].method.as_deref(), Some(CALL), "{text}");
+        }
     }
 
     #[test]

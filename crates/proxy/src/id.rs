@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 pub(crate) const MAX_GLANCED_BYTES: usize = 4 << 10;
 
 /// An id. `1`, `1.0` and `1e0` are one, as they are for every reader that makes doubles of them; `1` and
-/// `"1"` are two.
+/// `"1"` are two, though they are alike.
 #[derive(Clone, Debug)]
 pub(crate) struct Id {
     key: Key,
@@ -36,6 +36,24 @@ impl Id {
         };
         let written = written.into();
         Some(Self { key, written })
+    }
+
+    /// Whether a forgiving reader may take one for the other: the official clients make numbers of answers' ids.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.number().is_some_and(|number| Some(number) == other.number())
+    }
+
+    /// Whether it names nothing.
+    pub(crate) fn is_null(&self) -> bool {
+        self.key == Key::Null
+    }
+
+    fn number(&self) -> Option<f64> {
+        match &self.key {
+            Key::Number(bits) => Some(f64::from_bits(*bits)),
+            Key::Text(text) => text.trim().parse().ok(),
+            Key::Null | Key::Other(_) => None,
+        }
     }
 
     /// As it was written.
@@ -82,6 +100,20 @@ mod tests {
             ("true", "false"),
         ] {
             assert_ne!(id(one), id(other), "{one}");
+        }
+        for (one, other) in [("1", r#""1""#), (r#"" 2\n""#, "2.0"), (r#""1""#, r#""1.0""#)] {
+            assert!(
+                id(one).is_like(&id(other)) && id(other).is_like(&id(one)),
+                "{one}"
+            );
+        }
+        for (one, other) in [
+            ("1", r#""2""#),
+            (r#""a""#, r#""a""#),
+            ("null", "0"),
+            (r#""NaN""#, r#""NaN""#),
+        ] {
+            assert!(!id(one).is_like(&id(other)), "{one}");
         }
         assert_eq!(id("1.0").written(), "1.0");
         assert!(Id::read("nul").is_none());

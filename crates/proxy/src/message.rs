@@ -12,11 +12,11 @@ pub(crate) enum Look<'a> {
     One(Message<'a>),
     /// Several at once, as the revision of 2025-03-26 has it.
     Batch(Vec<Message<'a>>),
-    /// No JSON to us. Some readers may take it all the same.
+    /// No JSON to us, or a message has a member twice. Some readers may take it all the same, and differ in what it says.
     Unreadable,
 }
 
-/// A message. Of a repeated member the last counts, as for most readers.
+/// A message.
 #[derive(Debug, Default)]
 pub(crate) struct Message<'a> {
     /// Where it stands in the line.
@@ -27,6 +27,8 @@ pub(crate) struct Message<'a> {
     pub(crate) params: Option<&'a str>,
     pub(crate) result: Option<&'a str>,
     pub(crate) error: Option<&'a str>,
+    /// Whether one of them stands there twice.
+    has_twice: bool,
 }
 
 impl<'a> Look<'a> {
@@ -49,7 +51,12 @@ fn read(line: &[u8]) -> Result<Look<'_>, Box<NotJson>> {
         Look::One(message(&mut reader)?)
     };
     reader.end()?;
-    Ok(look)
+    let has_twice = match &look {
+        Look::One(message) => message.has_twice,
+        Look::Batch(messages) => messages.iter().any(|message| message.has_twice),
+        Look::Unreadable => false,
+    };
+    Ok(if has_twice { Look::Unreadable } else { look })
 }
 
 fn message<'a>(reader: &mut Reader<'a>) -> Result<Message<'a>, Box<NotJson>> {
@@ -58,6 +65,7 @@ fn message<'a>(reader: &mut Reader<'a>) -> Result<Message<'a>, Box<NotJson>> {
     message.span.start = reader.position();
     if kind == Kind::Object {
         reader.enter()?;
+        let mut seen = Vec::new();
         while let Some(key) = reader.next_key()? {
             match &*key {
                 "method" => message.method = text(reader)?,
@@ -65,8 +73,13 @@ fn message<'a>(reader: &mut Reader<'a>) -> Result<Message<'a>, Box<NotJson>> {
                 "params" => message.params = Some(value(reader)?),
                 "result" => message.result = Some(value(reader)?),
                 "error" => message.error = Some(value(reader)?),
-                _ => reader.skip()?,
+                _ => {
+                    reader.skip()?;
+                    continue;
+                }
             }
+            message.has_twice |= seen.contains(&key);
+            seen.push(key);
         }
     } else {
         reader.skip()?;
@@ -105,6 +118,12 @@ pub(crate) fn members(object: &str) -> Result<Vec<(Cow<'_, str>, &str)>, Box<Not
     Ok(members)
 }
 
+/// Whether the object has two members of that name.
+pub(crate) fn has_twice(object: &str, name: &str) -> bool {
+    let named = |(key, _): &(Cow<'_, str>, &str)| key == name;
+    members(object).is_ok_and(|members| members.iter().filter(|member| named(member)).count() > 1)
+}
+
 /// The last member of that name.
 pub(crate) fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     let members = members(object).ok()?;
@@ -137,14 +156,17 @@ mod tests {
     }
 
     #[test]
-    fn of_a_repeated_member_the_last_counts() {
-        let Look::One(message) = Look::at(br#"{"id":1,"id":2,"method":"a","method":"b"}"#) else {
-            panic!("one message")
-        };
-        assert_eq!(
-            (message.id, message.method.as_deref()),
-            (Id::read("2"), Some("b"))
-        );
+    fn what_has_a_member_twice_is_not_taken_for_read() {
+        for line in [
+            &br#"{"id":1,"result":{},"\u0069d":1}"#[..],
+            br#"{"id":1,"result":{},"result":{}}"#,
+            br#"[{"id":1},{"method":"a","method":"b"}]"#,
+        ] {
+            assert!(matches!(Look::at(line), Look::Unreadable), "{line:?}");
+        }
+        let others = br#"{"id":1,"result":{"id":1,"id":2},"x":1,"x":2}"#;
+        assert!(matches!(Look::at(others), Look::One(_)));
+        assert!(has_twice(r#"{"a":1,"b":2,"\u0061":3}"#, "a") && !has_twice(r#"{"a":1,"b":2}"#, "a"));
     }
 
     #[test]

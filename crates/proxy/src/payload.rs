@@ -1,7 +1,7 @@
 //! What of an answer is judged: everything that a model may come to read.
 //!
 //! Left out are `data` of images and sounds and `blob` of resources, which are no text, and `_meta`, which is
-//! for programs. An interim answer has nothing to judge: it asks the client for something, or names a task.
+//! for programs. An interim answer has nothing to judge: it only asks the client for something, or names a task.
 
 use crate::calls::Form;
 use crate::message::{member, member_text, members, value};
@@ -9,18 +9,38 @@ use json::{Kind, NotJson, Reader};
 use std::borrow::Cow;
 
 /// What an answer brings.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Payload<'a> {
-    /// JSON for gates.
-    Output(Cow<'a, str>),
-    /// No output yet. Where the output will be that of a task, its id.
-    Interim(Option<Cow<'a, str>>),
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Payload<'a> {
+    /// JSON for gates; `None` if there is no output yet.
+    pub(crate) output: Option<Cow<'a, str>>,
+    /// Where the output will be that of a task, its id.
+    pub(crate) task: Option<Cow<'a, str>>,
 }
 
 /// Members that ask the client for something: no output, in an answer that says so.
 const QUESTIONS: [&str; 2] = ["inputRequests", "requestState"];
-/// Members that are output, whatever the answer says of itself.
-const OUTPUTS: [&str; 2] = ["content", "structuredContent"];
+/// What an answer that only names a task says of it, in the revision of 2026-07-28.
+const TASK: [&str; 9] = [
+    "taskId",
+    "status",
+    "statusMessage",
+    "createdAt",
+    "lastUpdatedAt",
+    "ttl",
+    "ttlMs",
+    "pollInterval",
+    "pollIntervalMs",
+];
+
+impl<'a> Payload<'a> {
+    /// An output as it is.
+    pub(crate) fn of(output: impl Into<Cow<'a, str>>) -> Self {
+        Self {
+            output: Some(output.into()),
+            task: None,
+        }
+    }
+}
 
 /// What a result brings.
 pub(crate) fn of_result(result: &str, form: Form) -> Result<Payload<'_>, Box<NotJson>> {
@@ -28,27 +48,34 @@ pub(crate) fn of_result(result: &str, form: Form) -> Result<Payload<'_>, Box<Not
         // A task that is under way has none; one that failed has an error in its place.
         return Ok(match (member(result, "result"), member(result, "error")) {
             (Some(inner), _) => of_result(inner, Form::Whole)?,
-            (None, Some(error)) => Payload::Output(error.into()),
-            (None, None) => Payload::Interim(None),
+            (None, Some(error)) => Payload::of(error),
+            (None, None) => Payload::default(),
         });
     }
     let members = members(result)?;
-    let has = |names: &[&str]| members.iter().any(|(key, _)| names.contains(&&**key));
     let kind = member_text(result, "resultType");
     let is_question = kind.as_deref() == Some("input_required");
-    if !has(&OUTPUTS) {
-        // The revision of 2026-07-28 says what it is, that of 2025-11-25 has a member for it.
-        let task = match kind.as_deref() {
-            Some("task") => Some(member_text(result, "taskId")),
-            _ => member(result, "task").map(|task| member_text(task, "taskId")),
-        };
-        if is_question || task.is_some() {
-            return Ok(Payload::Interim(task.flatten()));
-        }
+    // The revision of 2026-07-28 says what it is, that of 2025-11-25 has a member for it.
+    let is_task = kind.as_deref() == Some("task");
+    let has_task = members.iter().any(|(key, _)| key == "task");
+    let is_interim = |key: &str| {
+        matches!(key, "_meta" | "resultType")
+            || (is_question && QUESTIONS.contains(&key))
+            || (is_task && TASK.contains(&key))
+            || key == "task"
+    };
+    let task = if is_task {
+        member_text(result, "taskId")
+    } else {
+        member(result, "task").and_then(|task| member_text(task, "taskId"))
+    };
+    if (is_question || is_task || has_task) && members.iter().all(|(key, _)| is_interim(key)) {
+        return Ok(Payload { output: None, task });
     }
     let leaves_out = |key: &str| key == "_meta" || (is_question && QUESTIONS.contains(&key));
-    if !has(&["_meta", "content"]) && !is_question {
-        return Ok(Payload::Output(result.into()));
+    if !members.iter().any(|(key, _)| leaves_out(key) || key == "content") {
+        let output = Some(result.into());
+        return Ok(Payload { output, task });
     }
     let mut judged = String::with_capacity(result.len());
     let kept = members.iter().filter(|(key, _)| !leaves_out(key));
@@ -60,7 +87,8 @@ pub(crate) fn of_result(result: &str, form: Form) -> Result<Payload<'_>, Box<Not
             Ok(())
         }
     })?;
-    Ok(Payload::Output(judged.into()))
+    let output = Some(judged.into());
+    Ok(Payload { output, task })
 }
 
 /// Blocks of content in their order, so that a place in it is the place in the answer.
@@ -133,10 +161,8 @@ mod tests {
     use super::*;
 
     fn judged(result: &str) -> String {
-        match of_result(result, Form::Whole).unwrap() {
-            Payload::Output(text) => text.into_owned(),
-            interim => panic!("{interim:?}"),
-        }
+        let payload = of_result(result, Form::Whole).unwrap();
+        payload.output.expect("an output").into_owned()
     }
 
     #[test]
@@ -165,10 +191,11 @@ mod tests {
     }
 
     #[test]
-    fn a_question_and_a_task_are_interim_unless_they_bring_content() {
-        let interim = |result, form| match of_result(result, form).unwrap() {
-            Payload::Interim(task) => task.map(Cow::into_owned),
-            output => panic!("{output:?}"),
+    fn a_question_and_a_task_are_interim_unless_they_bring_something_else() {
+        let interim = |result, form| {
+            let Payload { output, task } = of_result(result, form).unwrap();
+            assert_eq!(output, None);
+            task.map(Cow::into_owned)
         };
         let question = r#"{"resultType":"input_required","inputRequests":{"a":{}},"requestState":"s"}"#;
         assert_eq!(interim(question, Form::Whole), None);
@@ -180,24 +207,27 @@ mod tests {
             judged(r#"{"resultType":"input_required","requestState":"s","content":[]}"#),
             r#"{"resultType":"input_required","content":[]}"#
         );
-        assert_eq!(
-            judged(r#"{"task":{},"content":[]}"#),
-            r#"{"task":{},"content":[]}"#
-        );
+        for both in [
+            r#"{"task":{"taskId":"9"},"content":[]}"#,
+            r#"{"task":{"taskId":"9"},"toolResult":"x"}"#,
+            r#"{"resultType":"task","taskId":"9","text":"x"}"#,
+            r#"{"resultType":"task","taskId":"9","task":{},"requestState":"x"}"#,
+        ] {
+            assert_eq!(judged(both), both);
+            let task = of_result(both, Form::Whole).unwrap().task;
+            assert_eq!(task.as_deref(), Some("9"), "it begins all the same");
+        }
     }
 
     #[test]
     fn the_output_of_a_task_is_the_result_inside() {
         let of_task = |result| of_result(result, Form::Task).unwrap();
         let done = r#"{"status":"completed","result":{"content":[{"type":"image","data":"x"}]}}"#;
-        assert_eq!(
-            of_task(done),
-            Payload::Output(r#"{"content":[{"type":"image"}]}"#.into())
-        );
+        assert_eq!(of_task(done), Payload::of(r#"{"content":[{"type":"image"}]}"#));
         assert_eq!(
             of_task(r#"{"status":"failed","error":{"message":"m"}}"#),
-            Payload::Output(r#"{"message":"m"}"#.into())
+            Payload::of(r#"{"message":"m"}"#)
         );
-        assert_eq!(of_task(r#"{"status":"working"}"#), Payload::Interim(None));
+        assert_eq!(of_task(r#"{"status":"working"}"#), Payload::default());
     }
 }

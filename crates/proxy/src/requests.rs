@@ -6,13 +6,13 @@ use crate::decision::{Decision, Doubt, Looked, Outcome};
 use crate::glance::{Glance, Glimpse};
 use crate::id::Id;
 use crate::lines::{Lines, Piece};
-use crate::message::{Look, Message, member, member_text};
+use crate::message::{Look, Message, has_twice, member, member_text};
 use crate::refusal::{end_of, refusal};
 use crate::relay::Relay;
 use std::io::{self, Read, Write};
-use std::time::Instant;
 
-const CALL: &str = "tools/call";
+/// The method that calls a tool.
+pub(crate) const CALL: &str = "tools/call";
 
 /// What becomes of a message.
 enum Fate {
@@ -96,13 +96,10 @@ fn one_line(relay: &Relay, line: &[u8], server: &mut impl Write) -> io::Result<(
             let mut glance = Glance::default();
             glance.feed(line);
             let glimpses = glance.finish();
-            let calls = glimpses
-                .iter()
-                .filter(|found| found.method.as_deref() == Some(CALL));
             let mut answers = Vec::new();
             let mut is_stopped = false;
-            for found in calls {
-                if let Fate::Stop(answer) = fate_of_unread(relay, found, Doubt::NotJson, line.len()) {
+            for found in &glimpses {
+                if let Fate::Stop(answer) = fate_of_glimpse(relay, found, Doubt::NotJson, line.len()) {
                     is_stopped = true;
                     answers.extend(answer);
                 }
@@ -139,8 +136,12 @@ fn fate_of(relay: &Relay, message: &Message<'_>) -> Fate {
             let _ = relay.calls.lock().open(id.clone(), Asked::Name);
             Fate::Pass
         }
-        (Some("tasks/result"), Some(id)) => open(relay, id, call(Form::Whole, task()), 0),
-        (Some("tasks/get"), Some(id)) => open(relay, id, call(Form::Task, task()), 0),
+        (Some("tasks/result"), Some(id)) => open(relay, id, Call::new(Form::Whole, task()), 0),
+        (Some("tasks/get"), Some(id)) => open(relay, id, Call::new(Form::Task, task()), 0),
+        (Some(_), Some(id)) => {
+            relay.calls.lock().open_other(id.clone());
+            Fate::Pass
+        }
         _ => Fate::Pass,
     }
 }
@@ -148,7 +149,10 @@ fn fate_of(relay: &Relay, message: &Message<'_>) -> Fate {
 fn fate_of_call(relay: &Relay, params: &str, id: Option<&Id>) -> Fate {
     let tool = member_text(params, "name");
     let arguments = member(params, "arguments");
-    let mut call = call(Form::Whole, tool.as_deref().map(Into::into));
+    if has_twice(params, "name") || has_twice(params, "arguments") {
+        return fate_of_unread(relay, tool.as_deref(), id, Doubt::NotJson, params.len());
+    }
+    let mut call = Call::new(Form::Whole, tool.as_deref().map(Into::into));
     if let Some(decision) = arguments.and_then(|given| relay.judge.arguments(tool.as_deref(), given)) {
         if decision.decision == Outcome::Blocked {
             return stop(relay, id, decision);
@@ -164,28 +168,29 @@ fn fate_of_call(relay: &Relay, params: &str, id: Option<&Id>) -> Fate {
 }
 
 /// The same where only a glance was had.
-fn fate_of_unread(relay: &Relay, found: &Glimpse, doubt: Doubt, bytes: usize) -> Fate {
-    let tool = found.name.as_deref();
+fn fate_of_unread(relay: &Relay, tool: Option<&str>, id: Option<&Id>, doubt: Doubt, bytes: usize) -> Fate {
     if relay.judge.judges_arguments(tool) {
         let decision = relay.judge.doubt(Looked::Arguments, tool, doubt, bytes);
         if decision.decision == Outcome::Blocked {
-            return stop(relay, found.id.as_ref(), decision);
+            return stop(relay, id, decision);
         }
         relay.reporter.arguments(decision);
     }
-    match &found.id {
-        Some(id) => open(relay, id, call(Form::Whole, tool.map(Into::into)), bytes),
+    match id {
+        Some(id) => open(relay, id, Call::new(Form::Whole, tool.map(Into::into)), bytes),
         None => Fate::Pass,
     }
 }
 
-fn call(form: Form, tool: Option<Box<str>>) -> Call {
-    Call {
-        form,
-        tool,
-        asked_at: Instant::now(),
-        input: None,
-        gates: Vec::new(),
+/// The same of any message.
+fn fate_of_glimpse(relay: &Relay, found: &Glimpse, doubt: Doubt, bytes: usize) -> Fate {
+    match (found.method.as_deref(), &found.id) {
+        (Some(CALL), id) => fate_of_unread(relay, found.name.as_deref(), id.as_ref(), doubt, bytes),
+        (Some(_), Some(id)) => {
+            relay.calls.lock().open_other(id.clone());
+            Fate::Pass
+        }
+        _ => Fate::Pass,
     }
 }
 
@@ -201,6 +206,7 @@ fn open(relay: &Relay, id: &Id, call: Call, bytes: usize) -> Fate {
         return stop(relay, Some(id), decision);
     }
     relay.reporter.keep(decision);
+    relay.calls.lock().open_other(id.clone());
     Fate::Pass
 }
 
@@ -248,10 +254,8 @@ impl Long {
                     .judge
                     .doubt(Looked::Arguments, tool, Doubt::TooLong, self.bytes);
                 stop(relay, found.id.as_ref(), decision)
-            } else if found.method.as_deref() == Some(CALL) {
-                fate_of_unread(relay, found, Doubt::TooLong, self.bytes)
             } else {
-                Fate::Pass
+                fate_of_glimpse(relay, found, Doubt::TooLong, self.bytes)
             };
             if let Fate::Stop(Some(answer)) = fate {
                 answers.push(answer);

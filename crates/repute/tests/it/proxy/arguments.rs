@@ -149,3 +149,19 @@ fn a_dry_run_lets_arguments_pass_too() {
             .starts_with("repute: would block the arguments of read (")
     );
 }
+
+#[test]
+fn a_call_that_says_two_things_is_a_doubt() {
+    let calls = [
+        r#"{"id":1,"method":"tools/call","params":{"name":"t","arguments":{"c":"rm -rf /"},"arguments":{}}}"#,
+        r#"{"id":1,"method":"tools/call","params":{"name":"t","name":"u","arguments":{}}}"#,
+        r#"{"id":1,"method":"tools/call","params":{"name":"t","arguments":{"c":"rm -rf /"}},"params":{}}"#,
+        r#"{"id":1,"method":"tools/call","method":"ping","params":{"name":"t","arguments":{"c":"rm -rf /"}}}"#,
+    ];
+    for call in calls {
+        let mut proxied = Proxied::obedient(&["--gate-arguments", "--fail-closed"]);
+        proxied.send(format!("{call}\n"));
+        assert_eq!(proxied.json()["error"]["data"]["doubt"], "not_json", "{call}");
+        assert!(proxied.finish().received.is_empty(), "{call}");
+    }
+}

@@ -69,7 +69,7 @@ fn what_is_no_tools_output_passes_whatever_it_says() {
         format!("{{\"id\":1,\"method\":\"sampling/createMessage\",\"params\":{{\"text\":\"{SECRET}\"}}}}\n"),
         format!("{{\"id\":1,\"method\":\"elicitation/create\",\"params\":{{\"message\":\"{SECRET}\"}}}}\n"),
         format!("{{\"id\":99,\"result\":{{\"content\":\"{SECRET}\"}}}}\n"),
-        // As text it is another id.
+        // As text it is another request's id.
         format!("{{\"id\":\"1\",\"result\":{{\"content\":\"{SECRET}\"}}}}\n"),
         format!("{{\"id\":null,\"error\":{{\"code\":-32700,\"message\":\"{SECRET}\"}}}}\n"),
         format!("{{\"method\":\"no/such\",\"x\":\"{SECRET}\"}}\n"),
@@ -77,6 +77,9 @@ fn what_is_no_tools_output_passes_whatever_it_says() {
         "\n".to_owned(),
     ];
     let written = others.concat() + &answer("1", SECRET);
+    for id in [json!(99), json!("1")] {
+        proxied.send_json(&json!({ "id": id, "method": "resources/read" }));
+    }
     proxied.call(&json!(1), "t", &written);
     for other in &others {
         assert_eq!(&proxied.line(), other);

@@ -1,6 +1,6 @@
 //! What tools give is judged, in every form in which it comes.
 
-use super::kit::{Proxied, SECRET, answer, blocked};
+use super::kit::{Proxied, SECRET, answer, blocked, logged};
 use serde_json::{Value, json};
 
 fn decided(of: &str, tool: &str, decision: &str) -> (String, String, String) {
@@ -124,9 +124,9 @@ fn a_cancelled_call_is_still_judged_if_its_answer_comes() {
     let cancel = json!({ "requestId": 1, "reason": "no more", "write": answer("1", SECRET) });
     proxied.send_json(&json!({ "method": "notifications/cancelled", "params": cancel }));
     assert_eq!(proxied.json(), blocked(&json!(1)));
-    // Once answered, it is nobody's.
+    // So is another answer.
     proxied.send_json(&json!({ "method": "x", "params": { "write": answer("1", SECRET) } }));
-    assert_eq!(proxied.line(), answer("1", SECRET));
+    assert_eq!(proxied.json(), blocked(&json!(1)));
     // The id may come again.
     proxied.call(&json!(1), "t", &answer("1", SECRET));
     assert_eq!(proxied.json(), blocked(&json!(1)));
@@ -277,4 +277,76 @@ fn the_output_of_a_task_is_judged_when_it_is_fetched() {
         proxied.finish().decisions(),
         [blocked_build.clone(), blocked_build]
     );
+}
+
+#[test]
+fn an_answer_is_judged_under_whatever_id_a_client_takes_it() {
+    // The official clients make numbers of ids, and pass over answers that are none.
+    let firsts = [
+        "",
+        "{\"id\":7,\"result\":{}}\n",
+        "{\"jsonrpc\":\"2.0\",\"id\":7.0,\"result\":5}\n",
+        "{\"jsonrpc\":\"2.0\",\"id\":\"7\",\"result\":{\"content\":[]}}\n",
+    ];
+    for (flags, first) in [&[][..], &["--fail-closed"]]
+        .into_iter()
+        .flat_map(|flags| firsts.map(|first| (flags, first)))
+    {
+        for id in ["7", "7.0", "\"7\"", "\" 7\\n\""] {
+            let mut proxied = Proxied::obedient(flags);
+            proxied.call(&json!(7), "t", &(first.to_owned() + &answer(id, SECRET)));
+            if !first.is_empty() {
+                assert_eq!(proxied.line(), first);
+            }
+            let id: Value = serde_json::from_str(id).unwrap();
+            assert_eq!(proxied.json(), blocked(&id), "{flags:?} {first}");
+            let decisions = proxied.finish().decisions();
+            assert_eq!(decisions.last(), Some(&decided("result", "t", "blocked")));
+        }
+    }
+}
+
+#[test]
+fn what_answers_nothing_that_was_asked_is_a_doubt_once_a_tool_was_called() {
+    for (flags, passes) in [(&[][..], true), (&["--fail-closed"], false)] {
+        let mut proxied = Proxied::obedient(flags);
+        let stray = answer("\"0x7\"", SECRET);
+        proxied.send_json(&json!({ "method": "x", "params": { "write": stray } }));
+        assert_eq!(proxied.line(), stray, "before any call");
+        proxied.call(&json!(7), "t", &stray);
+        match passes {
+            true => assert_eq!(proxied.line(), stray),
+            false => assert_eq!(proxied.json()["error"]["data"]["doubt"], "not_asked"),
+        }
+        // What is asked besides passes, and what says that something could not be read.
+        let list = answer("\"list\"", SECRET);
+        proxied.send_json(&json!({ "id": "list", "method": "resources/read", "params": { "write": list } }));
+        assert_eq!(proxied.line(), list);
+        let unread = "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32700,\"message\":\"?\"}}\n";
+        proxied.send_json(&json!({ "method": "x", "params": { "write": unread } }));
+        assert_eq!(proxied.line(), unread);
+        let decision = if passes { "unjudged" } else { "blocked" };
+        assert_eq!(proxied.finish().decisions(), [decided("result", "", decision)]);
+    }
+}
+
+#[test]
+fn a_member_that_stands_twice_is_a_doubt() {
+    for id in ["\"id\":1", "\"id\":1,\"id\":2", "\"id\":2,\"id\":1"] {
+        let mut proxied = Proxied::obedient(&["--fail-closed"]);
+        let hidden = format!("{{{id},\"result\":{{\"content\":[\"{SECRET}\"]}},\"result\":{{}}}}\n");
+        proxied.call(&json!(1), "t", &hidden);
+        assert_eq!(proxied.json()["error"]["data"]["doubt"], "not_json");
+    }
+}
+
+#[test]
+fn a_decision_is_in_the_log_before_the_answer_is_with_the_client() {
+    let mut proxied = Proxied::obedient(&[]);
+    for number in 1..=50 {
+        let text = if number % 2 == 0 { SECRET } else { "fine" };
+        proxied.call(&json!(number), "t", &answer(&number.to_string(), text));
+        proxied.line();
+        assert_eq!(logged(proxied.home.path()).lines().count(), number);
+    }
 }
