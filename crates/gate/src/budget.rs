@@ -39,6 +39,12 @@ impl<'a> Budget<'a> {
         self.started
     }
 
+    /// Until when; `None` without end.
+    #[must_use]
+    pub fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
     /// Whether it is spent at that instant.
     #[must_use]
     pub fn is_spent_at(&self, now: Instant) -> bool {

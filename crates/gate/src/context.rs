@@ -72,6 +72,12 @@ impl<'a> Subject<'a> {
         Ok(self.findings.get_or_init(|| findings))
     }
 
+    /// When the budget ends; `None` without end.
+    #[must_use]
+    pub fn until(&self) -> Option<Instant> {
+        self.budget.until()
+    }
+
     /// To be called every now and then in a long walk.
     ///
     /// # Errors

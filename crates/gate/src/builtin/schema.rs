@@ -1,15 +1,24 @@
 //! `schema`: the output, or the input, is checked against a JSON Schema.
 
+mod steps;
+
 use crate::whereabouts::pointer_of;
-use crate::{Gate, Outcome, Stopped, Subject};
+use crate::{Gate, OutOfBudget, Outcome, Stopped, Subject};
 use json::{Document, Kind, Step, Value};
 use jsonschema::{PatternOptions, Registry, ValidationError, Validator};
 use serde_json::json;
+use steps::{CountsStep, STEP, counted, within};
 
 /// The only dialect.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// The most issues that are told one by one.
 const MAX_ISSUES: usize = 5;
+/// References that are followed at most to tell what is wrong, each with up to a KiB of what was found on the way. Whether
+/// something is wrong takes no memory, and is bounded by time alone.
+const MAX_STEPS_TO_TELL: u32 = 1 << 16;
+
+/// The reason where it would take too long to say what is wrong.
+const UNTOLD: &str = "schema validation failed";
 
 /// Fails when a value is not as a JSON Schema (2020-12) says.
 ///
@@ -67,7 +76,7 @@ impl Schema {
         let mut registry = Registry::new();
         for (uri, document) in &options.references {
             registry = registry
-                .add(uri.as_str(), document.clone())
+                .add(uri.as_str(), counted(document))
                 .map_err(|why| wrong(format!("reference `{uri}`: {why}")))?;
         }
         let registry = registry.prepare().map_err(|why| wrong(why.to_string()))?;
@@ -76,8 +85,9 @@ impl Schema {
             .with_pattern_options(PatternOptions::regex())
             .with_registry(&registry)
             .should_validate_formats(options.formats)
+            .with_keyword(STEP, |_, _, _| Ok(Box::new(CountsStep)))
             .offline()
-            .build(schema)
+            .build(&counted(schema))
             .map_err(|why| wrong(why.to_string()))?;
         Ok(Self {
             name: name.into(),
@@ -125,20 +135,34 @@ impl Gate for Schema {
         };
         let instance = document.map_or(serde_json::Value::Null, |document| tree(document.root()));
         subject.check_budget()?;
-        let mut total = 0u64;
-        let mut issues: Vec<(String, String)> = Vec::new();
-        for error in self.validator.iter_errors(&instance) {
-            subject.check_budget()?;
-            total += 1;
-            if issues.len() < MAX_ISSUES {
-                let place = document.map_or_else(String::new, |document| {
-                    place(document, error.instance_path().as_str())
-                });
-                issues.push((place, keyword(&error)));
-            }
+        let until = subject.until();
+        let is_valid = || self.validator.is_valid(&instance);
+        match within(until, u32::MAX, is_valid) {
+            None => return Err(OutOfBudget.into()),
+            Some(true) => return Ok(Outcome::pass()),
+            Some(false) => {}
         }
+        let tell = || {
+            let mut total = 0u64;
+            let mut issues: Vec<(String, String)> = Vec::new();
+            for error in self.validator.iter_errors(&instance) {
+                if subject.check_budget().is_err() {
+                    return None;
+                }
+                total += 1;
+                if issues.len() < MAX_ISSUES {
+                    let place = document.map_or_else(String::new, |document| {
+                        place(document, error.instance_path().as_str())
+                    });
+                    issues.push((place, keyword(&error)));
+                }
+            }
+            Some((total, issues))
+        };
+        let told = within(until, MAX_STEPS_TO_TELL, tell).flatten();
+        let (total, issues) = told.unwrap_or_default();
         let Some((place, keyword)) = issues.first() else {
-            return Ok(Outcome::pass());
+            return Ok(Outcome::fail(UNTOLD));
         };
         let place = if place.is_empty() { "(root)" } else { place };
         let plural = if total == 1 { "" } else { "s" };
