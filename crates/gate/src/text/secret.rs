@@ -20,6 +20,8 @@ pub(crate) struct Shape {
 enum Check {
     /// Its characters are not those of a placeholder.
     Entropy,
+    /// The same of its random part alone: what stands before that is somebody's comment.
+    RandomPart,
     /// The last six of its 36 characters are the checksum of the others.
     Checksum,
 }
@@ -42,10 +44,12 @@ const fn checked(name: &'static str, pattern: &'static str) -> Shape {
 
 /// All kinds, in the order in which they are told.
 pub(crate) const SHAPES: [Shape; 20] = [
-    shape(
-        "private key",
-        r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----[\s\S]{0,200}?[A-Za-z0-9+/]{40}",
-    ),
+    // Five hyphens begin or end a block; what stands between them is of one key.
+    Shape {
+        name: "private key",
+        pattern: r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:[^-]|-{1,4}[^-]){0,200}?[A-Za-z0-9+/]{40}",
+        check: Check::RandomPart,
+    },
     shape("AWS access key", r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
     shape(
         "AWS secret key",
@@ -113,13 +117,19 @@ pub(super) fn find(text: &str, budget: &Budget<'_>) -> Result<Option<&'static st
 
 impl Shape {
     fn is_secret(&self, found: &str) -> bool {
-        let start = found.len().saturating_sub(RANDOM_PART); // all but a private key's lines are ASCII
-        let random = &found.as_bytes()[start..];
-        if entropy_bits(random) < MIN_ENTROPY_BITS || PLACEHOLDERS.iter().any(|word| found.contains(word)) {
+        let start = found.len().saturating_sub(RANDOM_PART);
+        let random = found.get(start..).unwrap_or(found); // ASCII in every shape
+        let own = match self.check {
+            Check::RandomPart => random,
+            Check::Entropy | Check::Checksum => found,
+        };
+        if entropy_bits(random.as_bytes()) < MIN_ENTROPY_BITS
+            || PLACEHOLDERS.iter().any(|word| own.contains(word))
+        {
             return false;
         }
         match self.check {
-            Check::Entropy => true,
+            Check::Entropy | Check::RandomPart => true,
             Check::Checksum => has_checksum(found.as_bytes()),
         }
     }
