@@ -92,8 +92,8 @@ impl<'t, 'i> Fields<'t, 'i> {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };
-        let text = value.get_ref().as_str();
-        let text = text.ok_or_else(|| self.wrong(name, value, "must be a string"))?;
+        let text = value.get_ref().as_str().filter(|text| !text.is_empty());
+        let text = text.ok_or_else(|| self.wrong(name, value, "must be a string that is not empty"))?;
         self.effective.insert(name.to_owned(), text.into());
         let at = value.span().start;
         Ok(Some(Text { value: text, at }))
@@ -105,10 +105,12 @@ impl<'t, 'i> Fields<'t, 'i> {
             None => default.iter().map(|&text| text.to_owned()).collect(),
             Some(value) => {
                 let texts = value.get_ref().as_array().and_then(|list| {
-                    let texts = list.iter().map(|one| Some(one.get_ref().as_str()?.to_owned()));
-                    texts.collect::<Option<Vec<_>>>()
+                    let texts = list.iter().map(|one| one.get_ref().as_str());
+                    let filled = texts.map(|text| text.filter(|text| !text.is_empty()).map(str::to_owned));
+                    filled.collect::<Option<Vec<_>>>()
                 });
-                texts.ok_or_else(|| self.wrong(name, value, "must be a list of strings"))?
+                texts
+                    .ok_or_else(|| self.wrong(name, value, "must be a list of strings that are not empty"))?
             }
         };
         self.effective.insert(name.to_owned(), json!(texts));

@@ -198,7 +198,11 @@ fn what_is_wrong_is_told_with_file_line_and_field() {
         ),
         (
             "[set.a]\ngates = [{ gate = \"rtb.adomain-verify\", extra_placeholders = [1] }]",
-            "gates.toml:2: set.a.gates[0].extra_placeholders: must be a list of strings",
+            "gates.toml:2: set.a.gates[0].extra_placeholders: must be a list of strings that are not empty",
+        ),
+        (
+            "[set.a]\ngates = [{ gate = \"rtb.audience-safety\", extra_bundle_words = [\"a\", \"\"] }]",
+            "gates.toml:2: set.a.gates[0].extra_bundle_words: must be a list of strings that are not empty",
         ),
         (
             "[set.a]\ngates = [{ gate = \"schema\" }]",
@@ -221,6 +225,10 @@ fn what_is_wrong_is_told_with_file_line_and_field() {
             "gates.toml:2: rule[0].set: there is no set `none`",
         ),
         ("[[rule]]\nagents = \"*\"", "gates.toml:1: rule[0].set: missing"),
+        (
+            "[[rule]]\nset = \"default\"\nagents = \"\"",
+            "gates.toml:3: rule[0].agents: must be a string that is not empty",
+        ),
         (
             "[[rule]]\nset = \"default\"\nagent = \"x\"",
             "gates.toml:3: rule[0].agent: no such field; there is organisation, agents, tools, target, set",

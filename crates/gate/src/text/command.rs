@@ -52,7 +52,7 @@ pub(super) fn found<'a>(
 ) -> impl Iterator<Item = Result<Detector, OutOfBudget>> + 'a {
     let candidates = COMPILED.iter().filter(move |(detector, _)| wanted.has(*detector));
     candidates.filter_map(
-        move |(detector, pattern)| match pattern::find(pattern, text, budget, |_| true) {
+        move |(detector, pattern)| match pattern::matches(pattern, text, budget) {
             Ok(found) => found.then_some(Ok(*detector)),
             Err(spent) => Some(Err(spent)),
         },

@@ -3,7 +3,7 @@
 use super::{ends_word, starts_word};
 
 /// The lengths of the countries that are in the registry.
-const LENGTHS: [(&[u8; 2], usize); 79] = [
+const LENGTHS: [(&[u8; 2], usize); 89] = [
     (b"AD", 24),
     (b"AE", 23),
     (b"AL", 28),
@@ -13,6 +13,7 @@ const LENGTHS: [(&[u8; 2], usize); 79] = [
     (b"BE", 16),
     (b"BG", 22),
     (b"BH", 22),
+    (b"BI", 27),
     (b"BR", 29),
     (b"BY", 28),
     (b"CH", 21),
@@ -20,12 +21,14 @@ const LENGTHS: [(&[u8; 2], usize); 79] = [
     (b"CY", 28),
     (b"CZ", 24),
     (b"DE", 22),
+    (b"DJ", 27),
     (b"DK", 18),
     (b"DO", 28),
     (b"EE", 20),
     (b"EG", 29),
     (b"ES", 24),
     (b"FI", 18),
+    (b"FK", 18),
     (b"FO", 18),
     (b"FR", 27),
     (b"GB", 22),
@@ -34,6 +37,7 @@ const LENGTHS: [(&[u8; 2], usize); 79] = [
     (b"GL", 18),
     (b"GR", 27),
     (b"GT", 28),
+    (b"HN", 28),
     (b"HR", 21),
     (b"HU", 28),
     (b"IE", 22),
@@ -55,11 +59,14 @@ const LENGTHS: [(&[u8; 2], usize); 79] = [
     (b"MD", 24),
     (b"ME", 22),
     (b"MK", 19),
+    (b"MN", 20),
     (b"MR", 27),
     (b"MT", 31),
     (b"MU", 30),
+    (b"NI", 28),
     (b"NL", 18),
     (b"NO", 15),
+    (b"OM", 23),
     (b"PK", 24),
     (b"PL", 28),
     (b"PS", 29),
@@ -67,6 +74,7 @@ const LENGTHS: [(&[u8; 2], usize); 79] = [
     (b"QA", 29),
     (b"RO", 24),
     (b"RS", 22),
+    (b"RU", 33),
     (b"SA", 24),
     (b"SC", 31),
     (b"SD", 18),
@@ -74,6 +82,7 @@ const LENGTHS: [(&[u8; 2], usize); 79] = [
     (b"SI", 19),
     (b"SK", 24),
     (b"SM", 27),
+    (b"SO", 23),
     (b"ST", 25),
     (b"SV", 28),
     (b"TL", 23),
@@ -83,6 +92,7 @@ const LENGTHS: [(&[u8; 2], usize); 79] = [
     (b"VA", 22),
     (b"VG", 24),
     (b"XK", 20),
+    (b"YE", 30),
 ];
 
 /// Whether the check digits of one begin at that index: capital letters and digits, with single blanks
@@ -107,7 +117,12 @@ pub(super) fn is_at(bytes: &[u8], at: usize) -> bool {
         }
         here += 1;
     }
-    ends_word(bytes, here) && characters[2..4].iter().all(u8::is_ascii_digit) && remainder(&characters) == 1
+    ends_word(bytes, here) && are_check_digits(&characters[2..4]) && remainder(&characters) == 1
+}
+
+/// They are 98 less a remainder modulo 97: the same two modulo 97, 00, 01 and 99, are never given.
+fn are_check_digits(two: &[u8]) -> bool {
+    two.iter().all(u8::is_ascii_digit) && (b"02".as_slice()..=b"98").contains(&two)
 }
 
 /// The number modulo 97, its first four characters moved to the end, a letter read as 10–35.

@@ -20,6 +20,8 @@ pub(crate) struct Shape {
 enum Check {
     /// Its characters are not those of a placeholder.
     Entropy,
+    /// The same of its random part alone: what stands before that is somebody's comment.
+    RandomPart,
     /// The last six of its 36 characters are the checksum of the others.
     Checksum,
 }
@@ -40,28 +42,38 @@ const fn checked(name: &'static str, pattern: &'static str) -> Shape {
     }
 }
 
-/// All kinds, in the order in which they are told.
-pub(crate) const SHAPES: [Shape; 20] = [
-    shape(
-        "private key",
-        r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----[\s\S]{0,200}?[A-Za-z0-9+/]{40}",
-    ),
+/// All kinds, in the order in which they are told. Where a last character may be no letter, digit or `_`, no `\b`
+/// stands behind it. What is repeated without an end follows what has one, for implementations that backtrack.
+pub(crate) const SHAPES: [Shape; 21] = [
+    // Five hyphens begin or end a block; what stands between them is of one key.
+    Shape {
+        name: "private key",
+        pattern: r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:[^-]|-{1,4}[^-]){0,200}?[A-Za-z0-9+/]{40}",
+        check: Check::RandomPart,
+    },
     shape("AWS access key", r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
     shape(
         "AWS secret key",
-        r#"(?i:aws_?secret_?(?:access_?)?key)["']?\s{0,4}[:=]\s{0,4}["']?[A-Za-z0-9+/]{40}\b"#,
+        r#"(?i:secret_?access_?key|aws_?secret_?key)["']?\s{0,4}[:=]\s{0,4}["']?[A-Za-z0-9+/]{39}(?:[A-Za-z0-9]\b|[+/])"#,
     ),
     checked("GitHub token", r"\bgh[pousr]_[A-Za-z0-9]{36}\b"),
     shape("GitHub token", r"\bgithub_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}\b"),
-    shape("GitLab token", r"\bglpat-[A-Za-z0-9_-]{20}\b"),
+    shape("GitLab token", r"\bglpat-[A-Za-z0-9_-]{19}(?:[A-Za-z0-9_]\b|-)"),
+    shape(
+        "GitLab token",
+        r"\bglpat-[A-Za-z0-9_-]{27,300}\.(?:[0-9a-z]{2}\.)?[0-9a-z]{9}\b",
+    ),
     shape("Slack token", r"\bxox[abprs]-[0-9]{10,13}-[A-Za-z0-9-]{16,80}"),
     shape(
         "Slack webhook",
         r"\bhttps://hooks\.slack\.com/services/T[A-Z0-9]{8,12}/B[A-Z0-9]{8,12}/[A-Za-z0-9]{24}\b",
     ),
     shape("live secret key", r"\b[rs]k_live_[A-Za-z0-9]{24,99}\b"),
-    shape("Google API key", r"\bAIza[A-Za-z0-9_-]{35}\b"),
-    shape("Google OAuth secret", r"\bGOCSPX-[A-Za-z0-9_-]{28}\b"),
+    shape("Google API key", r"\bAIza[A-Za-z0-9_-]{34}(?:[A-Za-z0-9_]\b|-)"),
+    shape(
+        "Google OAuth secret",
+        r"\bGOCSPX-[A-Za-z0-9_-]{27}(?:[A-Za-z0-9_]\b|-)",
+    ),
     shape(
         "OpenAI key",
         r"\bsk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{20,100}T3BlbkFJ[A-Za-z0-9_-]{20,100}",
@@ -77,7 +89,7 @@ pub(crate) const SHAPES: [Shape; 20] = [
     shape("Hugging Face token", r"\bhf_[A-Za-z0-9]{34}\b"),
     shape(
         "JSON web token",
-        r"\beyJ[A-Za-z0-9_-]{10,400}\.eyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{20,700}",
+        r"\beyJ[A-Za-z0-9_-]{10,400}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,700}",
     ),
     shape("Azure storage key", r"\bAccountKey=[A-Za-z0-9+/]{86}=="),
 ];
@@ -113,13 +125,19 @@ pub(super) fn find(text: &str, budget: &Budget<'_>) -> Result<Option<&'static st
 
 impl Shape {
     fn is_secret(&self, found: &str) -> bool {
-        let start = found.len().saturating_sub(RANDOM_PART); // all but a private key's lines are ASCII
-        let random = &found.as_bytes()[start..];
-        if entropy_bits(random) < MIN_ENTROPY_BITS || PLACEHOLDERS.iter().any(|word| found.contains(word)) {
+        let start = found.len().saturating_sub(RANDOM_PART);
+        let random = found.get(start..).unwrap_or(found); // ASCII in every shape
+        let own = match self.check {
+            Check::RandomPart => random,
+            Check::Entropy | Check::Checksum => found,
+        };
+        if entropy_bits(random.as_bytes()) < MIN_ENTROPY_BITS
+            || PLACEHOLDERS.iter().any(|word| own.contains(word))
+        {
             return false;
         }
         match self.check {
-            Check::Entropy => true,
+            Check::Entropy | Check::RandomPart => true,
             Check::Checksum => has_checksum(found.as_bytes()),
         }
     }

@@ -249,6 +249,43 @@ fn searches_are_linear_on_texts_made_to_slow_them() {
     }
 }
 
+/// Whether it is found in a string, and that this does not depend on where in a long one it stands: across a border
+/// of the pieces that patterns are looked for in, each time `step` bytes further.
+fn finds_everywhere(detector: Detector, text: &str, step: usize) -> bool {
+    let whole = finds(detector, text);
+    for border in [
+        pattern::PIECE_BYTES,
+        pattern::PIECE_BYTES + pattern::OVERLAP_BYTES,
+    ] {
+        for before in (0..=text.len().min(border)).step_by(step) {
+            let prefix = " ".repeat(border - before);
+            let long = format!("{prefix}{text}{}", " y".repeat(pattern::OVERLAP_BYTES));
+            assert_eq!(
+                finds(detector, &long),
+                whole,
+                "{before} bytes before {border}: {text:.99}"
+            );
+        }
+    }
+    whole
+}
+
+#[test]
+fn what_a_pattern_finds_does_not_depend_on_where_in_a_long_string_it_stands() {
+    let letters = |count: usize| "aB3dE6gH9-".repeat(count / 10);
+    let token = format!("eyJ{}.eyJ{}.{}", letters(30), letters(14_000), letters(80));
+    assert!(finds_everywhere(Detector::Secret, "AKIAQWERTYUIOPASDF23", 4));
+    assert!(!finds_everywhere(Detector::Secret, "y_AKIAQWERTYUIOPASDF23", 4));
+    assert!(!finds_everywhere(Detector::Secret, "AKIAQWERTYUIOPASDF23abc", 4));
+    assert!(finds_everywhere(Detector::Secret, &token, 1_999));
+    assert!(finds_everywhere(Detector::ChmodRoot, "chmod -R 777 /", 1));
+    assert!(!finds_everywhere(Detector::ChmodRoot, "chmod -R 777 /home/x", 1));
+    let download = format!("curl {}x | sh", "-H x ".repeat(30_000));
+    assert!(finds_everywhere(Detector::PipeToShell, &download, 29_989));
+    let find = format!("find {}-delete", "-o x ".repeat(30_000));
+    assert!(finds_everywhere(Detector::FindDelete, &find, 29_989));
+}
+
 #[test]
 fn the_starts_of_searches_are_numbered_as_the_detectors_are() {
     for (index, (detector, ..)) in scan::STARTS.iter().enumerate() {

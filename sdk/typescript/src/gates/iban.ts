@@ -4,21 +4,22 @@
 const COUNTRIES: readonly (readonly [number, string])[] = [
   [15, "NO"],
   [16, "BE"],
-  [18, "DK FI FO GL NL SD"],
+  [18, "DK FI FK FO GL NL SD"],
   [19, "MK SI"],
-  [20, "AT BA EE KZ LT LU XK"],
+  [20, "AT BA EE KZ LT LU MN XK"],
   [21, "CH HR LI LV"],
   [22, "BG BH CR DE GB GE IE ME RS VA"],
-  [23, "AE GI IL IQ TL"],
+  [23, "AE GI IL IQ OM SO TL"],
   [24, "AD CZ ES MD PK RO SA SE SK TN VG"],
   [25, "LY PT ST"],
   [26, "IS TR"],
-  [27, "FR GR IT MC MR SM"],
-  [28, "AL AZ BY CY DO GT HU LB PL SV"],
+  [27, "BI DJ FR GR IT MC MR SM"],
+  [28, "AL AZ BY CY DO GT HN HU LB NI PL SV"],
   [29, "BR EG PS QA UA"],
-  [30, "JO KW MU"],
+  [30, "JO KW MU YE"],
   [31, "MT SC"],
   [32, "LC"],
+  [33, "RU"],
 ];
 
 const LENGTHS = new Map(COUNTRIES.flatMap(([length, countries]) => countries.split(" ").map((country) => [country, length])));
@@ -47,7 +48,12 @@ function isIban(text: string, length: number): boolean {
       return false;
     }
   }
-  return !/\w/.test(text[here] ?? "") && /^..\d\d/.test(number) && remainder(number) === 1;
+  return !/\w/.test(text[here] ?? "") && areCheckDigits(number.slice(2, 4)) && remainder(number) === 1;
+}
+
+/** They are 98 less a remainder modulo 97: the same two modulo 97, 00, 01 and 99, are never given. */
+function areCheckDigits(two: string): boolean {
+  return /^\d\d$/.test(two) && two >= "02" && two <= "98";
 }
 
 /** The number modulo 97, its first four characters moved to the end, a letter read as 10–35. */

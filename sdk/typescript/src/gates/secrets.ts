@@ -16,30 +16,39 @@ export function secrets({ name = "secrets" }: SecretsOptions = {}): Gate {
 interface Shape {
   readonly name: string;
   readonly pattern: RegExp;
-  /** The last six characters are a checksum of the thirty before them. */
-  readonly checksum?: true;
+  /**
+   * `checksum`: the last six characters are a checksum of the thirty before them. `random part`: that alone tells a
+   * placeholder, what stands before it is somebody's comment.
+   */
+  readonly check?: "checksum" | "random part";
 }
 
 const SHAPES: readonly Shape[] = [
-  { name: "private key", pattern: /-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----[\s\S]{0,200}?[A-Za-z0-9+\/]{40}/g },
+  // Five hyphens begin or end a block; what stands between them is of one key.
+  {
+    name: "private key",
+    pattern: /-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:[^-]|-{1,4}[^-]){0,200}?[A-Za-z0-9+\/]{40}/g,
+    check: "random part",
+  },
   { name: "AWS access key", pattern: /\b(?:AKIA|ASIA)[A-Z2-7]{16}\b/g },
-  { name: "AWS secret key", pattern: /(?:aws_?secret_?(?:access_?)?key)["']?\s{0,4}[:=]\s{0,4}["']?[A-Za-z0-9+\/]{40}\b/gi },
-  { name: "GitHub token", pattern: /\bgh[pousr]_[A-Za-z0-9]{36}\b/g, checksum: true },
+  { name: "AWS secret key", pattern: /(?:secret_?access_?key|aws_?secret_?key)["']?\s{0,4}[:=]\s{0,4}["']?[A-Za-z0-9+\/]{39}(?:[A-Za-z0-9]\b|[+\/])/gi },
+  { name: "GitHub token", pattern: /\bgh[pousr]_[A-Za-z0-9]{36}\b/g, check: "checksum" },
   { name: "GitHub token", pattern: /\bgithub_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}\b/g },
-  { name: "GitLab token", pattern: /\bglpat-[A-Za-z0-9_-]{20}\b/g },
+  { name: "GitLab token", pattern: /\bglpat-[A-Za-z0-9_-]{19}(?:[A-Za-z0-9_]\b|-)/g },
+  { name: "GitLab token", pattern: /\bglpat-[A-Za-z0-9_-]{27,300}\.(?:[0-9a-z]{2}\.)?[0-9a-z]{9}\b/g },
   { name: "Slack token", pattern: /\bxox[abprs]-[0-9]{10,13}-[A-Za-z0-9-]{16,80}/g },
   { name: "Slack webhook", pattern: /\bhttps:\/\/hooks\.slack\.com\/services\/T[A-Z0-9]{8,12}\/B[A-Z0-9]{8,12}\/[A-Za-z0-9]{24}\b/g },
   { name: "live secret key", pattern: /\b[rs]k_live_[A-Za-z0-9]{24,99}\b/g },
-  { name: "Google API key", pattern: /\bAIza[A-Za-z0-9_-]{35}\b/g },
-  { name: "Google OAuth secret", pattern: /\bGOCSPX-[A-Za-z0-9_-]{28}\b/g },
+  { name: "Google API key", pattern: /\bAIza[A-Za-z0-9_-]{34}(?:[A-Za-z0-9_]\b|-)/g },
+  { name: "Google OAuth secret", pattern: /\bGOCSPX-[A-Za-z0-9_-]{27}(?:[A-Za-z0-9_]\b|-)/g },
   { name: "OpenAI key", pattern: /\bsk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{20,100}T3BlbkFJ[A-Za-z0-9_-]{20,100}/g },
   { name: "Anthropic key", pattern: /\bsk-ant-(?:api|admin)[0-9]{2}-[A-Za-z0-9_-]{93}AA\b/g },
   { name: "SendGrid key", pattern: /\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}\b/g },
   { name: "Twilio key", pattern: /\bSK[0-9a-f]{32}\b/g },
-  { name: "npm token", pattern: /\bnpm_[A-Za-z0-9]{36}\b/g, checksum: true },
+  { name: "npm token", pattern: /\bnpm_[A-Za-z0-9]{36}\b/g, check: "checksum" },
   { name: "PyPI token", pattern: /\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,200}/g },
   { name: "Hugging Face token", pattern: /\bhf_[A-Za-z0-9]{34}\b/g },
-  { name: "JSON web token", pattern: /\beyJ[A-Za-z0-9_-]{10,400}\.eyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{20,700}/g },
+  { name: "JSON web token", pattern: /\beyJ[A-Za-z0-9_-]{10,400}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,700}/g },
   { name: "Azure storage key", pattern: /\bAccountKey=[A-Za-z0-9+\/]{86}==/g },
 ];
 
@@ -52,15 +61,16 @@ const PLACEHOLDER = /EXAMPLE|XXXXXX|xxxxxx/;
 
 /** What kind of secret a text has; false if none. */
 function secretIn(text: string): string | false {
-  const shape = SHAPES.find(({ pattern, checksum }) => {
-    return [...text.matchAll(pattern)].some(([found]) => isSecret(found, checksum === true));
+  const shape = SHAPES.find(({ pattern, check }) => {
+    return [...text.matchAll(pattern)].some(([found]) => isSecret(found, check));
   });
   return shape?.name ?? false;
 }
 
-function isSecret(found: string, checksum: boolean): boolean {
+function isSecret(found: string, check: Shape["check"]): boolean {
   const random = found.slice(-RANDOM_PART);
-  return entropyBits(random) >= MIN_ENTROPY_BITS && !PLACEHOLDER.test(found) && (!checksum || hasChecksum(found));
+  const own = check === "random part" ? random : found;
+  return entropyBits(random) >= MIN_ENTROPY_BITS && !PLACEHOLDER.test(own) && (check !== "checksum" || hasChecksum(found));
 }
 
 /** Shannon's entropy of a text, in bits a character. */

@@ -32,9 +32,12 @@ impl Gate for TmaxGuard {
         if left_ms >= self.buffer_ms {
             return Ok(Outcome::pass());
         }
+        // Rounded down, so that it is still less than what is needed; a zero is added to make a -0 one.
         let reason = format!(
-            "tmax budget: {left_ms:.0}ms of {tmax_ms}ms left, {}ms needed",
-            self.buffer_ms
+            "tmax budget: {}ms of {}ms left, {}ms needed",
+            left_ms.floor() + 0.0,
+            tmax_ms + 0.0,
+            self.buffer_ms + 0.0
         );
         Ok(Outcome {
             ends_run: true,

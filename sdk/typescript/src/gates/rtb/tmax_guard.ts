@@ -30,7 +30,8 @@ export function tmaxGuard({ bufferMs = 15, name = "rtb.tmax-guard" }: TmaxGuardO
       if (leftMs >= bufferMs) {
         return { passed: true };
       }
-      const reason = `tmax budget: ${leftMs.toFixed(0)}ms of ${tmaxMs}ms left, ${bufferMs}ms needed`;
+      // Rounded down, so that it is still less than what is needed.
+      const reason = `tmax budget: ${Math.floor(leftMs)}ms of ${tmaxMs}ms left, ${bufferMs}ms needed`;
       return { passed: true, skipped: true, reason, endsRun: true };
     },
   };
