@@ -36,11 +36,14 @@ export class ReputeClient {
     this.#server = new Server(this.#connection.url, MAX_SOCKETS);
   }
 
-  /** Runs the server's gates on an output and records the verdict. */
+  /** Runs the server's gates on an output and records the verdict. Throws a `TypeError` where there is no `output`; null is one. */
   async evaluate(request: EvaluateRequest): Promise<EvaluateAnswer> {
+    if (request.output === undefined) {
+      throw new TypeError("output: missing; null would be judged, and recorded as a failure");
+    }
     // The same id at every try, so that the verdict is recorded once.
     const evaluation_id = request.evaluation_id || newEvaluationId();
-    return this.#call("POST", "/v1/evaluate", { ...request, output: request.output ?? null, evaluation_id }, RETRIES);
+    return this.#call("POST", "/v1/evaluate", { ...request, evaluation_id }, RETRIES);
   }
 
   /**
