@@ -25,7 +25,7 @@ use std::time::Duration;
 
 /// Failures in a row that open the circuit.
 const OPEN_AFTER: u32 = 5;
-/// How long a client with a bad key waits until it asks again.
+/// How long a client with a bad key, or address, waits until it asks again.
 pub(crate) const PAUSE: Duration = Duration::from_secs(60);
 /// Events in a batch, at most: the server takes no more.
 pub(crate) const MAX_BATCH: usize = 100;
@@ -305,7 +305,10 @@ impl Delivery {
             self.failures = 0;
             self.not_before = now;
         }
-        if !matches!(outcome, Outcome::Failed { .. } | Outcome::Paused { .. }) {
+        if !matches!(
+            outcome,
+            Outcome::Failed { .. } | Outcome::Paused { .. } | Outcome::Elsewhere { .. }
+        ) {
             self.paused = false;
         }
         match outcome {
@@ -328,14 +331,10 @@ impl Delivery {
                 self.refuse(batch.events, code);
             }
             Outcome::Paused { code } => {
-                if !self.paused {
-                    self.ledger.warn(format!(
-                        "paused, for the server does not take the key ({code}); nothing is lost, set_api_key goes on"
-                    ));
-                }
-                self.paused = true;
-                self.not_before = now + PAUSE;
-                self.again.push_front(batch);
+                self.pause(batch, now, &format!("the server does not take the key ({code})"));
+            }
+            Outcome::Elsewhere { status } => {
+                self.pause(batch, now, &format!("it is no Repute at that url: HTTP {status}"));
             }
             Outcome::TooLarge { code } => {
                 if batch.events.len() > 1 {
@@ -368,6 +367,17 @@ impl Delivery {
                 self.again.push_front(batch);
             }
         }
+    }
+
+    fn pause(&mut self, batch: Batch, now: Duration, why: &str) {
+        if !self.paused {
+            self.ledger.warn(format!(
+                "paused, for {why}; events wait, and it is tried again each minute"
+            ));
+        }
+        self.paused = true;
+        self.not_before = now + PAUSE;
+        self.again.push_front(batch);
     }
 
     fn refuse(&mut self, events: Vec<Held>, code: String) {

@@ -263,7 +263,7 @@ def test_the_books_balance_whenever_somebody_looks() -> None:
 
 
 def test_flush_says_whether_all_was_delivered() -> None:
-    with ScriptedServer([TAKEN, {"status": 404}, TAKEN]) as server:
+    with ScriptedServer([TAKEN, {"status": 410}, TAKEN]) as server:
         client = repute.Client(server.url, KEY)
         assert client.flush(5)  # nothing waits
         client.track("a", True)

@@ -11,7 +11,8 @@ export type Outcome =
   | { readonly is: "halve"; readonly code: string }
   /** The server reads no gzip. */
   | { readonly is: "plain" }
-  | { readonly is: "pause"; readonly code: string }
+  /** Events wait until the key, or the address, is another. */
+  | { readonly is: "pause"; readonly status: number; readonly code: string }
   | { readonly is: "retry"; readonly afterMs: number | null };
 
 /** Reads an answer to a batch of that many events. */
@@ -37,8 +38,8 @@ export function outcomeOf(reply: Reply, events: number, gzip: boolean, nowMs: nu
     const named = placesIn(body["details"], events);
     return { is: "refused", places: named.size > 0 ? named : everyPlace(events), code };
   }
-  if (status === 401 || status === 403) {
-    return { is: "pause", code };
+  if (status === 401 || status === 403 || isElsewhere(status)) {
+    return { is: "pause", status, code };
   }
   if (status === 413) {
     return events > 1 ? { is: "halve", code } : { is: "refused", places: everyPlace(1), code };
@@ -47,6 +48,11 @@ export function outcomeOf(reply: Reply, events: number, gzip: boolean, nowMs: nu
     return retry(reply, nowMs);
   }
   return { is: "refused", places: everyPlace(events), code };
+}
+
+/** Whether it was no Repute that answered: each has a `POST /v1/ingest`. */
+export function isElsewhere(status: number): boolean {
+  return status === 404 || status === 405;
 }
 
 /** Whether the same request may fare better later. */

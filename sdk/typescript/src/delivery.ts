@@ -1,6 +1,6 @@
 /** The delivery machine: takes events from memory in batches, sends one at a time, and does what the answer says. */
 
-import { outcomeOf, type Outcome } from "./answer.js";
+import { isElsewhere, outcomeOf, type Outcome } from "./answer.js";
 import { backoff } from "./backoff.js";
 import { bodyOf } from "./body.js";
 import type { Dropped, Ledger, State } from "./books.js";
@@ -15,7 +15,7 @@ import type { Spool } from "./spool.js";
 /** Failures in a row that open the circuit. */
 const OPEN_AFTER = 5;
 
-/** A paused client tries again after this, in case the key was changed on the other side. */
+/** A paused client tries again after this, in case something was changed on the other side. */
 const PAUSE_MS = 60_000;
 
 /** The state of everything that is not delivered yet. Times are on the clock of `performance.now()`. */
@@ -42,7 +42,8 @@ export class Delivery {
 
   #failures = 0;
   #notBeforeMs = 0;
-  #paused = false;
+  /** Why, while it is. */
+  #paused: string | null = null;
   #timer: NodeJS.Timeout | undefined;
   #nudged = false;
   #loading = false;
@@ -74,7 +75,7 @@ export class Delivery {
     if (this.#closed) {
       return "closed";
     }
-    if (this.#paused) {
+    if (this.#paused !== null) {
       return "paused";
     }
     return this.#failures >= OPEN_AFTER ? "open" : this.#failures > 0 ? "backoff" : "ready";
@@ -116,8 +117,8 @@ export class Delivery {
 
   setApiKey(key: string): void {
     this.#apiKey = key;
-    if (this.#paused) {
-      this.#resume();
+    if (this.#paused !== null) {
+      this.#paused = null;
       this.#notBeforeMs = 0;
       this.nudge();
     }
@@ -125,7 +126,7 @@ export class Delivery {
 
   /** Sends what is held now; whether all of it was delivered. */
   flush(timeoutMs: number): Promise<boolean> {
-    if (this.#paused && this.#held > 0) {
+    if (this.#paused !== null && this.#held > 0) {
       return Promise.resolve(false);
     }
     this.#dueUpTo = this.#serial;
@@ -185,7 +186,7 @@ export class Delivery {
     const nowMs = performance.now();
     this.#expire(nowMs);
     const drain = this.#draining;
-    if (drain !== null && (this.#held === 0 || this.#paused || this.#notBeforeMs > drain.untilMs)) {
+    if (drain !== null && (this.#held === 0 || this.#paused !== null || this.#notBeforeMs > drain.untilMs)) {
       drain.done();
       return;
     }
@@ -279,14 +280,20 @@ export class Delivery {
     }
     this.#failures = 0;
     if (outcome.is === "pause") {
-      this.#paused = true;
       this.#notBeforeMs = performance.now() + PAUSE_MS;
       this.#putBack();
       this.#flushes.giveUp();
-      this.#listeners.warnOnce("paused", `paused: the server refuses the key (${outcome.code}); nothing is lost`);
+      const { status, code } = outcome;
+      const why = isElsewhere(status)
+        ? `it is no Repute at ${this.#settings.url}: HTTP ${status}`
+        : `the server refuses the key (${code})`;
+      if (this.#paused !== why) {
+        this.#paused = why;
+        this.#listeners.warn(`paused: ${why}; nothing is lost`);
+      }
       return;
     }
-    this.#resume();
+    this.#paused = null;
     this.#batches.shift();
     switch (outcome.is) {
       case "delivered":
@@ -329,13 +336,6 @@ export class Delivery {
     }
     if (told.clamped > 0) {
       this.#listeners.warnOnce("clamped", "clamped: some times are ahead of the server's; is this machine's clock right?");
-    }
-  }
-
-  #resume(): void {
-    if (this.#paused) {
-      this.#paused = false;
-      this.#listeners.again("paused");
     }
   }
 

@@ -265,7 +265,7 @@ test("what a callback throws is swallowed", async (t) => {
   const fail = (): never => {
     throw new Error("the caller's own");
   };
-  const answers = [{ status: 202, body: { accepted: 1, late: 1 } }, { status: 404 }, { status: 202 }];
+  const answers = [{ status: 202, body: { accepted: 1, late: 1 } }, { status: 410 }, { status: 202 }];
   const callbacks = { onDelivered: fail, onRefused: fail, onDropped: fail, onWarning: fail };
   const [telemetry] = await against(t, answers, callbacks);
   for (let at = 0; at < 3; at += 1) {
@@ -274,7 +274,7 @@ test("what a callback throws is swallowed", async (t) => {
   }
   telemetry.track(verdict({ agent_id: "" }));
   const { delivered, refused, dropped } = telemetry.books();
-  assert.deepEqual({ delivered, refused, dropped }, { delivered: 2, refused: { http_404: 1 }, dropped: { invalid: 1 } });
+  assert.deepEqual({ delivered, refused, dropped }, { delivered: 2, refused: { http_410: 1 }, dropped: { invalid: 1 } });
 });
 
 test("track never throws, whatever it is given", async (t) => {

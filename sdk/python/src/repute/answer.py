@@ -7,6 +7,8 @@ from typing import Dict, FrozenSet, Mapping, Optional, Union
 from .backoff import retry_after_s
 
 NOTED = ("duplicates", "late", "clamped")
+ELSEWHERE = (404, 405)
+"""Where it is no Repute that answers: each has a `POST /v1/ingest`."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Paused:
+    status: int
     code: str
 
 
@@ -59,8 +62,8 @@ def meaning(status: int, headers: Mapping[str, str], body: bytes, batch: int, gz
         return Unpacked()
     if status == 400 or (status == 403 and code == "agent_limit"):
         return Refused(code, _places(said.get("details"), batch))
-    if status in (401, 403):
-        return Paused(code)
+    if status in (401, 403, *ELSEWHERE):
+        return Paused(status, code)
     if status == 413:
         return TooLarge(code)
     if 400 <= status < 500 and status not in (408, 429):

@@ -55,7 +55,7 @@ class Delivery:
 
         self._gzip = settings.gzip_above is not None
         self._failures = 0
-        self._paused = False
+        self._paused: Optional[str] = None  # why, while it is
         self._next_try = 0.0
         self._repeats = False
         self._flush_to = 0
@@ -120,7 +120,7 @@ class Delivery:
         """The key was changed: what waited for that waits no longer."""
         with self.buffer.lock:
             if self._paused:
-                self._paused = False
+                self._paused = None
                 self._next_try = 0.0
             self.buffer.changed.notify()
 
@@ -268,18 +268,21 @@ class Delivery:
                 self._next_try = time.monotonic() + (meaning.after_s or wait)
             return
         if isinstance(meaning, answers.Paused):
+            why = f"the server refuses the key ({meaning.code})"
+            if meaning.status in answers.ELSEWHERE:
+                why = f"it is no Repute at {self._settings.url}: HTTP {meaning.status}"
             with buffer.lock:
-                news = not self._paused
+                news = self._paused != why
                 self._failures = 0
-                self._paused = True
+                self._paused = why
                 self._next_try = time.monotonic() + PAUSE_S
                 buffer.end_flushes()
             if news:
-                self._told.warning(f"the server refuses the key ({meaning.code}): events wait, and it is tried again each minute")
+                self._told.warning(f"paused: {why}; events wait, and it is tried again each minute")
             return
         with buffer.lock:
             self._failures = 0
-            self._paused = False
+            self._paused = None
             self._next_try = 0.0
         if isinstance(meaning, answers.Delivered):
             count = buffer.deliver(meaning.noted)
