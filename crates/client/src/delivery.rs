@@ -24,7 +24,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 /// Failures in a row that open the circuit.
-const OPEN_AFTER: u32 = 5;
+pub(crate) const OPEN_AFTER: u32 = 5;
 /// How long a client with a bad key, or address, waits until it asks again.
 pub(crate) const PAUSE: Duration = Duration::from_secs(60);
 /// Events in a batch, at most: the server takes no more.
@@ -295,11 +295,11 @@ impl Delivery {
 
     // ── Answers ─────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Says how the batch on its way went. `random` is 0 to 1.
-    pub(crate) fn settle(&mut self, outcome: Outcome, now: Duration, random: f64) {
+    /// Says how the batch on its way went. `random` is 0 to 1. Whether the circuit opened just now.
+    pub(crate) fn settle(&mut self, outcome: Outcome, now: Duration, random: f64) -> bool {
         // Gone if `abandon` took it meanwhile.
         let Some(mut batch) = self.flight.take() else {
-            return;
+            return false;
         };
         if !matches!(outcome, Outcome::Failed { .. }) {
             self.failures = 0;
@@ -365,8 +365,10 @@ impl Delivery {
                 self.not_before = now + wait;
                 batch.failed = true;
                 self.again.push_front(batch);
+                return self.failures == OPEN_AFTER;
             }
         }
+        false
     }
 
     fn pause(&mut self, batch: Batch, now: Duration, why: &str) {

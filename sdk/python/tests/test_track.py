@@ -295,6 +295,27 @@ def test_flush_gives_up_in_time_and_at_once_when_paused() -> None:
         client.shutdown(0)
 
 
+def test_a_server_that_cannot_be_reached_is_told_once_until_it_answers() -> None:
+    warnings: List[str] = []
+    again = {"status": 503, "body": {"error": "no", "code": "unavailable", "status": 503}}
+    with ScriptedServer([again] * 7 + [TAKEN]) as server:
+        client = repute.Client(server.url, KEY, retry_max=0.001, on_warning=warnings.append)
+        client.track("a", True)
+        assert client.flush(30)
+        assert client.books().requests == 8
+        assert len(warnings) == 1 and f"{server.url}: HTTP 503 unavailable" in warnings[0]
+        client.track("a", True)
+        client._delivery.flush()  # beyond the answers there are none
+        until(lambda: len(warnings) == 2, "another warning")
+        assert "RemoteDisconnected" in warnings[1]
+        client.shutdown(0)
+    client = repute.Client(NOBODY, KEY, flush_at=1, retry_max=0.001, on_warning=warnings.append)
+    client.track("a", True)
+    until(lambda: len(warnings) == 3, "a third warning")
+    assert f"{NOBODY}: ConnectionRefusedError" in warnings[2]
+    client.shutdown(0)
+
+
 def test_shutdown_drains_within_its_time() -> None:
     with ScriptedServer("takes 100") as server:
         client = repute.Client(server.url, KEY, flush_interval=3600, flush_at=10_000)

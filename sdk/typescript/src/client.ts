@@ -17,7 +17,7 @@ import { backoff, retryAfter } from "./backoff.js";
 import { bodyOf } from "./body.js";
 import { ReputeError, type Detail } from "./error.js";
 import { newEvaluationId } from "./evaluation_id.js";
-import { Server, type Reply } from "./http.js";
+import { Server, whyIn, type Reply } from "./http.js";
 import { connectionOf, type Connection, type ConnectionSettings } from "./settings.js";
 
 /** Tries after the first one, where a repeat does no harm. */
@@ -140,7 +140,7 @@ export class ReputeClient {
     try {
       reply = await this.#server.request(method, path, headers, sent?.bytes ?? null, requestTimeoutMs);
     } catch (cause) {
-      throw new ReputeError(`no answer: ${String(cause)}`, { status: 0, code: "no_answer", cause });
+      throw new ReputeError(`no answer: ${whyIn(cause)}`, { status: 0, code: "no_answer", cause });
     }
     if (reply.status < 200 || reply.status > 299) {
       throw refusalIn(reply);

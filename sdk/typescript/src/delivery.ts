@@ -7,7 +7,7 @@ import type { Dropped, Ledger, State } from "./books.js";
 import { Buffer, type Held } from "./buffer.js";
 import type { Event } from "./event.js";
 import { Flushes } from "./flushes.js";
-import { Server } from "./http.js";
+import { Server, whyIn } from "./http.js";
 import type { Listeners } from "./listeners.js";
 import { MAX_BATCH, type Telemetry } from "./settings.js";
 import type { Spool } from "./spool.js";
@@ -258,8 +258,8 @@ export class Delivery {
       if (reply.status >= 300 && reply.status < 400) {
         this.#listeners.warnOnce("redirect", `url: the server answers ${reply.status}; a key is never sent on elsewhere`);
       }
-    } catch {
-      outcome = { is: "retry", afterMs: null };
+    } catch (error) {
+      outcome = { is: "retry", afterMs: null, why: whyIn(error) };
     }
     // Where the flight was ended meanwhile, its events have already gone elsewhere.
     if (this.#flight === flight) {
@@ -276,6 +276,9 @@ export class Delivery {
       const waitMs = outcome.afterMs ?? backoff(this.#failures, retryBaseMs, retryMaxMs);
       this.#notBeforeMs = performance.now() + waitMs;
       this.#putBack();
+      if (this.#failures === OPEN_AFTER) {
+        this.#listeners.warn(`open: ${OPEN_AFTER} requests in a row failed at ${this.#settings.url}: ${outcome.why}; events wait`);
+      }
       return;
     }
     this.#failures = 0;

@@ -178,6 +178,26 @@ test("a paused client tries again each minute and is ready when the key works", 
   assert.equal(warnings.length, 1);
 });
 
+test("a server that cannot be reached is told with its address and the failure, once until it answers", async (t) => {
+  const warnings: string[] = [];
+  const settings = { retryMaxMs: 1, onWarning: (text: string) => warnings.push(text) };
+  const down = Array<Answer>(7).fill({ status: 503, body: { code: "unavailable" } });
+  const [telemetry, scripted] = await against(t, [...down, { status: 202 }], settings);
+  telemetry.track(verdict());
+  assert.equal(await telemetry.flush(), true);
+  assert.deepEqual([warnings.length, telemetry.books().requests], [1, 8]);
+  assert.ok(warnings[0]?.includes(`${scripted.url}/: HTTP 503 unavailable`), warnings[0]);
+  telemetry.track(verdict());
+  void telemetry.flush();
+  await until(() => warnings.length === 2, () => warnings);
+  assert.match(warnings[1] ?? "", /socket hang up/);
+
+  const [nobody] = await against(t, [], { ...settings, url: "http://localhost:9", flushAt: 1 });
+  nobody.track(verdict());
+  await until(() => warnings.length === 3, () => warnings);
+  assert.match(warnings[2] ?? "", /http:\/\/localhost:9\/: .*ECONNREFUSED/);
+});
+
 test("a key that is no key is refused by setApiKey and the old one stays", async (t) => {
   const [telemetry, scripted] = await against(t, taken);
   assert.throws(() => telemetry.setApiKey("nonsense"), ReputeSettingsError);

@@ -42,6 +42,7 @@ class Unpacked:
 
 @dataclass(frozen=True)
 class TryAgain:
+    why: str
     after_s: Optional[float] = None
 
 
@@ -52,8 +53,9 @@ def meaning(status: int, headers: Mapping[str, str], body: bytes, batch: int, gz
     """`headers` by lower-case name; `batch` is how many events were sent."""
     said = _object(body)
     code = said.get("code")
+    why = f"HTTP {status} {code}"
     if not isinstance(code, str) or not code:
-        code = f"http_{status}"
+        code, why = f"http_{status}", f"HTTP {status}"
     if status == 202 or (200 <= status < 300 and "accepted" in said):
         return Delivered({word: count for word in NOTED if (count := _count(said.get(word)))})
     if 300 <= status < 400:
@@ -68,7 +70,7 @@ def meaning(status: int, headers: Mapping[str, str], body: bytes, batch: int, gz
         return TooLarge(code)
     if 400 <= status < 500 and status not in (408, 429):
         return Refused(code)
-    return TryAgain(retry_after_s(headers.get("retry-after")))
+    return TryAgain(why, retry_after_s(headers.get("retry-after")))
 
 
 def _object(body: bytes) -> Dict[str, object]:

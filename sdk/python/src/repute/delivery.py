@@ -253,8 +253,8 @@ class Delivery:
         try:
             got = self._connection.request("POST", "/v1/ingest", headers, body, timeout_s)
             meaning = answers.meaning(got.status, got.headers, got.body, len(lines), gzipped)
-        except NoAnswer:
-            meaning = answers.TryAgain()
+        except NoAnswer as error:
+            meaning = answers.TryAgain(str(error))
         self._apply(meaning)
         self._settle_recalled()
 
@@ -266,6 +266,9 @@ class Delivery:
                 self._failures += 1
                 wait = wait_s(self._failures, self._settings.retry_base, self._settings.retry_max, self._random)
                 self._next_try = time.monotonic() + (meaning.after_s or wait)
+            if self._failures == CIRCUIT_FAILURES:
+                failed = f"{CIRCUIT_FAILURES} requests in a row failed at {self._settings.url}"
+                self._told.warning(f"open: {failed}: {meaning.why}; events wait")
             return
         if isinstance(meaning, answers.Paused):
             why = f"the server refuses the key ({meaning.code})"
