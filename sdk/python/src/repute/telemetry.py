@@ -114,7 +114,8 @@ class Telemetry:
         try:
             if passed and self._settings.sample_rate < 1 and random.random() >= self._settings.sample_rate:
                 return
-            line, cuts = event_line(agent_id or self._settings.agent_id, passed, gates, total_latency_ms, tool, timestamp, evaluation_id)
+            agent = self._settings.agent_id if agent_id is None or agent_id == "" else agent_id
+            line, cuts = event_line(agent, passed, gates, total_latency_ms, tool, timestamp, evaluation_id)
         except Exception:
             buffer.count_invalid()
             if self._on_dropped is not None:
