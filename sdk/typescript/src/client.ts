@@ -64,8 +64,15 @@ export class ReputeClient {
     return this.#get(`/v1/events/${encodeURIComponent(id)}`);
   }
 
-  /** One agent's standing; an agent never seen has zeros. */
+  /** One agent's standing; an agent never seen has zeros. Throws a `TypeError` for an empty id. */
   async reputation(agentId: string): Promise<Reputation> {
+    if (!agentId) {
+      throw new TypeError("agent_id: missing or empty");
+    }
+    if (agentId === "." || agentId === "..") {
+      // In a path these would be steps of it.
+      return (await this.reputations([agentId]))[0] as Reputation;
+    }
     return this.#get(`/v1/reputation/${encodeURIComponent(agentId)}`);
   }
 

@@ -128,6 +128,15 @@ test("a standing is read for one agent and for many, any name", async () => {
   assert.deepEqual(await client.reputations(["nobody", name]), [nobody, one]);
 });
 
+test("a name that a path cannot hold is asked for, an empty one is none", async () => {
+  for (const agent_id of [".", ".."]) {
+    await client.ingest([{ ...verdict(), agent_id, gates: [] }]);
+    const { evaluations, ...standing } = await client.reputation(agent_id);
+    assert.deepEqual([standing.agent_id, evaluations], [agent_id, 1]);
+  }
+  await assert.rejects(client.reputation(""), { name: "TypeError", message: /^agent_id: / });
+});
+
 test("agents are registered and iterated", async () => {
   for (let at = 0; at < 12; at += 1) {
     assert.deepEqual(await client.registerAgent(`r${at}`), { agent_id: `r${at}`, registered: true });
