@@ -252,7 +252,7 @@ impl Courier {
         if machine.delivery.settle(outcome, self.now(), fastrand::f64()) {
             let url = self.http.url();
             machine.delivery.warn(format!(
-                "open: {OPEN_AFTER} requests in a row failed at {url}: {why}; events wait"
+                "open: {OPEN_AFTER} requests in a row failed at {url}: {why}; events wait while this process lives"
             ));
         }
         let finished = machine.delivery.take_finished();

@@ -331,7 +331,12 @@ impl Delivery {
                 self.refuse(batch.events, code);
             }
             Outcome::Paused { code } => {
-                self.pause(batch, now, &format!("the server does not take the key ({code})"));
+                let why = if code == "hmac_missing" {
+                    "the organisation requires signatures: set secret_key, and sign_time if it requires their time"
+                } else {
+                    "the server does not take the key"
+                };
+                self.pause(batch, now, &format!("{why} ({code})"));
             }
             Outcome::Elsewhere { status } => {
                 self.pause(batch, now, &format!("it is no Repute at that url: HTTP {status}"));
@@ -374,7 +379,7 @@ impl Delivery {
     fn pause(&mut self, batch: Batch, now: Duration, why: &str) {
         if !self.paused {
             self.ledger.warn(format!(
-                "paused, for {why}; events wait, and it is tried again each minute"
+                "paused, for {why}; events wait while this process lives, and it is tried again each minute"
             ));
         }
         self.paused = true;

@@ -277,7 +277,7 @@ export class Delivery {
       this.#notBeforeMs = performance.now() + waitMs;
       this.#putBack();
       if (this.#failures === OPEN_AFTER) {
-        this.#listeners.warn(`open: ${OPEN_AFTER} requests in a row failed at ${this.#settings.url}: ${outcome.why}; events wait`);
+        this.#listeners.warn(`open: ${OPEN_AFTER} requests in a row failed at ${this.#settings.url}: ${outcome.why}; events wait while this process lives`);
       }
       return;
     }
@@ -286,13 +286,10 @@ export class Delivery {
       this.#notBeforeMs = performance.now() + PAUSE_MS;
       this.#putBack();
       this.#flushes.giveUp();
-      const { status, code } = outcome;
-      const why = isElsewhere(status)
-        ? `it is no Repute at ${this.#settings.url}: HTTP ${status}`
-        : `the server refuses the key (${code})`;
+      const why = this.#whyPaused(outcome.status, outcome.code);
       if (this.#paused !== why) {
         this.#paused = why;
-        this.#listeners.warn(`paused: ${why}; nothing is lost`);
+        this.#listeners.warn(`paused: ${why}; events wait while this process lives, and it is tried again each minute`);
       }
       return;
     }
@@ -322,6 +319,16 @@ export class Delivery {
         this.#listeners.warnOnce("gzip", "gzip: the server does not read it; bodies go plain from now on");
         break;
     }
+  }
+
+  #whyPaused(status: number, code: string): string {
+    if (isElsewhere(status)) {
+      return `it is no Repute at ${this.#settings.url}: HTTP ${status}`;
+    }
+    if (code === "hmac_missing") {
+      return `the organisation requires signatures (${code}): set secretKey, and signTime if their time is required, too`;
+    }
+    return `the server refuses the key (${code})`;
   }
 
   #delivered(told: { duplicates: number; late: number; clamped: number }, batch: Held[]): void {

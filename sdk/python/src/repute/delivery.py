@@ -268,12 +268,10 @@ class Delivery:
                 self._next_try = time.monotonic() + (meaning.after_s or wait)
             if self._failures == CIRCUIT_FAILURES:
                 failed = f"{CIRCUIT_FAILURES} requests in a row failed at {self._settings.url}"
-                self._told.warning(f"open: {failed}: {meaning.why}; events wait")
+                self._told.warning(f"open: {failed}: {meaning.why}; events wait while this process lives")
             return
         if isinstance(meaning, answers.Paused):
-            why = f"the server refuses the key ({meaning.code})"
-            if meaning.status in answers.ELSEWHERE:
-                why = f"it is no Repute at {self._settings.url}: HTTP {meaning.status}"
+            why = self._why_paused(meaning)
             with buffer.lock:
                 news = self._paused != why
                 self._failures = 0
@@ -281,7 +279,7 @@ class Delivery:
                 self._next_try = time.monotonic() + PAUSE_S
                 buffer.end_flushes()
             if news:
-                self._told.warning(f"paused: {why}; events wait, and it is tried again each minute")
+                self._told.warning(f"paused: {why}; events wait while this process lives, and it is tried again each minute")
             return
         with buffer.lock:
             self._failures = 0
@@ -303,6 +301,13 @@ class Delivery:
                 self._warn_once("url", f"the server's address is wrong: the url leads elsewhere ({meaning.code}), and keys are not sent on")
             if lines:
                 self._told.refused(lines, meaning.code)
+
+    def _why_paused(self, meaning: answers.Paused) -> str:
+        if meaning.status in answers.ELSEWHERE:
+            return f"it is no Repute at {self._settings.url}: HTTP {meaning.status}"
+        if meaning.code == "hmac_missing":
+            return f"the organisation requires signatures ({meaning.code}): set secret_key, and sign_time if their time is required, too"
+        return f"the server refuses the key ({meaning.code})"
 
     def _age(self) -> None:
         """What is too old leaves memory. To the spool goes also what is half as old: so its files are few."""
