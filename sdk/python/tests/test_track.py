@@ -119,6 +119,19 @@ def test_callbacks_tell_and_their_exceptions_are_swallowed() -> None:
     assert client.books().balance
 
 
+def test_without_a_callback_warnings_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    late = {"status": 202, "body": {"accepted": 1, "reputation_updates": [], "late": 1}}
+    with ScriptedServer([late, late, late]) as server:
+        for callback, times in ((None, 2), (lambda text: None, 1)):
+            client = repute.Client(server.url, KEY, on_warning=callback)
+            for _ in range(times):
+                client.track("a", True)
+                assert client.flush(5)
+            client.shutdown()
+    [record] = caplog.records
+    assert (record.name, record.levelname) == ("repute", "WARNING") and "late" in record.getMessage()
+
+
 def test_after_shutdown_events_are_dropped_as_closed() -> None:
     client = repute.Client(NOBODY, KEY)
     assert client.shutdown()

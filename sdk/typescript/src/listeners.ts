@@ -39,8 +39,12 @@ export class Listeners {
   }
 
   warn(text: string): void {
-    swallow(() => this.#callbacks.onWarning?.(text));
+    swallow(() => (this.#callbacks.onWarning ?? toConsole)(text));
   }
+}
+
+function toConsole(text: string): void {
+  console.warn(`repute: ${text}`);
 }
 
 function swallow(call: () => unknown): void {

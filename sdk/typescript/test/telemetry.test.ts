@@ -281,6 +281,25 @@ test("shutdown drains all that is held", async (t) => {
   assert.equal((await telemetry.shutdown()).delivered, 1_234);
 });
 
+test("without onWarning a warning goes to the console, once, and what that throws is swallowed", async (t) => {
+  const said: unknown[][] = [];
+  t.mock.method(console, "warn", (...words: unknown[]) => {
+    said.push(words);
+    throw new Error("a console that is gone");
+  });
+  const late = { status: 202, body: { accepted: 1, late: 1 } };
+  const [telemetry] = await against(t, [late, late]);
+  telemetry.track(verdict());
+  await telemetry.flush();
+  telemetry.track(verdict());
+  assert.equal(await telemetry.flush(), true);
+  const [mute] = await against(t, [late], { onWarning: () => {} });
+  mute.track(verdict());
+  assert.equal(await mute.flush(), true);
+  assert.equal(said.length, 1);
+  assert.match(String(said[0]), /^repute: late: /);
+});
+
 test("what a callback throws is swallowed", async (t) => {
   const fail = (): never => {
     throw new Error("the caller's own");
