@@ -24,6 +24,8 @@ pub(crate) enum Outcome {
     Refused { code: String },
     /// The key does not do; another may.
     Paused { code: String },
+    /// It is no Repute that answers: each has a `POST /v1/ingest`.
+    Elsewhere { status: u16 },
     /// It is too large as a whole.
     TooLarge { code: String },
     /// The server could not read it because it was packed.
@@ -56,6 +58,9 @@ pub(crate) fn read(answer: &Answer, events: usize, packed: bool, now: SystemTime
         400 => named_or_refused(body.named, events, code),
         403 if code == "agent_limit" => named_or_refused(body.named, events, code),
         401 | 403 => Outcome::Paused { code },
+        404 | 405 => Outcome::Elsewhere {
+            status: answer.status,
+        },
         413 => Outcome::TooLarge { code },
         408 | 429 => Outcome::Failed {
             retry_after: asked_wait(answer, now),

@@ -108,7 +108,7 @@ pub enum State {
     Backoff,
     /// Has failed five times or more in a row; tries with one batch alone.
     Open,
-    /// Its key does not do; tries each minute, or as soon as it gets another key.
+    /// Its key, or its address, does not do; tries each minute, or as soon as it gets another key.
     Paused,
     /// Was shut down.
     Closed,

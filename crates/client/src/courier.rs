@@ -2,7 +2,9 @@
 
 use crate::answer::{self, Outcome};
 use crate::books::{Books, DropReason};
-use crate::delivery::{Admission, Body, Delivery, Held, Notice, Rules, Step, Ticket, file_lengths};
+use crate::delivery::{
+    Admission, Body, Delivery, Held, Notice, OPEN_AFTER, Rules, Step, Ticket, file_lengths,
+};
 use crate::http::Http;
 use crate::listeners::Listeners;
 use crate::spool::Spool;
@@ -239,12 +241,20 @@ impl Courier {
         let deadline = self.lock().deadline;
         let left = deadline.map_or(self.request_timeout, |at| at.saturating_sub(self.now()));
         let timeout = self.request_timeout.min(left).max(LEAST_TIMEOUT);
-        let outcome = match self.http.post("/v1/ingest", &packed, timeout) {
-            Ok(answer) => answer::read(&answer, events, packed.gzip, SystemTime::now()),
-            Err(_) => Outcome::Failed { retry_after: None },
+        let (outcome, why) = match self.http.post("/v1/ingest", &packed, timeout) {
+            Ok(answer) => (
+                answer::read(&answer, events, packed.gzip, SystemTime::now()),
+                format!("HTTP {}", answer.status),
+            ),
+            Err(error) => (Outcome::Failed { retry_after: None }, error.to_string()),
         };
         let mut machine = self.lock();
-        machine.delivery.settle(outcome, self.now(), fastrand::f64());
+        if machine.delivery.settle(outcome, self.now(), fastrand::f64()) {
+            let url = self.http.url();
+            machine.delivery.warn(format!(
+                "open: {OPEN_AFTER} requests in a row failed at {url}: {why}; events wait while this process lives"
+            ));
+        }
         let finished = machine.delivery.take_finished();
         drop(machine);
         self.delete(finished);

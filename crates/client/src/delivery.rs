@@ -24,8 +24,8 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 /// Failures in a row that open the circuit.
-const OPEN_AFTER: u32 = 5;
-/// How long a client with a bad key waits until it asks again.
+pub(crate) const OPEN_AFTER: u32 = 5;
+/// How long a client with a bad key, or address, waits until it asks again.
 pub(crate) const PAUSE: Duration = Duration::from_secs(60);
 /// Events in a batch, at most: the server takes no more.
 pub(crate) const MAX_BATCH: usize = 100;
@@ -295,17 +295,20 @@ impl Delivery {
 
     // ── Answers ─────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Says how the batch on its way went. `random` is 0 to 1.
-    pub(crate) fn settle(&mut self, outcome: Outcome, now: Duration, random: f64) {
+    /// Says how the batch on its way went. `random` is 0 to 1. Whether the circuit opened just now.
+    pub(crate) fn settle(&mut self, outcome: Outcome, now: Duration, random: f64) -> bool {
         // Gone if `abandon` took it meanwhile.
         let Some(mut batch) = self.flight.take() else {
-            return;
+            return false;
         };
         if !matches!(outcome, Outcome::Failed { .. }) {
             self.failures = 0;
             self.not_before = now;
         }
-        if !matches!(outcome, Outcome::Failed { .. } | Outcome::Paused { .. }) {
+        if !matches!(
+            outcome,
+            Outcome::Failed { .. } | Outcome::Paused { .. } | Outcome::Elsewhere { .. }
+        ) {
             self.paused = false;
         }
         match outcome {
@@ -328,14 +331,15 @@ impl Delivery {
                 self.refuse(batch.events, code);
             }
             Outcome::Paused { code } => {
-                if !self.paused {
-                    self.ledger.warn(format!(
-                        "paused, for the server does not take the key ({code}); nothing is lost, set_api_key goes on"
-                    ));
-                }
-                self.paused = true;
-                self.not_before = now + PAUSE;
-                self.again.push_front(batch);
+                let why = if code == "hmac_missing" {
+                    "the organisation requires signatures: set secret_key, and sign_time if it requires their time"
+                } else {
+                    "the server does not take the key"
+                };
+                self.pause(batch, now, &format!("{why} ({code})"));
+            }
+            Outcome::Elsewhere { status } => {
+                self.pause(batch, now, &format!("it is no Repute at that url: HTTP {status}"));
             }
             Outcome::TooLarge { code } => {
                 if batch.events.len() > 1 {
@@ -366,8 +370,21 @@ impl Delivery {
                 self.not_before = now + wait;
                 batch.failed = true;
                 self.again.push_front(batch);
+                return self.failures == OPEN_AFTER;
             }
         }
+        false
+    }
+
+    fn pause(&mut self, batch: Batch, now: Duration, why: &str) {
+        if !self.paused {
+            self.ledger.warn(format!(
+                "paused, for {why}; events wait while this process lives, and it is tried again each minute"
+            ));
+        }
+        self.paused = true;
+        self.not_before = now + PAUSE;
+        self.again.push_front(batch);
     }
 
     fn refuse(&mut self, events: Vec<Held>, code: String) {

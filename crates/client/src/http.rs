@@ -57,6 +57,10 @@ impl Http {
         }
     }
 
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     pub(crate) fn set_api_key(&self, key: &str) {
         *self.authorization.write().unwrap_or_else(PoisonError::into_inner) = bearer(key);
     }

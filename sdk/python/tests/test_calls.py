@@ -63,6 +63,15 @@ def test_everything_that_can_be_asked(shared_server: RealServer) -> None:
         assert (agents["a/ä?"].eval_count, agents["a/ä?"].score) == (250, standing.score)
 
 
+def test_any_name_is_asked_for_but_an_empty_one(shared_server: RealServer) -> None:
+    with repute.Client(shared_server.url, PUBLISHABLE) as client:
+        for name in (".", ".."):
+            client.ingest([an_event(1, agent_id=name)])
+            assert (client.reputation(name).agent_id, client.reputation(name).evaluations) == (name, 1)
+        with pytest.raises(ValueError, match="agent_id: "):
+            client.reputation("")
+
+
 def test_agents_are_listed_to_the_end(server: RealServer) -> None:
     with repute.Client(server.url, PUBLISHABLE) as client:
         for first in range(0, 1200, 100):

@@ -119,6 +119,19 @@ def test_callbacks_tell_and_their_exceptions_are_swallowed() -> None:
     assert client.books().balance
 
 
+def test_without_a_callback_warnings_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    late = {"status": 202, "body": {"accepted": 1, "reputation_updates": [], "late": 1}}
+    with ScriptedServer([late, late, late]) as server:
+        for callback, times in ((None, 2), (lambda text: None, 1)):
+            client = repute.Client(server.url, KEY, on_warning=callback)
+            for _ in range(times):
+                client.track("a", True)
+                assert client.flush(5)
+            client.shutdown()
+    [record] = caplog.records
+    assert (record.name, record.levelname) == ("repute", "WARNING") and "late" in record.getMessage()
+
+
 def test_after_shutdown_events_are_dropped_as_closed() -> None:
     client = repute.Client(NOBODY, KEY)
     assert client.shutdown()
@@ -263,7 +276,7 @@ def test_the_books_balance_whenever_somebody_looks() -> None:
 
 
 def test_flush_says_whether_all_was_delivered() -> None:
-    with ScriptedServer([TAKEN, {"status": 404}, TAKEN]) as server:
+    with ScriptedServer([TAKEN, {"status": 410}, TAKEN]) as server:
         client = repute.Client(server.url, KEY)
         assert client.flush(5)  # nothing waits
         client.track("a", True)
@@ -293,6 +306,27 @@ def test_flush_gives_up_in_time_and_at_once_when_paused() -> None:
         assert time.monotonic() - began < 20
         assert client.books().waiting == 1
         client.shutdown(0)
+
+
+def test_a_server_that_cannot_be_reached_is_told_once_until_it_answers() -> None:
+    warnings: List[str] = []
+    again = {"status": 503, "body": {"error": "no", "code": "unavailable", "status": 503}}
+    with ScriptedServer([again] * 7 + [TAKEN]) as server:
+        client = repute.Client(server.url, KEY, retry_max=0.001, on_warning=warnings.append)
+        client.track("a", True)
+        assert client.flush(30)
+        assert client.books().requests == 8
+        assert len(warnings) == 1 and f"{server.url}: HTTP 503 unavailable" in warnings[0]
+        client.track("a", True)
+        client._delivery.flush()  # beyond the answers there are none
+        until(lambda: len(warnings) == 2, "another warning")
+        assert "RemoteDisconnected" in warnings[1]
+        client.shutdown(0)
+    client = repute.Client(NOBODY, KEY, flush_at=1, retry_max=0.001, on_warning=warnings.append)
+    client.track("a", True)
+    until(lambda: len(warnings) == 3, "a third warning")
+    assert f"{NOBODY}: ConnectionRefusedError" in warnings[2]
+    client.shutdown(0)
 
 
 def test_shutdown_drains_within_its_time() -> None:

@@ -11,8 +11,9 @@ export type Outcome =
   | { readonly is: "halve"; readonly code: string }
   /** The server reads no gzip. */
   | { readonly is: "plain" }
-  | { readonly is: "pause"; readonly code: string }
-  | { readonly is: "retry"; readonly afterMs: number | null };
+  /** Events wait until the key, or the address, is another. */
+  | { readonly is: "pause"; readonly status: number; readonly code: string }
+  | { readonly is: "retry"; readonly afterMs: number | null; readonly why: string };
 
 /** Reads an answer to a batch of that many events. */
 export function outcomeOf(reply: Reply, events: number, gzip: boolean, nowMs: number): Outcome {
@@ -21,7 +22,7 @@ export function outcomeOf(reply: Reply, events: number, gzip: boolean, nowMs: nu
   const code = codeOf(status, body);
   if (status >= 200 && status < 300) {
     if (status !== 202 && typeof body["accepted"] !== "number") {
-      return retry(reply, nowMs);
+      return retry(reply, code, nowMs);
     }
     return {
       is: "delivered",
@@ -37,16 +38,21 @@ export function outcomeOf(reply: Reply, events: number, gzip: boolean, nowMs: nu
     const named = placesIn(body["details"], events);
     return { is: "refused", places: named.size > 0 ? named : everyPlace(events), code };
   }
-  if (status === 401 || status === 403) {
-    return { is: "pause", code };
+  if (status === 401 || status === 403 || isElsewhere(status)) {
+    return { is: "pause", status, code };
   }
   if (status === 413) {
     return events > 1 ? { is: "halve", code } : { is: "refused", places: everyPlace(1), code };
   }
   if (isTriedAgain(status)) {
-    return retry(reply, nowMs);
+    return retry(reply, code, nowMs);
   }
   return { is: "refused", places: everyPlace(events), code };
+}
+
+/** Whether it was no Repute that answered: each has a `POST /v1/ingest`. */
+export function isElsewhere(status: number): boolean {
+  return status === 404 || status === 405;
 }
 
 /** Whether the same request may fare better later. */
@@ -70,8 +76,9 @@ export function objectIn(text: string): Record<string, unknown> {
   }
 }
 
-function retry(reply: Reply, nowMs: number): Outcome {
-  return { is: "retry", afterMs: retryAfter(reply.headers["retry-after"], nowMs) };
+function retry({ status, headers }: Reply, code: string, nowMs: number): Outcome {
+  const why = code === `http_${status}` ? `HTTP ${status}` : `HTTP ${status} ${code}`;
+  return { is: "retry", afterMs: retryAfter(headers["retry-after"], nowMs), why };
 }
 
 function placesIn(details: unknown, events: number): Set<number> {

@@ -14,7 +14,7 @@ export type Cut =
   | "gates.reason"
   | "gates.latency_ms";
 
-/** What the client is doing: `backoff` and `open` wait for the next try, `paused` for a key that works. */
+/** What the client is doing: `backoff` and `open` wait for the next try, `paused` for a key, or an address, that works. */
 export type State = "ready" | "backoff" | "open" | "paused" | "closed";
 
 /** A copy of the books. At any moment tracked = delivered + refused + dropped + waiting. */

@@ -17,7 +17,7 @@ import { backoff, retryAfter } from "./backoff.js";
 import { bodyOf } from "./body.js";
 import { ReputeError, type Detail } from "./error.js";
 import { newEvaluationId } from "./evaluation_id.js";
-import { Server, type Reply } from "./http.js";
+import { Server, whyIn, type Reply } from "./http.js";
 import { connectionOf, type Connection, type ConnectionSettings } from "./settings.js";
 
 /** Tries after the first one, where a repeat does no harm. */
@@ -36,11 +36,14 @@ export class ReputeClient {
     this.#server = new Server(this.#connection.url, MAX_SOCKETS);
   }
 
-  /** Runs the server's gates on an output and records the verdict. */
+  /** Runs the server's gates on an output and records the verdict. Throws a `TypeError` where there is no `output`; null is one. */
   async evaluate(request: EvaluateRequest): Promise<EvaluateAnswer> {
+    if (request.output === undefined) {
+      throw new TypeError("output: missing; null would be judged, and recorded as a failure");
+    }
     // The same id at every try, so that the verdict is recorded once.
     const evaluation_id = request.evaluation_id || newEvaluationId();
-    return this.#call("POST", "/v1/evaluate", { ...request, output: request.output ?? null, evaluation_id }, RETRIES);
+    return this.#call("POST", "/v1/evaluate", { ...request, evaluation_id }, RETRIES);
   }
 
   /**
@@ -61,8 +64,15 @@ export class ReputeClient {
     return this.#get(`/v1/events/${encodeURIComponent(id)}`);
   }
 
-  /** One agent's standing; an agent never seen has zeros. */
+  /** One agent's standing; an agent never seen has zeros. Throws a `TypeError` for an empty id. */
   async reputation(agentId: string): Promise<Reputation> {
+    if (!agentId) {
+      throw new TypeError("agent_id: missing or empty");
+    }
+    if (agentId === "." || agentId === "..") {
+      // In a path these would be steps of it.
+      return (await this.reputations([agentId]))[0] as Reputation;
+    }
     return this.#get(`/v1/reputation/${encodeURIComponent(agentId)}`);
   }
 
@@ -137,7 +147,7 @@ export class ReputeClient {
     try {
       reply = await this.#server.request(method, path, headers, sent?.bytes ?? null, requestTimeoutMs);
     } catch (cause) {
-      throw new ReputeError(`no answer: ${String(cause)}`, { status: 0, code: "no_answer", cause });
+      throw new ReputeError(`no answer: ${whyIn(cause)}`, { status: 0, code: "no_answer", cause });
     }
     if (reply.status < 200 || reply.status > 299) {
       throw refusalIn(reply);

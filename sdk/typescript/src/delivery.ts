@@ -1,13 +1,13 @@
 /** The delivery machine: takes events from memory in batches, sends one at a time, and does what the answer says. */
 
-import { outcomeOf, type Outcome } from "./answer.js";
+import { isElsewhere, outcomeOf, type Outcome } from "./answer.js";
 import { backoff } from "./backoff.js";
 import { bodyOf } from "./body.js";
 import type { Dropped, Ledger, State } from "./books.js";
 import { Buffer, type Held } from "./buffer.js";
 import type { Event } from "./event.js";
 import { Flushes } from "./flushes.js";
-import { Server } from "./http.js";
+import { Server, whyIn } from "./http.js";
 import type { Listeners } from "./listeners.js";
 import { MAX_BATCH, type Telemetry } from "./settings.js";
 import type { Spool } from "./spool.js";
@@ -15,7 +15,7 @@ import type { Spool } from "./spool.js";
 /** Failures in a row that open the circuit. */
 const OPEN_AFTER = 5;
 
-/** A paused client tries again after this, in case the key was changed on the other side. */
+/** A paused client tries again after this, in case something was changed on the other side. */
 const PAUSE_MS = 60_000;
 
 /** The state of everything that is not delivered yet. Times are on the clock of `performance.now()`. */
@@ -42,7 +42,8 @@ export class Delivery {
 
   #failures = 0;
   #notBeforeMs = 0;
-  #paused = false;
+  /** Why, while it is. */
+  #paused: string | null = null;
   #timer: NodeJS.Timeout | undefined;
   #nudged = false;
   #loading = false;
@@ -74,7 +75,7 @@ export class Delivery {
     if (this.#closed) {
       return "closed";
     }
-    if (this.#paused) {
+    if (this.#paused !== null) {
       return "paused";
     }
     return this.#failures >= OPEN_AFTER ? "open" : this.#failures > 0 ? "backoff" : "ready";
@@ -116,8 +117,8 @@ export class Delivery {
 
   setApiKey(key: string): void {
     this.#apiKey = key;
-    if (this.#paused) {
-      this.#resume();
+    if (this.#paused !== null) {
+      this.#paused = null;
       this.#notBeforeMs = 0;
       this.nudge();
     }
@@ -125,7 +126,7 @@ export class Delivery {
 
   /** Sends what is held now; whether all of it was delivered. */
   flush(timeoutMs: number): Promise<boolean> {
-    if (this.#paused && this.#held > 0) {
+    if (this.#paused !== null && this.#held > 0) {
       return Promise.resolve(false);
     }
     this.#dueUpTo = this.#serial;
@@ -185,7 +186,7 @@ export class Delivery {
     const nowMs = performance.now();
     this.#expire(nowMs);
     const drain = this.#draining;
-    if (drain !== null && (this.#held === 0 || this.#paused || this.#notBeforeMs > drain.untilMs)) {
+    if (drain !== null && (this.#held === 0 || this.#paused !== null || this.#notBeforeMs > drain.untilMs)) {
       drain.done();
       return;
     }
@@ -257,8 +258,8 @@ export class Delivery {
       if (reply.status >= 300 && reply.status < 400) {
         this.#listeners.warnOnce("redirect", `url: the server answers ${reply.status}; a key is never sent on elsewhere`);
       }
-    } catch {
-      outcome = { is: "retry", afterMs: null };
+    } catch (error) {
+      outcome = { is: "retry", afterMs: null, why: whyIn(error) };
     }
     // Where the flight was ended meanwhile, its events have already gone elsewhere.
     if (this.#flight === flight) {
@@ -275,18 +276,24 @@ export class Delivery {
       const waitMs = outcome.afterMs ?? backoff(this.#failures, retryBaseMs, retryMaxMs);
       this.#notBeforeMs = performance.now() + waitMs;
       this.#putBack();
+      if (this.#failures === OPEN_AFTER) {
+        this.#listeners.warn(`open: ${OPEN_AFTER} requests in a row failed at ${this.#settings.url}: ${outcome.why}; events wait while this process lives`);
+      }
       return;
     }
     this.#failures = 0;
     if (outcome.is === "pause") {
-      this.#paused = true;
       this.#notBeforeMs = performance.now() + PAUSE_MS;
       this.#putBack();
       this.#flushes.giveUp();
-      this.#listeners.warnOnce("paused", `paused: the server refuses the key (${outcome.code}); nothing is lost`);
+      const why = this.#whyPaused(outcome.status, outcome.code);
+      if (this.#paused !== why) {
+        this.#paused = why;
+        this.#listeners.warn(`paused: ${why}; events wait while this process lives, and it is tried again each minute`);
+      }
       return;
     }
-    this.#resume();
+    this.#paused = null;
     this.#batches.shift();
     switch (outcome.is) {
       case "delivered":
@@ -314,6 +321,16 @@ export class Delivery {
     }
   }
 
+  #whyPaused(status: number, code: string): string {
+    if (isElsewhere(status)) {
+      return `it is no Repute at ${this.#settings.url}: HTTP ${status}`;
+    }
+    if (code === "hmac_missing") {
+      return `the organisation requires signatures (${code}): set secretKey, and signTime if their time is required, too`;
+    }
+    return `the server refuses the key (${code})`;
+  }
+
   #delivered(told: { duplicates: number; late: number; clamped: number }, batch: Held[]): void {
     this.#settle(batch, true);
     this.#ledger.delivered += batch.length;
@@ -329,13 +346,6 @@ export class Delivery {
     }
     if (told.clamped > 0) {
       this.#listeners.warnOnce("clamped", "clamped: some times are ahead of the server's; is this machine's clock right?");
-    }
-  }
-
-  #resume(): void {
-    if (this.#paused) {
-      this.#paused = false;
-      this.#listeners.again("paused");
     }
   }
 

@@ -69,7 +69,7 @@ export function validEvent(
   if (typeof agent !== "string" || typeof id !== "string" || timestamp === null || typeof tracked.passed !== "boolean") {
     return null;
   }
-  if (tool !== undefined && typeof tool !== "string") {
+  if (!isOptional(tool, "string") || !isOptional(tracked.total_latency_ms, "number")) {
     return null;
   }
   if (id.length > MAX_ID && codePoints(id) > MAX_ID) {
@@ -87,10 +87,15 @@ export function validEvent(
     timestamp,
     evaluation_id: validText(id, MAX_ID, "evaluation_id", cut),
   };
-  if (tool !== undefined) {
+  if (typeof tool === "string") {
     event.tool = validText(tool, MAX_NAME, "tool", cut);
   }
   return event;
+}
+
+/** Whether it is of that type, or absent. */
+function isOptional(value: unknown, type: "string" | "number" | "boolean"): boolean {
+  return value === undefined || value === null || typeof value === type;
 }
 
 /** Null and the empty text are absent. */
@@ -115,30 +120,24 @@ function timestampIn(given: unknown, nowMs: number): string | null {
 }
 
 function validGates(gates: unknown, cut: (field: Cut) => void): EventGate[] | null {
-  if (!Array.isArray(gates)) {
+  // Also those that will be left out.
+  if (!Array.isArray(gates) || !gates.every(isGate)) {
     return null;
   }
-  let chosen: readonly unknown[] = gates;
+  let chosen: readonly TrackableGate[] = gates;
   if (gates.length > MAX_GATES) {
     cut("gates");
     chosen = firstGates(gates);
   }
   const valid: EventGate[] = [];
-  for (const gate of chosen as readonly TrackableGate[]) {
-    if (typeof gate !== "object" || gate === null || typeof gate.name !== "string" || typeof gate.passed !== "boolean") {
-      return null;
-    }
-    const reason = optional(gate.reason);
-    if (reason !== undefined && typeof reason !== "string") {
-      return null;
-    }
+  for (const gate of chosen) {
     const made: EventGate = {
       name: validText(gate.name, MAX_NAME, "gates.name", cut),
       passed: gate.passed,
       latency_ms: validLatency(gate.latency_ms, MAX_GATE_LATENCY_MS, "gates.latency_ms", cut),
     };
-    if (reason !== undefined) {
-      made.reason = validText(reason, MAX_REASON, "gates.reason", cut);
+    if (gate.reason) {
+      made.reason = validText(gate.reason, MAX_REASON, "gates.reason", cut);
     }
     if (gate.skipped === true) {
       made.skipped = true;
@@ -148,9 +147,21 @@ function validGates(gates: unknown, cut: (field: Cut) => void): EventGate[] | nu
   return valid;
 }
 
+function isGate(gate: TrackableGate | null | undefined): gate is TrackableGate {
+  return (
+    typeof gate === "object" &&
+    gate !== null &&
+    typeof gate.name === "string" &&
+    typeof gate.passed === "boolean" &&
+    isOptional(gate.latency_ms, "number") &&
+    isOptional(gate.reason, "string") &&
+    isOptional(gate.skipped, "boolean")
+  );
+}
+
 /** The first 50; each failed gate beyond them replaces the last among them that did not fail. */
-function firstGates(gates: readonly Partial<TrackableGate>[]): readonly unknown[] {
-  const failed = (gate: Partial<TrackableGate> | undefined): boolean => gate?.passed === false && gate.skipped !== true;
+function firstGates(gates: readonly TrackableGate[]): readonly TrackableGate[] {
+  const failed = (gate: TrackableGate | undefined): boolean => gate?.passed === false && gate.skipped !== true;
   const chosen = gates.slice(0, MAX_GATES);
   let place = chosen.length - 1;
   for (const gate of gates.slice(MAX_GATES).filter(failed)) {
@@ -166,12 +177,14 @@ function firstGates(gates: readonly Partial<TrackableGate>[]): readonly unknown[
   return chosen;
 }
 
-function validLatency(latency: unknown, most: number, field: Cut, cut: (field: Cut) => void): number {
-  if (typeof latency === "number" && latency >= 0 && latency <= most) {
-    return latency;
+/** An absent one is 0. */
+function validLatency(latency: number | null | undefined, most: number, field: Cut, cut: (field: Cut) => void): number {
+  const given = latency ?? 0;
+  if (given >= 0 && given <= most) {
+    return given;
   }
   cut(field);
-  return typeof latency === "number" && latency > most ? most : 0;
+  return given > most ? most : 0;
 }
 
 /** A text without lone surrogates and of at most `most` code points. */

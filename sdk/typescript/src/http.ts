@@ -15,6 +15,12 @@ const MAX_REPLY_BYTES = 64 * 1024 * 1024;
 
 const USER_AGENT = "repute-typescript/0.1.0";
 
+/** What an error of `request` says; where several addresses of a host failed it has no message. */
+export function whyIn(error: unknown): string {
+  const { message, code } = error as NodeJS.ErrnoException;
+  return message || code || String(error);
+}
+
 /** Kept connections to one server. */
 export class Server {
   readonly #url: URL;

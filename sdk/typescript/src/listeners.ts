@@ -4,8 +4,8 @@ import type { Dropped } from "./books.js";
 import type { Event } from "./event.js";
 import type { TelemetrySettings } from "./settings.js";
 
-/** What a warning is about; of each kind there is one until `again` is called. */
-export type Warning = "duplicates" | "late" | "clamped" | "gzip" | "redirect" | "paused" | "spool";
+/** What a warning is about; of each kind there is one. */
+export type Warning = "duplicates" | "late" | "clamped" | "gzip" | "redirect" | "spool";
 
 type Callbacks = Pick<TelemetrySettings, "onDelivered" | "onRefused" | "onDropped" | "onWarning">;
 
@@ -39,13 +39,12 @@ export class Listeners {
   }
 
   warn(text: string): void {
-    swallow(() => this.#callbacks.onWarning?.(text));
+    swallow(() => (this.#callbacks.onWarning ?? toConsole)(text));
   }
+}
 
-  /** The next warning of that kind is news. */
-  again(about: Warning): void {
-    this.#said.delete(about);
-  }
+function toConsole(text: string): void {
+  console.warn(`repute: ${text}`);
 }
 
 function swallow(call: () => unknown): void {

@@ -57,7 +57,7 @@ export interface TelemetrySettings extends ConnectionSettings {
   onRefused?: ((events: readonly Event[], code: string) => void) | undefined;
   /** Told of events that are given up; an invalid one is told as it was tracked. */
   onDropped?: ((events: readonly unknown[], reason: Dropped) => void) | undefined;
-  /** Told once of what an operator should know. */
+  /** Told once of what an operator should know; default: `console.warn`. */
   onWarning?: ((text: string) => void) | undefined;
 }
 

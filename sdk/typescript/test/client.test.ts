@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { createEngine, gates, ReputeClient, ReputeError, ReputeTelemetry } from "../src/index.js";
+import { createEngine, gates, ReputeClient, ReputeError, ReputeTelemetry, type EvaluateRequest } from "../src/index.js";
 import { verdict } from "./kit/events.js";
 import { PUBLISHABLE, Repute, SECRET } from "./kit/program.js";
 import { Scripted } from "./kit/scripted.js";
@@ -128,6 +128,15 @@ test("a standing is read for one agent and for many, any name", async () => {
   assert.deepEqual(await client.reputations(["nobody", name]), [nobody, one]);
 });
 
+test("a name that a path cannot hold is asked for, an empty one is none", async () => {
+  for (const agent_id of [".", ".."]) {
+    await client.ingest([{ ...verdict(), agent_id, gates: [] }]);
+    const { evaluations, ...standing } = await client.reputation(agent_id);
+    assert.deepEqual([standing.agent_id, evaluations], [agent_id, 1]);
+  }
+  await assert.rejects(client.reputation(""), { name: "TypeError", message: /^agent_id: / });
+});
+
 test("agents are registered and iterated", async () => {
   for (let at = 0; at < 12; at += 1) {
     assert.deepEqual(await client.registerAgent(`r${at}`), { agent_id: `r${at}`, registered: true });
@@ -186,7 +195,7 @@ test("reads and evaluates are tried three times more, an ingest is not", async (
 
   scripted.asked.length = 0;
   scripted.add("cut", { status: 503 }, { status: 200, body: verdictOf });
-  await impatient.evaluate({ agent_id: "a", output: undefined });
+  await impatient.evaluate({ agent_id: "a", output: null });
   const bodies = scripted.asked.map(({ json }) => json as { output: unknown; evaluation_id: string });
   assert.equal(new Set(bodies.map(({ evaluation_id }) => evaluation_id)).size, 1);
   assert.match(bodies[0]?.evaluation_id ?? "", /^[A-Za-z0-9]{22}$/);
@@ -199,6 +208,16 @@ test("reads and evaluates are tried three times more, an ingest is not", async (
   await assert.rejects(impatient.ingest([]), { status: 0, code: "no_answer" });
   assert.equal(scripted.unexpected, 0);
   assert.ok(scripted.isOver);
+});
+
+test("an output that is absent is an error, and nothing is sent", async (t) => {
+  const scripted = await Scripted.start([]);
+  t.after(() => scripted.stop());
+  const asking = new ReputeClient({ url: scripted.url, apiKey: PUBLISHABLE, retryBaseMs: 1 });
+  for (const request of [{ agent_id: "a" }, { agent_id: "a", output: undefined }]) {
+    await assert.rejects(asking.evaluate(request as EvaluateRequest), { name: "TypeError", message: /^output: / });
+  }
+  assert.equal(scripted.asked.length, 0);
 });
 
 test("an answer that is no JSON is an error", async (t) => {

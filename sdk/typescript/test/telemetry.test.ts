@@ -178,6 +178,26 @@ test("a paused client tries again each minute and is ready when the key works", 
   assert.equal(warnings.length, 1);
 });
 
+test("a server that cannot be reached is told with its address and the failure, once until it answers", async (t) => {
+  const warnings: string[] = [];
+  const settings = { retryMaxMs: 1, onWarning: (text: string) => warnings.push(text) };
+  const down = Array<Answer>(7).fill({ status: 503, body: { code: "unavailable" } });
+  const [telemetry, scripted] = await against(t, [...down, { status: 202 }], settings);
+  telemetry.track(verdict());
+  assert.equal(await telemetry.flush(), true);
+  assert.deepEqual([warnings.length, telemetry.books().requests], [1, 8]);
+  assert.ok(warnings[0]?.includes(`${scripted.url}/: HTTP 503 unavailable`), warnings[0]);
+  telemetry.track(verdict());
+  void telemetry.flush();
+  await until(() => warnings.length === 2, () => warnings);
+  assert.match(warnings[1] ?? "", /socket hang up/);
+
+  const [nobody] = await against(t, [], { ...settings, url: "http://localhost:9", flushAt: 1 });
+  nobody.track(verdict());
+  await until(() => warnings.length === 3, () => warnings);
+  assert.match(warnings[2] ?? "", /http:\/\/localhost:9\/: .*ECONNREFUSED/);
+});
+
 test("a key that is no key is refused by setApiKey and the old one stays", async (t) => {
   const [telemetry, scripted] = await against(t, taken);
   assert.throws(() => telemetry.setApiKey("nonsense"), ReputeSettingsError);
@@ -261,11 +281,30 @@ test("shutdown drains all that is held", async (t) => {
   assert.equal((await telemetry.shutdown()).delivered, 1_234);
 });
 
+test("without onWarning a warning goes to the console, once, and what that throws is swallowed", async (t) => {
+  const said: unknown[][] = [];
+  t.mock.method(console, "warn", (...words: unknown[]) => {
+    said.push(words);
+    throw new Error("a console that is gone");
+  });
+  const late = { status: 202, body: { accepted: 1, late: 1 } };
+  const [telemetry] = await against(t, [late, late]);
+  telemetry.track(verdict());
+  await telemetry.flush();
+  telemetry.track(verdict());
+  assert.equal(await telemetry.flush(), true);
+  const [mute] = await against(t, [late], { onWarning: () => {} });
+  mute.track(verdict());
+  assert.equal(await mute.flush(), true);
+  assert.equal(said.length, 1);
+  assert.match(String(said[0]), /^repute: late: /);
+});
+
 test("what a callback throws is swallowed", async (t) => {
   const fail = (): never => {
     throw new Error("the caller's own");
   };
-  const answers = [{ status: 202, body: { accepted: 1, late: 1 } }, { status: 404 }, { status: 202 }];
+  const answers = [{ status: 202, body: { accepted: 1, late: 1 } }, { status: 410 }, { status: 202 }];
   const callbacks = { onDelivered: fail, onRefused: fail, onDropped: fail, onWarning: fail };
   const [telemetry] = await against(t, answers, callbacks);
   for (let at = 0; at < 3; at += 1) {
@@ -274,7 +313,7 @@ test("what a callback throws is swallowed", async (t) => {
   }
   telemetry.track(verdict({ agent_id: "" }));
   const { delivered, refused, dropped } = telemetry.books();
-  assert.deepEqual({ delivered, refused, dropped }, { delivered: 2, refused: { http_404: 1 }, dropped: { invalid: 1 } });
+  assert.deepEqual({ delivered, refused, dropped }, { delivered: 2, refused: { http_410: 1 }, dropped: { invalid: 1 } });
 });
 
 test("track never throws, whatever it is given", async (t) => {

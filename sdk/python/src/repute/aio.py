@@ -91,7 +91,7 @@ class AsyncClient(Telemetry):
         return await self._in_thread(self._calls.event, id)
 
     async def reputation(self, agent_id: str) -> model.Reputation:
-        """An agent never seen has zeros and the status `new`."""
+        """An agent never seen has zeros and the status `new`. Raises `ValueError` for an empty id."""
         return await self._in_thread(self._calls.reputation, agent_id)
 
     async def reputations(self, agent_ids: Iterable[str]) -> List[model.Reputation]:

@@ -7,6 +7,8 @@ from typing import Dict, FrozenSet, Mapping, Optional, Union
 from .backoff import retry_after_s
 
 NOTED = ("duplicates", "late", "clamped")
+ELSEWHERE = (404, 405)
+"""Where it is no Repute that answers: each has a `POST /v1/ingest`."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Paused:
+    status: int
     code: str
 
 
@@ -39,6 +42,7 @@ class Unpacked:
 
 @dataclass(frozen=True)
 class TryAgain:
+    why: str
     after_s: Optional[float] = None
 
 
@@ -49,8 +53,9 @@ def meaning(status: int, headers: Mapping[str, str], body: bytes, batch: int, gz
     """`headers` by lower-case name; `batch` is how many events were sent."""
     said = _object(body)
     code = said.get("code")
+    why = f"HTTP {status} {code}"
     if not isinstance(code, str) or not code:
-        code = f"http_{status}"
+        code, why = f"http_{status}", f"HTTP {status}"
     if status == 202 or (200 <= status < 300 and "accepted" in said):
         return Delivered({word: count for word in NOTED if (count := _count(said.get(word)))})
     if 300 <= status < 400:
@@ -59,13 +64,13 @@ def meaning(status: int, headers: Mapping[str, str], body: bytes, batch: int, gz
         return Unpacked()
     if status == 400 or (status == 403 and code == "agent_limit"):
         return Refused(code, _places(said.get("details"), batch))
-    if status in (401, 403):
-        return Paused(code)
+    if status in (401, 403, *ELSEWHERE):
+        return Paused(status, code)
     if status == 413:
         return TooLarge(code)
     if 400 <= status < 500 and status not in (408, 429):
         return Refused(code)
-    return TryAgain(retry_after_s(headers.get("retry-after")))
+    return TryAgain(why, retry_after_s(headers.get("retry-after")))
 
 
 def _object(body: bytes) -> Dict[str, object]:

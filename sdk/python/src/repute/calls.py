@@ -99,7 +99,9 @@ class Calls:
         return self._read(model.RecordedEvent, self._caller.call("GET", f"/v1/events/{_segment(id)}", again=True))
 
     def reputation(self, agent_id: str) -> model.Reputation:
-        """An agent never seen has zeros and the status `new`."""
+        """An agent never seen has zeros and the status `new`. Raises `ValueError` for an empty id."""
+        if not agent_id:
+            raise ValueError("agent_id: missing or empty")
         return self._read(model.Reputation, self._caller.call("GET", f"/v1/reputation/{_segment(agent_id)}", again=True))
 
     def reputations(self, agent_ids: Iterable[str]) -> List[model.Reputation]:

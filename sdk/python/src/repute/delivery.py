@@ -55,7 +55,7 @@ class Delivery:
 
         self._gzip = settings.gzip_above is not None
         self._failures = 0
-        self._paused = False
+        self._paused: Optional[str] = None  # why, while it is
         self._next_try = 0.0
         self._repeats = False
         self._flush_to = 0
@@ -120,7 +120,7 @@ class Delivery:
         """The key was changed: what waited for that waits no longer."""
         with self.buffer.lock:
             if self._paused:
-                self._paused = False
+                self._paused = None
                 self._next_try = 0.0
             self.buffer.changed.notify()
 
@@ -253,8 +253,8 @@ class Delivery:
         try:
             got = self._connection.request("POST", "/v1/ingest", headers, body, timeout_s)
             meaning = answers.meaning(got.status, got.headers, got.body, len(lines), gzipped)
-        except NoAnswer:
-            meaning = answers.TryAgain()
+        except NoAnswer as error:
+            meaning = answers.TryAgain(str(error))
         self._apply(meaning)
         self._settle_recalled()
 
@@ -266,20 +266,24 @@ class Delivery:
                 self._failures += 1
                 wait = wait_s(self._failures, self._settings.retry_base, self._settings.retry_max, self._random)
                 self._next_try = time.monotonic() + (meaning.after_s or wait)
+            if self._failures == CIRCUIT_FAILURES:
+                failed = f"{CIRCUIT_FAILURES} requests in a row failed at {self._settings.url}"
+                self._told.warning(f"open: {failed}: {meaning.why}; events wait while this process lives")
             return
         if isinstance(meaning, answers.Paused):
+            why = self._why_paused(meaning)
             with buffer.lock:
-                news = not self._paused
+                news = self._paused != why
                 self._failures = 0
-                self._paused = True
+                self._paused = why
                 self._next_try = time.monotonic() + PAUSE_S
                 buffer.end_flushes()
             if news:
-                self._told.warning(f"the server refuses the key ({meaning.code}): events wait, and it is tried again each minute")
+                self._told.warning(f"paused: {why}; events wait while this process lives, and it is tried again each minute")
             return
         with buffer.lock:
             self._failures = 0
-            self._paused = False
+            self._paused = None
             self._next_try = 0.0
         if isinstance(meaning, answers.Delivered):
             count = buffer.deliver(meaning.noted)
@@ -297,6 +301,13 @@ class Delivery:
                 self._warn_once("url", f"the server's address is wrong: the url leads elsewhere ({meaning.code}), and keys are not sent on")
             if lines:
                 self._told.refused(lines, meaning.code)
+
+    def _why_paused(self, meaning: answers.Paused) -> str:
+        if meaning.status in answers.ELSEWHERE:
+            return f"it is no Repute at {self._settings.url}: HTTP {meaning.status}"
+        if meaning.code == "hmac_missing":
+            return f"the organisation requires signatures ({meaning.code}): set secret_key, and sign_time if their time is required, too"
+        return f"the server refuses the key ({meaning.code})"
 
     def _age(self) -> None:
         """What is too old leaves memory. To the spool goes also what is half as old: so its files are few."""

@@ -61,6 +61,8 @@ def event_line(
             raise Invalid("evaluation_id")
         evaluation_id = _text(evaluation_id, MAX_ID_CHARS, "evaluation_id", cuts)
     if len(gates) > MAX_GATES:
+        for gate in gates:
+            _gate(gate, {})  # one of another type is none also where it would be left out
         gates = _fewer(gates)
         cuts["gates"] = 1
     line = (
@@ -103,7 +105,7 @@ def _fewer(gates: Sequence[Gate]) -> List[Gate]:
 
 
 def _failed(gate: Gate) -> bool:
-    return gate["passed"] is not True and gate.get("skipped") is not True
+    return not gate["passed"] and not gate.get("skipped")
 
 
 def _text(value: object, limit: int, field: str, cuts: Cuts) -> str:

@@ -1,6 +1,7 @@
 """`track` and all around it that does not depend on how the caller waits: what both clients share."""
 
 import json
+import logging
 import random
 import ssl
 import time
@@ -55,6 +56,7 @@ class Telemetry:
         """Raises `SettingError`. `sdk/README.md` says what each setting does; times are seconds.
 
         The callbacks run in the thread where the thing happens: the sender's, or, for events dropped as they are tracked, the caller's.
+        Without `on_warning`, warnings go to the logger `repute`.
         """
         if when_full == "block" and not self._may_block:
             raise SettingError("when_full", "must not be block where an event loop would be blocked")
@@ -84,7 +86,7 @@ class Telemetry:
         self._on_delivered = on_delivered
         self._on_refused = on_refused
         self._on_dropped = on_dropped
-        self._on_warning = on_warning
+        self._on_warning = on_warning if on_warning is not None else logging.getLogger("repute").warning
         self._delivery = self._new_delivery()
         if spool_dir is not None:
             try:
@@ -114,7 +116,8 @@ class Telemetry:
         try:
             if passed and self._settings.sample_rate < 1 and random.random() >= self._settings.sample_rate:
                 return
-            line, cuts = event_line(agent_id or self._settings.agent_id, passed, gates, total_latency_ms, tool, timestamp, evaluation_id)
+            agent = self._settings.agent_id if agent_id is None or agent_id == "" else agent_id
+            line, cuts = event_line(agent, passed, gates, total_latency_ms, tool, timestamp, evaluation_id)
         except Exception:
             buffer.count_invalid()
             if self._on_dropped is not None:
