@@ -11,12 +11,12 @@ use gate::Context;
 use gate::config::{Config, Set};
 use report::Report;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, stdout};
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// The exit code where an output could not be read as JSON.
+/// The exit code where an output could not be read as JSON, as that of a wrong setting.
 const UNREADABLE: u8 = 2;
 
 /// What `repute check` can be told.
@@ -79,7 +79,11 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<ExitCode> {
 fn source(arguments: &CheckArguments) -> Result<Box<dyn BufRead>> {
     Ok(match &arguments.file {
         Some(file) if file.as_os_str() != "-" => {
-            let opened = File::open(file).with_context(|| file.display().to_string())?;
+            let wrong = |why: io::Error| WrongSetting::new(format!("{}: {why}", file.display()));
+            let opened = File::open(file).map_err(wrong)?;
+            if opened.metadata().map_err(wrong)?.is_dir() {
+                return Err(wrong(ErrorKind::IsADirectory.into()).into());
+            }
             Box::new(BufReader::new(opened))
         }
         _ => Box::new(BufReader::new(io::stdin())),

@@ -24,7 +24,7 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
 
 /// `10s`, `5m`, `2h`, `1d`, `250ms`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let rule = || format!("`{text}` is not a duration like 10s, 5m, 2h or 250ms");
+    let rule = || format!("`{text}` is not a duration like 250ms, 10s, 5m, 2h or 90d");
     let (number, unit) = split(text);
     let unit: u64 = match unit {
         "ms" => 1,

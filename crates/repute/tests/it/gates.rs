@@ -54,7 +54,11 @@ fn what_is_no_json_ends_with_2() {
         (output.status.code(), told(&output).as_str()),
         (Some(2), expected)
     );
-    assert_eq!(run(&["check", "/nowhere/outputs.jsonl"]).status.code(), Some(1));
+    for file in ["/nowhere/outputs.jsonl", "/"] {
+        let output = run(&["check", file]);
+        assert_eq!(output.status.code(), Some(2), "{file}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(file));
+    }
 }
 
 #[test]

@@ -33,7 +33,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "--max-clock-ahead",
         "5",
-        "`5` is not a duration like 10s, 5m, 2h or 250ms",
+        "`5` is not a duration like 250ms, 10s, 5m, 2h or 90d",
     ),
     ("--max-clock-ahead", "366d", "must be at most 365d"),
     (
@@ -74,7 +74,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "--retention",
         "90",
-        "`90` is not a duration like 10s, 5m, 2h or 250ms",
+        "`90` is not a duration like 250ms, 10s, 5m, 2h or 90d",
     ),
     ("--retention", "59s", "must be at least 1m"),
     (
@@ -98,7 +98,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "--drain-timeout",
         "soon",
-        "`soon` is not a duration like 10s, 5m, 2h or 250ms",
+        "`soon` is not a duration like 250ms, 10s, 5m, 2h or 90d",
     ),
     ("--log-format", "xml", "`xml` is none of auto, human, json"),
     (
