@@ -72,29 +72,40 @@ impl Schema {
     ) -> Result<Self, WrongSchema> {
         let documents = options.references.iter().map(|(_, document)| document);
         documents.chain([schema]).try_for_each(check_dialect)?;
-        let wrong = |why: String| WrongSchema(why);
-        let mut registry = Registry::new();
-        for (uri, document) in &options.references {
-            registry = registry
-                .add(uri.as_str(), counted(document))
-                .map_err(|why| wrong(format!("reference `{uri}`: {why}")))?;
-        }
-        let registry = registry.prepare().map_err(|why| wrong(why.to_string()))?;
-        let validator = jsonschema::options()
-            .with_draft(jsonschema::Draft::Draft202012)
-            .with_pattern_options(PatternOptions::regex())
-            .with_registry(&registry)
-            .should_validate_formats(options.formats)
-            .with_keyword(STEP, |_, _, _| Ok(Box::new(CountsStep)))
-            .offline()
-            .build(&counted(schema))
-            .map_err(|why| wrong(why.to_string()))?;
+        // What is wrong in it is told of the schema as it was written.
+        build(schema, options, serde_json::Value::clone)?;
+        let validator = build(schema, options, counted)?;
         Ok(Self {
             name: name.into(),
             target: options.target,
             validator,
         })
     }
+}
+
+/// A validator for the schema and the references as `written` gives them.
+fn build(
+    schema: &serde_json::Value,
+    options: &SchemaOptions,
+    written: fn(&serde_json::Value) -> serde_json::Value,
+) -> Result<Validator, WrongSchema> {
+    let wrong = |why: String| WrongSchema(why);
+    let mut registry = Registry::new();
+    for (uri, document) in &options.references {
+        registry = registry
+            .add(uri.as_str(), written(document))
+            .map_err(|why| wrong(format!("reference `{uri}`: {why}")))?;
+    }
+    let registry = registry.prepare().map_err(|why| wrong(why.to_string()))?;
+    jsonschema::options()
+        .with_draft(jsonschema::Draft::Draft202012)
+        .with_pattern_options(PatternOptions::regex())
+        .with_registry(&registry)
+        .should_validate_formats(options.formats)
+        .with_keyword(STEP, |_, _, _| Ok(Box::new(CountsStep)))
+        .offline()
+        .build(&written(schema))
+        .map_err(|why| wrong(why.to_string()))
 }
 
 /// Whether every schema resource in it is of the one dialect.

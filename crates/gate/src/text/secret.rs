@@ -45,10 +45,10 @@ const fn checked(name: &'static str, pattern: &'static str) -> Shape {
 /// All kinds, in the order in which they are told. Where a last character may be no letter, digit or `_`, no `\b`
 /// stands behind it. What is repeated without an end follows what has one, for implementations that backtrack.
 pub(crate) const SHAPES: [Shape; 21] = [
-    // Five hyphens begin or end a block; what stands between them is of one key.
+    // Five hyphens and a word begin or end a block; what stands between them is of one key.
     Shape {
         name: "private key",
-        pattern: r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:[^-]|-{1,4}[^-]){0,200}?[A-Za-z0-9+/]{40}",
+        pattern: r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:[^-]|-{1,4}[^-]|-{5,80}[^-BE]){0,200}?[A-Za-z0-9+/]{40}",
         check: Check::RandomPart,
     },
     shape("AWS access key", r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),

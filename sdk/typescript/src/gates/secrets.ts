@@ -21,13 +21,15 @@ interface Shape {
    * placeholder, what stands before it is somebody's comment.
    */
   readonly check?: "checksum" | "random part";
+  /** What follows any number of characters of a token: too many for a regular expression, which remembers each of them. */
+  readonly end?: RegExp;
 }
 
 const SHAPES: readonly Shape[] = [
-  // Five hyphens begin or end a block; what stands between them is of one key.
+  // Five hyphens and a word begin or end a block; what stands between them is of one key.
   {
     name: "private key",
-    pattern: /-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:[^-]|-{1,4}[^-]){0,200}?[A-Za-z0-9+\/]{40}/g,
+    pattern: /-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:[^-]|-{1,4}[^-]|-{5,80}[^-BE]){0,200}?[A-Za-z0-9+\/]{40}/g,
     check: "random part",
   },
   { name: "AWS access key", pattern: /\b(?:AKIA|ASIA)[A-Z2-7]{16}\b/g },
@@ -48,7 +50,7 @@ const SHAPES: readonly Shape[] = [
   { name: "npm token", pattern: /\bnpm_[A-Za-z0-9]{36}\b/g, check: "checksum" },
   { name: "PyPI token", pattern: /\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,200}/g },
   { name: "Hugging Face token", pattern: /\bhf_[A-Za-z0-9]{34}\b/g },
-  { name: "JSON web token", pattern: /\beyJ[A-Za-z0-9_-]{10,400}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,700}/g },
+  { name: "JSON web token", pattern: /\beyJ[A-Za-z0-9_-]{10,400}\.eyJ[A-Za-z0-9_-]{10}/g, end: /\.[A-Za-z0-9_-]{20,700}/y },
   { name: "Azure storage key", pattern: /\bAccountKey=[A-Za-z0-9+\/]{86}==/g },
 ];
 
@@ -61,10 +63,33 @@ const PLACEHOLDER = /EXAMPLE|XXXXXX|xxxxxx/;
 
 /** What kind of secret a text has; false if none. */
 function secretIn(text: string): string | false {
-  const shape = SHAPES.find(({ pattern, check }) => {
-    return [...text.matchAll(pattern)].some(([found]) => isSecret(found, check));
-  });
+  const shape = SHAPES.find((shape) => matchesOf(shape, text).some((found) => isSecret(found, shape.check)));
   return shape?.name ?? false;
+}
+
+function matchesOf({ pattern, end }: Shape, text: string): string[] {
+  return [...text.matchAll(pattern)].flatMap(({ 0: found, index }) => {
+    if (end === undefined) {
+      return [found];
+    }
+    end.lastIndex = tokenEnd(text, index + found.length);
+    const last = end.exec(text);
+    return last === null ? [] : [text.slice(index, last.index + last[0].length)];
+  });
+}
+
+/** Where the characters of a token that begin there end. */
+function tokenEnd(text: string, start: number): number {
+  let at = start;
+  while (at < text.length && isOfToken(text.charCodeAt(at))) {
+    at += 1;
+  }
+  return at;
+}
+
+/** A letter, a digit, `_` or `-`. */
+function isOfToken(code: number): boolean {
+  return (code >= 97 && code <= 122) || (code >= 65 && code <= 90) || (code >= 48 && code <= 57) || code === 95 || code === 45;
 }
 
 function isSecret(found: string, check: Shape["check"]): boolean {

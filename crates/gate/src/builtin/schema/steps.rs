@@ -22,7 +22,7 @@ const MAPS: [&str; 5] = [
     "properties",
 ];
 /// Keywords that hold values, not schemas.
-const VALUES: [&str; 5] = ["const", "default", "dependentRequired", "enum", "examples"];
+const VALUES: [&str; 3] = ["const", "dependentRequired", "enum"];
 /// Keywords that lead elsewhere.
 const REFERENCES: [&str; 2] = ["$ref", "$dynamicRef"];
 

@@ -60,6 +60,8 @@ fn wrong_schemas_are_refused() {
         json!({ "type": "nonsense" }),
         json!({ "minimum": "1" }),
         json!({ "$ref": "#/$defs/none" }),
+        json!({ "$ref": "#/allOf/1" }),
+        json!({ "$ref": "#/$defs/a", "allOf": [], "$defs": { "a": true } }),
         json!(7),
     ] {
         refused(&schema);
