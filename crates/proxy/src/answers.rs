@@ -8,11 +8,14 @@ use crate::lines::{Lines, Piece};
 use crate::message::{Look, Message, member, member_text};
 use crate::payload::{Payload, of_result};
 use crate::pipe::Pipe;
-use crate::refusal::{end_of, line as refusal_line, refusal};
+use crate::refusal::{end_of, refusal};
 use crate::relay::Relay;
 use parking_lot::MutexGuard;
 use std::borrow::Cow;
 use std::io::{self, Read, Stdout, Write as _};
+
+/// The most that is held back of what stands behind a message.
+const MAX_HELD_BYTES: usize = 64 << 10;
 
 /// A tool's output that was looked at.
 struct Judged {
@@ -26,6 +29,9 @@ struct Long<'r> {
     bytes: usize,
     /// The way to the client, kept for the whole line; `None` if the message does not reach it.
     client: Option<MutexGuard<'r, Pipe<Stdout>>>,
+    /// Its last byte and what came behind: held back, where a tool's output must not pass unjudged, until it is
+    /// known what the message is.
+    end: Option<Vec<u8>>,
 }
 
 /// Relays to the end of the server's messages.
@@ -38,7 +44,9 @@ pub(crate) fn relay<R: Read>(relay: &Relay, mut lines: Lines<R>) -> io::Result<(
     while let Ok(Some(piece)) = lines.next() {
         match piece {
             Piece::Line(line) => one_line(relay, line)?,
-            Piece::Part(part) => long.get_or_insert_with(|| Long::begin(relay, part)).pass(part)?,
+            Piece::Part(part) => long
+                .get_or_insert_with(|| Long::begin(relay, part))
+                .pass(relay, part)?,
             Piece::Rest(rest) => {
                 if let Some(message) = long.take() {
                     message.end(relay, rest)?;
@@ -50,9 +58,6 @@ pub(crate) fn relay<R: Read>(relay: &Relay, mut lines: Lines<R>) -> io::Result<(
 }
 
 fn one_line(relay: &Relay, line: &[u8]) -> io::Result<()> {
-    if relay.calls.lock().is_idle() {
-        return relay.client().write_all(line);
-    }
     match Look::at(line) {
         Look::One(message) => match look_at(relay, &message) {
             Some(judged) if judged.blocks() => {
@@ -168,8 +173,11 @@ fn unread<'g>(
 ) -> Vec<(&'g Glimpse, Judged)> {
     let mut all = Vec::new();
     for found in glimpses.iter().filter(|found| found.is_answer) {
-        let Some(id) = &found.id else { continue };
-        let asked = relay.calls.lock().answered(id);
+        let asked = match &found.id {
+            _ if found.is_vague => None,
+            Some(id) => relay.calls.lock().answered(id),
+            None => continue, // it answers nothing, to anybody
+        };
         let judged = match asked {
             Some(Asked::Output(call)) => {
                 let tool = call.tool.as_deref();
@@ -211,64 +219,79 @@ impl Judged {
 }
 
 impl<'r> Long<'r> {
-    /// Decides by its beginning. Where a tool's output must not pass unjudged, it passes only if it is known
-    /// to be none: no tool was called yet, its id is that of another request or stands behind the limit while
-    /// nothing but others is open, or it is a request itself.
+    /// Decides by its beginning. Where a tool's output must not pass unjudged, nothing passes that may be the answer to
+    /// an open call by what is seen of it.
     fn begin(relay: &'r Relay, beginning: &[u8]) -> Self {
         let mut glance = Glance::default();
         glance.feed(beginning);
         let found = glance.so_far();
-        let calls = relay.calls.lock();
         let is_request = found.method.is_some() && !found.is_answer;
-        let is_harmless = calls.is_idle()
-            || !glance.is_batch()
-                && match &found.id {
-                    Some(id) => calls.is_other(id) || (is_request && !calls.is_open(id)),
-                    None => is_request || calls.waits_for_others_alone(),
-                };
+        let calls = relay.calls.lock();
+        let may_be_output = calls.is_waiting()
+            && (glance.is_batch() || !is_request && found.id.as_ref().is_none_or(|id| calls.is_open(id)));
         drop(calls);
-        let passes = !relay.judge.blocks_on_doubt() || is_harmless;
+        let passes = !relay.judge.blocks_on_doubt() || !may_be_output;
         Self {
             glance: Glance::default(),
             bytes: 0,
             client: passes.then(|| relay.client()),
+            end: None,
         }
     }
 
-    fn pass(&mut self, part: &[u8]) -> io::Result<()> {
-        self.glance.feed(part);
+    fn pass(&mut self, relay: &Relay, part: &[u8]) -> io::Result<()> {
+        let end = self.glance.feed(part);
         self.bytes += part.len();
-        match &mut self.client {
-            Some(client) => client.write_all(part),
-            None => Ok(()),
+        let Some(client) = &mut self.client else {
+            return Ok(());
+        };
+        if let Some(held) = &mut self.end {
+            // White space, if it is JSON.
+            held.extend_from_slice(part);
+            if held.len() > MAX_HELD_BYTES {
+                self.glance.give_up();
+                held.clear();
+            }
+            return Ok(());
+        }
+        match end.filter(|_| relay.judge.blocks_on_doubt()) {
+            Some(end) => {
+                self.end = Some(part[end..].to_vec());
+                client.write_all(&part[..end])
+            }
+            None => client.write_all(part),
         }
     }
 
     fn end(mut self, relay: &Relay, rest: &[u8]) -> io::Result<()> {
-        self.glance.feed(rest);
-        self.bytes += rest.len();
+        self.pass(relay, rest)?;
         let as_batch = self.glance.is_batch();
         let glimpses = self.glance.finish();
         let unjudged = unread(relay, &glimpses, Doubt::TooLong, self.bytes);
-        if let Some(client) = &mut self.client {
-            unjudged.into_iter().for_each(|(_, judged)| judged.report(relay));
-            return client.write_all(rest);
-        }
-        // Also an answer to something else, if that could not be seen in time: it was not kept.
+        let blocks = unjudged.iter().any(|(_, judged)| judged.blocks());
         let mut answers = refusals(&unjudged);
-        for found in glimpses.iter().filter(|found| found.is_answer) {
-            let is_told = unjudged.iter().any(|(told, _)| std::ptr::eq(*told, found));
-            if let Some(id) = found.id.as_ref().filter(|_| !is_told) {
-                let judged = Judged::not_asked(relay, Doubt::TooLong, self.bytes);
-                answers.push(refusal(id, &judged.decision));
-                judged.report(relay);
+        if self.client.is_none() {
+            // Also an answer to something else, if that could not be seen in time: it was not kept.
+            for found in glimpses.iter().filter(|found| found.is_answer) {
+                let is_told = unjudged.iter().any(|(told, _)| std::ptr::eq(*told, found));
+                if let Some(id) = found.id.as_ref().filter(|_| !is_told) {
+                    let judged = Judged::not_asked(relay, Doubt::TooLong, self.bytes);
+                    answers.push(refusal(id, &judged.decision));
+                    judged.report(relay);
+                }
             }
         }
         unjudged.into_iter().for_each(|(_, judged)| judged.report(relay));
-        if !answers.is_empty() {
-            let line = refusal_line(&answers, as_batch, b"\n");
-            relay.client().write_all(&line)?;
+        match (self.client, self.end) {
+            (Some(_), None) if !blocks => Ok(()),
+            (Some(mut client), Some(held)) if !blocks => client.write_all(&held),
+            (client, _) => {
+                // What passed is no JSON without its end.
+                if let Some(mut client) = client {
+                    client.write_all(b"\n")?;
+                }
+                relay.answer(&answers, as_batch, b"\n")
+            }
         }
-        Ok(())
     }
 }

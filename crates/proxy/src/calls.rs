@@ -52,6 +52,14 @@ impl Call {
         }
     }
 
+    /// The same without what it was given, and what was said of that.
+    fn without_input(&self) -> Self {
+        Self {
+            asked_at: self.asked_at,
+            ..Self::new(self.form, self.tool.clone())
+        }
+    }
+
     fn input_bytes(&self) -> usize {
         self.input.as_ref().map_or(0, |input| input.len())
     }
@@ -75,8 +83,6 @@ pub(crate) struct Calls {
     input_bytes: usize,
     /// Of these an answer may still come, or never. They are judged, but make room.
     cancelled: VecDeque<Id>,
-    /// Whether a tool was ever called: before that no answer is a tool's.
-    has_called: bool,
     /// Other requests that are open.
     others: VecDeque<Id>,
     /// Calls that were answered: the client may have refused the answer and take another one.
@@ -97,7 +103,6 @@ impl Calls {
         }
         self.give_anew(&id);
         if let Asked::Output(call) = &mut asked {
-            self.has_called = true;
             if self.input_bytes + call.input_bytes() > MAX_INPUT_BYTES {
                 call.input = None;
             }
@@ -119,30 +124,29 @@ impl Calls {
 
     /// What this is the answer to, which is then no longer open. `None` if the client asked for no such thing.
     ///
-    /// A call that is answered a second time, or under an id that a forgiving client takes for its own, is that call all
-    /// the same.
+    /// An answer under an id that a forgiving client takes for a request's is that request's, and a second answer to a
+    /// call is that call's all the same.
     pub(crate) fn answered(&mut self, id: &Id) -> Option<Asked> {
-        if let Some(asked) = self.close(id) {
-            return Some(asked);
-        }
-        if let Some(at) = self.others.iter().position(|other| other == id) {
-            self.others.remove(at);
-            return Some(Asked::Other);
-        }
-        if !self.has_called {
-            return Some(Asked::Other);
-        }
-        let alike = self.open.keys().find(|open| open.is_like(id)).cloned();
-        if let Some(asked) = alike.and_then(|open| self.close(&open)) {
-            return Some(asked);
-        }
-        let mut answered = self.answered.iter().rev();
-        let (_, call) = answered.find(|(known, _)| known == id || known.is_like(id))?;
-        let (form, tool) = (call.form, call.tool.clone());
-        Some(Asked::Output(Call {
-            asked_at: call.asked_at,
-            ..Call::new(form, tool)
-        }))
+        let is_it = |other: &Id| other == id;
+        let is_like_it = |other: &Id| other.is_like(id);
+        self.close(id)
+            .or_else(|| self.close_other(is_it))
+            .or_else(|| {
+                let alike = self.open.keys().find(|open| is_like_it(open)).cloned()?;
+                self.close(&alike)
+            })
+            .or_else(|| self.close_other(is_like_it))
+            .or_else(|| {
+                let mut answered = self.answered.iter().rev();
+                let (_, call) = answered.find(|(known, _)| is_it(known) || is_like_it(known))?;
+                Some(Asked::Output(call.without_input()))
+            })
+    }
+
+    fn close_other(&mut self, is_it: impl Fn(&Id) -> bool) -> Option<Asked> {
+        let at = self.others.iter().position(is_it)?;
+        self.others.remove(at);
+        Some(Asked::Other)
     }
 
     /// The oldest of what was asked under this id, which is then no longer open.
@@ -158,11 +162,7 @@ impl Calls {
             if self.answered.len() == MAX_ANSWERED {
                 self.answered.pop_front();
             }
-            let known = Call {
-                asked_at: call.asked_at,
-                ..Call::new(call.form, call.tool.clone())
-            };
-            self.answered.push_back((id.clone(), known));
+            self.answered.push_back((id.clone(), call.without_input()));
         }
         if let Some(at) = self.cancelled.iter().position(|cancelled| cancelled == id) {
             self.cancelled.remove(at);
@@ -180,19 +180,9 @@ impl Calls {
         self.open.contains_key(id)
     }
 
-    /// Whether an answer to that is waited for, and does not matter.
-    pub(crate) fn is_other(&self, id: &Id) -> bool {
-        self.others.contains(id) && !self.is_open(id)
-    }
-
-    /// Whether the answers that are waited for do not matter.
-    pub(crate) fn waits_for_others_alone(&self) -> bool {
-        self.count == 0 && !self.others.is_empty()
-    }
-
-    /// Whether no answer matters.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.count == 0 && !self.has_called
+    /// Whether answers are waited for that matter.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.count > 0
     }
 
     /// The client does not wait any more.
@@ -270,18 +260,20 @@ mod tests {
     fn a_second_answer_and_one_under_an_id_that_is_alike_are_the_calls() {
         let mut calls = Calls::default();
         let alike = Id::read(r#"" 1""#).unwrap();
-        assert!(
-            matches!(calls.answered(&id(1)), Some(Asked::Other)),
-            "before any call"
-        );
+        assert!(calls.answered(&id(1)).is_none(), "before any call");
         assert!(calls.open(id(1), call("a")));
         assert_eq!(tool(calls.answered(&alike)).as_deref(), Some("a"));
         assert_eq!(tool(calls.answered(&alike)).as_deref(), Some("a"), "again");
         assert_eq!(tool(calls.answered(&id(1))).as_deref(), Some("a"), "again");
         assert!(calls.answered(&id(2)).is_none(), "nobody asked");
         calls.open_other(id(1));
-        assert!(calls.is_other(&id(1)) && matches!(calls.answered(&id(1)), Some(Asked::Other)));
+        calls.open_other(id(3));
+        assert!(matches!(calls.answered(&id(1)), Some(Asked::Other)));
         assert!(calls.answered(&id(1)).is_none(), "the id was given anew");
+        assert!(matches!(
+            calls.answered(&Id::read(r#""3""#).unwrap()),
+            Some(Asked::Other)
+        ));
     }
 
     #[test]

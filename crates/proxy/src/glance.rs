@@ -22,6 +22,8 @@ pub(crate) struct Glimpse {
     pub(crate) name: Option<String>,
     /// Whether it has a `result` or an `error`.
     pub(crate) is_answer: bool,
+    /// Whether its id is not known: it has several, or one that is too long.
+    pub(crate) is_vague: bool,
 }
 
 /// The looking.
@@ -37,7 +39,11 @@ pub(crate) struct Glance {
     levels: [Level; LEVELS],
     capture: Option<Capture>,
     current: Glimpse,
+    /// Whether the message at hand has an id already.
+    has_id: bool,
     done: Vec<Glimpse>,
+    /// Whether there is more than was told apart.
+    is_cut: bool,
 }
 
 /// An object whose members are followed.
@@ -63,20 +69,30 @@ enum Wanted {
 }
 
 impl Glance {
-    /// Looks at the next bytes.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) {
-        let mut at = 0;
+    /// Looks at the next bytes. Which of them ends the whole, if it is among them.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Option<usize> {
+        let (mut at, mut end) = (0, None);
         while at < bytes.len() {
             if self.in_string && self.capture.is_none() && !self.escaped {
                 // The bulk of a large message is in strings that nobody wants.
                 let Some(next) = memchr2(b'"', b'\\', &bytes[at..]) else {
-                    return;
+                    break;
                 };
                 at += next;
             }
+            let was_open = self.depth > 0;
             self.byte(bytes[at]);
+            if was_open && self.depth == 0 {
+                end = end.or(Some(at));
+            }
             at += 1;
         }
+        end
+    }
+
+    /// Takes the whole for an answer to nobody knows what.
+    pub(crate) fn give_up(&mut self) {
+        self.is_cut = true;
     }
 
     /// What was found of the message at hand, up to here.
@@ -89,10 +105,17 @@ impl Glance {
         self.base > 0
     }
 
-    /// All that was found.
+    /// All that was found. What was not told apart is an answer to nobody knows what.
     pub(crate) fn finish(mut self) -> Vec<Glimpse> {
         self.end_capture();
         self.end_message();
+        if self.is_cut {
+            self.done.push(Glimpse {
+                is_answer: true,
+                is_vague: true,
+                ..Glimpse::default()
+            });
+        }
         self.done
     }
 
@@ -175,7 +198,10 @@ impl Glance {
         let key = text(&self.levels[level].key).unwrap_or_default();
         match (level, key.as_str()) {
             (0, "result" | "error") => self.current.is_answer = true,
-            (0, "id") => self.begin_capture(Wanted::Id),
+            (0, "id") => {
+                self.current.is_vague |= std::mem::replace(&mut self.has_id, true);
+                self.begin_capture(Wanted::Id);
+            }
             (0, "method") => self.begin_capture(Wanted::Method),
             (1, "name") => self.begin_capture(Wanted::Name),
             _ => {}
@@ -194,6 +220,11 @@ impl Glance {
     fn keep(&mut self, byte: u8) {
         if let Some(capture) = &mut self.capture {
             if capture.written.len() == MAX_GLANCED_BYTES {
+                match capture.what {
+                    Wanted::Id => (self.current.id, self.current.is_vague) = (None, true),
+                    Wanted::Key(level) => self.levels[level].key.clear(), // none that is known is so long
+                    Wanted::Method | Wanted::Name => {}
+                }
                 self.capture = None;
             } else {
                 capture.written.push(byte);
@@ -217,7 +248,12 @@ impl Glance {
 
     fn end_message(&mut self) {
         let found = std::mem::take(&mut self.current);
-        if found != Glimpse::default() && self.done.len() < MAX_GLIMPSES {
+        self.has_id = false;
+        if found == Glimpse::default() {
+            return;
+        }
+        self.is_cut |= self.done.len() == MAX_GLIMPSES;
+        if !self.is_cut {
             self.done.push(found);
         }
     }
@@ -237,7 +273,9 @@ mod tests {
     /// What is found if it comes in pieces of that size.
     fn glimpses(text: &[u8], size: usize) -> Vec<Glimpse> {
         let mut glance = Glance::default();
-        text.chunks(size).for_each(|piece| glance.feed(piece));
+        text.chunks(size).for_each(|piece| {
+            glance.feed(piece);
+        });
         glance.finish()
     }
 
@@ -266,7 +304,7 @@ mod tests {
             id: Id::read(r#""a""#),
             method: Some("tools/call".to_owned()),
             name: Some("read A".to_owned()),
-            is_answer: false,
+            ..Glimpse::default()
         };
         assert_eq!(glimpses(text, 3), [expected]);
     }
@@ -297,12 +335,55 @@ mod tests {
 
     #[test]
     fn an_id_beyond_the_bound_is_none_and_costs_nothing() {
-        let text = format!(r#"{{"id":"{}","result":1}}"#, "x".repeat(MAX_GLANCED_BYTES));
-        let found = Glimpse {
+        let long = "x".repeat(MAX_GLANCED_BYTES);
+        let text = format!(r#"{{"id":"{long}","result":1}}"#);
+        let vague = Glimpse {
             is_answer: true,
+            is_vague: true,
             ..Glimpse::default()
         };
-        assert_eq!(glimpses(text.as_bytes(), 1_000), [found]);
+        assert_eq!(glimpses(text.as_bytes(), 1_000), [vague]);
+        // A name so long is none that is known.
+        let text = format!(r#"{{"id":1,"{long}":2,"result":1}}"#);
+        assert_eq!(glimpses(text.as_bytes(), 1_000), [answer("1")]);
+    }
+
+    #[test]
+    fn of_several_ids_none_is_certain() {
+        for text in [
+            r#"{"id":1,"id":2,"result":1}"#,
+            r#"{"id":2,"result":1,"\u0069d":1}"#,
+        ] {
+            assert!(glimpses(text.as_bytes(), 7)[0].is_vague, "{text}");
+        }
+        assert_eq!(
+            glimpses(br#"[{"id":1,"error":1},{"id":2,"error":1}]"#, 7),
+            [answer("1"), answer("2")]
+        );
+    }
+
+    #[test]
+    fn what_is_beyond_the_bound_of_a_batch_is_an_answer_to_nobody_knows_what() {
+        let text = format!("[{}]", vec!["{\"id\":1}"; MAX_GLIMPSES + 1].join(","));
+        let found = glimpses(text.as_bytes(), 1_000);
+        assert_eq!(found.len(), MAX_GLIMPSES + 1);
+        assert!(
+            found
+                .iter()
+                .all(|one| one.is_vague == (*one == found[MAX_GLIMPSES]))
+        );
+    }
+
+    #[test]
+    fn the_end_of_the_whole_is_known() {
+        for (text, end) in [
+            ("{\"a\":[{\"}\":1}]} \n", Some(14)),
+            ("[{},{}]\n", Some(6)),
+            ("{\"a\":", None),
+            ("log: {}", Some(6)),
+        ] {
+            assert_eq!(Glance::default().feed(text.as_bytes()), end, "{text}");
+        }
     }
 
     proptest! {

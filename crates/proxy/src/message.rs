@@ -118,22 +118,30 @@ pub(crate) fn members(object: &str) -> Result<Vec<(Cow<'_, str>, &str)>, Box<Not
     Ok(members)
 }
 
-/// Whether the object has two members of that name.
-pub(crate) fn has_twice(object: &str, name: &str) -> bool {
-    let named = |(key, _): &(Cow<'_, str>, &str)| key == name;
-    members(object).is_ok_and(|members| members.iter().filter(|member| named(member)).count() > 1)
-}
-
 /// The last member of that name.
 pub(crate) fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
-    let members = members(object).ok()?;
-    let mut named = members.into_iter().filter(|(key, _)| key == name);
-    named.next_back().map(|(_, value)| value)
+    last(&members(object).ok()?, name)
 }
 
 /// The last member of that name, if it is a string.
 pub(crate) fn member_text<'a>(object: &'a str, name: &str) -> Option<Cow<'a, str>> {
-    let mut reader = Reader::new(member(object, name)?.as_bytes()).ok()?;
+    string(member(object, name)?)
+}
+
+/// The last of these members that has that name.
+pub(crate) fn last<'a>(members: &[(Cow<'_, str>, &'a str)], name: &str) -> Option<&'a str> {
+    let mut newest = members.iter().rev();
+    newest.find(|(key, _)| key == name).map(|(_, value)| *value)
+}
+
+/// Whether two of these members have that name.
+pub(crate) fn has_twice(members: &[(Cow<'_, str>, &str)], name: &str) -> bool {
+    members.iter().filter(|(key, _)| key == name).count() > 1
+}
+
+/// The string that this is, if it is one.
+pub(crate) fn string(value: &str) -> Option<Cow<'_, str>> {
+    let mut reader = Reader::new(value.as_bytes()).ok()?;
     text(&mut reader).ok()?
 }
 
@@ -166,7 +174,9 @@ mod tests {
         }
         let others = br#"{"id":1,"result":{"id":1,"id":2},"x":1,"x":2}"#;
         assert!(matches!(Look::at(others), Look::One(_)));
-        assert!(has_twice(r#"{"a":1,"b":2,"\u0061":3}"#, "a") && !has_twice(r#"{"a":1,"b":2}"#, "a"));
+        let members = members(r#"{"a":1,"b":2,"\u0061":3}"#).unwrap();
+        assert!(has_twice(&members, "a") && !has_twice(&members, "b"));
+        assert_eq!(last(&members, "a"), Some("3"));
     }
 
     #[test]

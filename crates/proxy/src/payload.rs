@@ -4,7 +4,7 @@
 //! for programs. An interim answer has nothing to judge: it only asks the client for something, or names a task.
 
 use crate::calls::Form;
-use crate::message::{member, member_text, members, value};
+use crate::message::{last, member_text, members, string, value};
 use json::{Kind, NotJson, Reader};
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ pub(crate) struct Payload<'a> {
 
 /// Members that ask the client for something: no output, in an answer that says so.
 const QUESTIONS: [&str; 2] = ["inputRequests", "requestState"];
-/// What an answer that only names a task says of it, in the revision of 2026-07-28.
+/// What is said of a task that an answer only names.
 const TASK: [&str; 9] = [
     "taskId",
     "status",
@@ -44,32 +44,33 @@ impl<'a> Payload<'a> {
 
 /// What a result brings.
 pub(crate) fn of_result(result: &str, form: Form) -> Result<Payload<'_>, Box<NotJson>> {
+    let members = members(result)?;
     if form == Form::Task {
         // A task that is under way has none; one that failed has an error in its place.
-        return Ok(match (member(result, "result"), member(result, "error")) {
+        return Ok(match (last(&members, "result"), last(&members, "error")) {
             (Some(inner), _) => of_result(inner, Form::Whole)?,
             (None, Some(error)) => Payload::of(error),
-            (None, None) => Payload::default(),
+            (None, None) if members.iter().all(is_of_open_task) => Payload::default(),
+            (None, None) => Payload::of(result),
         });
     }
-    let members = members(result)?;
-    let kind = member_text(result, "resultType");
+    let kind = last(&members, "resultType").and_then(string);
     let is_question = kind.as_deref() == Some("input_required");
     // The revision of 2026-07-28 says what it is, that of 2025-11-25 has a member for it.
     let is_task = kind.as_deref() == Some("task");
-    let has_task = members.iter().any(|(key, _)| key == "task");
-    let is_interim = |key: &str| {
-        matches!(key, "_meta" | "resultType")
-            || (is_question && QUESTIONS.contains(&key))
-            || (is_task && TASK.contains(&key))
-            || key == "task"
+    let older_task = last(&members, "task");
+    let is_interim = |(key, value): &(Cow<'_, str>, &str)| match &**key {
+        "_meta" | "resultType" => true,
+        "task" => is_task_alone(value),
+        key if QUESTIONS.contains(&key) => is_question,
+        key => is_task && is_of_task(key, value),
     };
     let task = if is_task {
-        member_text(result, "taskId")
+        last(&members, "taskId").and_then(string)
     } else {
-        member(result, "task").and_then(|task| member_text(task, "taskId"))
+        older_task.and_then(|task| member_text(task, "taskId"))
     };
-    if (is_question || is_task || has_task) && members.iter().all(|(key, _)| is_interim(key)) {
+    if (is_question || is_task || older_task.is_some()) && members.iter().all(is_interim) {
         return Ok(Payload { output: None, task });
     }
     let leaves_out = |key: &str| key == "_meta" || (is_question && QUESTIONS.contains(&key));
@@ -89,6 +90,20 @@ pub(crate) fn of_result(result: &str, form: Form) -> Result<Payload<'_>, Box<Not
     })?;
     let output = Some(judged.into());
     Ok(Payload { output, task })
+}
+
+/// Whether it says of a task what is no output.
+fn is_task_alone(task: &str) -> bool {
+    let is_object = task.starts_with('{');
+    is_object && members(task).is_ok_and(|members| members.iter().all(|(key, value)| is_of_task(key, value)))
+}
+
+fn is_of_open_task((key, value): &(Cow<'_, str>, &str)) -> bool {
+    matches!(&**key, "_meta" | "resultType") || QUESTIONS.contains(&&**key) || is_of_task(key, value)
+}
+
+fn is_of_task(key: &str, value: &str) -> bool {
+    TASK.contains(&key) && !value.starts_with(['{', '['])
 }
 
 /// Blocks of content in their order, so that a place in it is the place in the answer.
@@ -210,6 +225,9 @@ mod tests {
         for both in [
             r#"{"task":{"taskId":"9"},"content":[]}"#,
             r#"{"task":{"taskId":"9"},"toolResult":"x"}"#,
+            r#"{"task":{"taskId":"9","content":["x"]}}"#,
+            r#"{"task":{"taskId":"9","status":{"content":"x"}}}"#,
+            r#"{"resultType":"task","taskId":"9","status":["x"]}"#,
             r#"{"resultType":"task","taskId":"9","text":"x"}"#,
             r#"{"resultType":"task","taskId":"9","task":{},"requestState":"x"}"#,
         ] {
@@ -228,6 +246,13 @@ mod tests {
             of_task(r#"{"status":"failed","error":{"message":"m"}}"#),
             Payload::of(r#"{"message":"m"}"#)
         );
-        assert_eq!(of_task(r#"{"status":"working"}"#), Payload::default());
+        for open in [
+            r#"{"status":"working","taskId":"1","ttl":1,"_meta":{}}"#,
+            r#"{"status":"input_required","inputRequests":{"a":{}}}"#,
+        ] {
+            assert_eq!(of_task(open), Payload::default());
+        }
+        let odd = r#"{"status":"completed","content":[]}"#;
+        assert_eq!(of_task(odd), Payload::of(odd));
     }
 }

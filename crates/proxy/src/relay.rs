@@ -34,8 +34,11 @@ impl Relay {
         self.client.lock()
     }
 
-    /// Answers in the server's place.
+    /// Answers in the server's place, if there is something to answer.
     pub(crate) fn answer(&self, answers: &[String], as_batch: bool, end: &[u8]) -> io::Result<()> {
+        if answers.is_empty() {
+            return Ok(());
+        }
         self.client().write_all(&refusal::line(answers, as_batch, end))
     }
 }

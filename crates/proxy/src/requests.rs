@@ -6,7 +6,7 @@ use crate::decision::{Decision, Doubt, Looked, Outcome};
 use crate::glance::{Glance, Glimpse};
 use crate::id::Id;
 use crate::lines::{Lines, Piece};
-use crate::message::{Look, Message, has_twice, member, member_text};
+use crate::message::{Look, Message, has_twice, last, member, member_text, members, string};
 use crate::refusal::{end_of, refusal};
 use crate::relay::Relay;
 use std::io::{self, Read, Write};
@@ -147,9 +147,10 @@ fn fate_of(relay: &Relay, message: &Message<'_>) -> Fate {
 }
 
 fn fate_of_call(relay: &Relay, params: &str, id: Option<&Id>) -> Fate {
-    let tool = member_text(params, "name");
-    let arguments = member(params, "arguments");
-    if has_twice(params, "name") || has_twice(params, "arguments") {
+    let params_given = members(params).unwrap_or_default();
+    let tool = last(&params_given, "name").and_then(string);
+    let arguments = last(&params_given, "arguments");
+    if has_twice(&params_given, "name") || has_twice(&params_given, "arguments") {
         return fate_of_unread(relay, tool.as_deref(), id, Doubt::NotJson, params.len());
     }
     let mut call = Call::new(Form::Whole, tool.as_deref().map(Into::into));

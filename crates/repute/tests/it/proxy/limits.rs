@@ -1,7 +1,7 @@
 //! Messages beyond the limit, and those that gates cannot read.
 
 use super::kit::{Proxied, SECRET, answer};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The most memory that the proxy ever had, in KiB.
 #[cfg(target_os = "linux")]
@@ -69,6 +69,60 @@ fn fail_closed_refuses_what_is_too_long_and_goes_on() {
     assert_eq!(proxied.json()["id"], 3);
     proxied.send_json(&json!({ "method": "x", "params": { "write": answer("1", "fine") } }));
     assert_eq!(proxied.line(), answer("1", "fine"));
+}
+
+#[test]
+fn what_turns_out_to_answer_a_call_at_its_end_is_no_message_without_that() {
+    let pad = "x".repeat(100 << 10);
+    for beginning in [
+        // The id of another request that is open, then the call's.
+        format!(r#"{{"id":2,"x":"{pad}","id":1"#),
+        // No id within the limit, while nothing but others is open; then that of a call that was answered.
+        format!(r#"{{"x":"{pad}","id":7"#),
+        // A request, as it seems.
+        format!(r#"{{"method":"x","x":"{pad}","method":null,"id":1"#),
+    ] {
+        let mut proxied = Proxied::obedient(&["--max-message", "64KiB", "--fail-closed"]);
+        proxied.call(&json!(7), "t", &answer("7", "fine"));
+        assert_eq!(proxied.line(), answer("7", "fine"));
+        proxied.send_json(&json!({ "id": 2, "method": "resources/read", "params": {} }));
+        if !beginning.ends_with('7') {
+            proxied.call_with(&json!(1), "t", &json!({}));
+        }
+        let blanks = " ".repeat(10 << 10);
+        let line = format!("{beginning},\"result\":{{\"content\":[\"{SECRET}\"]}}}}{blanks}\n");
+        proxied.send_json(&json!({ "method": "x", "params": { "write": line } }));
+        let finished = proxied.finish();
+        let messages = finished
+            .out
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let blocked: Vec<Value> = messages
+            .filter(|message| message["error"]["data"]["doubt"] == "too_long")
+            .collect();
+        assert_eq!(blocked.len(), 1, "{}", &beginning[..40]);
+        let all: Vec<&str> = finished
+            .out
+            .lines()
+            .filter(|line| line.contains(SECRET))
+            .collect();
+        assert!(
+            all.iter()
+                .all(|line| serde_json::from_str::<Value>(line).is_err())
+        );
+        assert!(finished.log.lines().last().unwrap().contains("\"blocked\""));
+    }
+}
+
+#[test]
+fn a_long_request_of_the_server_passes_whatever_its_id() {
+    let mut proxied = Proxied::obedient(&["--max-message", "64KiB", "--fail-closed"]);
+    let text = "x".repeat(100 << 10);
+    let request = format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"sampling/createMessage\",\"params\":\"{text}\"}} \n"
+    );
+    proxied.call(&json!(1), "t", &request);
+    assert_eq!(proxied.line(), request);
 }
 
 #[test]

@@ -307,17 +307,19 @@ fn an_answer_is_judged_under_whatever_id_a_client_takes_it() {
 }
 
 #[test]
-fn what_answers_nothing_that_was_asked_is_a_doubt_once_a_tool_was_called() {
+fn what_answers_nothing_that_was_asked_is_a_doubt() {
     for (flags, passes) in [(&[][..], true), (&["--fail-closed"], false)] {
         let mut proxied = Proxied::obedient(flags);
         let stray = answer("\"0x7\"", SECRET);
-        proxied.send_json(&json!({ "method": "x", "params": { "write": stray } }));
-        assert_eq!(proxied.line(), stray, "before any call");
-        proxied.call(&json!(7), "t", &stray);
-        match passes {
+        let expect = |proxied: &mut Proxied| match passes {
             true => assert_eq!(proxied.line(), stray),
             false => assert_eq!(proxied.json()["error"]["data"]["doubt"], "not_asked"),
-        }
+        };
+        // A client may be about to ask for it.
+        proxied.send_json(&json!({ "method": "x", "params": { "write": stray } }));
+        expect(&mut proxied);
+        proxied.call(&json!(7), "t", &stray);
+        expect(&mut proxied);
         // What is asked besides passes, and what says that something could not be read.
         let list = answer("\"list\"", SECRET);
         proxied.send_json(&json!({ "id": "list", "method": "resources/read", "params": { "write": list } }));
@@ -326,8 +328,41 @@ fn what_answers_nothing_that_was_asked_is_a_doubt_once_a_tool_was_called() {
         proxied.send_json(&json!({ "method": "x", "params": { "write": unread } }));
         assert_eq!(proxied.line(), unread);
         let decision = if passes { "unjudged" } else { "blocked" };
-        assert_eq!(proxied.finish().decisions(), [decided("result", "", decision)]);
+        let strays = [decided("result", "", decision), decided("result", "", decision)];
+        assert_eq!(proxied.finish().decisions(), strays);
     }
+}
+
+#[test]
+fn a_server_that_gives_ids_back_as_text_is_understood() {
+    let mut proxied = Proxied::obedient(&["--fail-closed"]);
+    proxied.call_with(&json!(1), "t", &json!({}));
+    let list = answer("\"2\"", SECRET);
+    proxied.send_json(&json!({ "id": 2, "method": "tools/list", "params": { "write": list } }));
+    assert_eq!(proxied.line(), list);
+}
+
+#[test]
+fn an_answer_whose_id_is_not_certain_does_not_pass() {
+    let blanks = " ".repeat(5_000);
+    for ids in [
+        format!(r#""id":"{blanks}1","result":{{}}"#),
+        format!(r#""id":1.{},"result":{{}}"#, "0".repeat(5_000)),
+        r#""id":1,"id":2"#.to_owned(),
+    ] {
+        let mut proxied = Proxied::obedient(&["--fail-closed"]);
+        proxied.send_json(&json!({ "id": 2, "method": "resources/read", "params": {} }));
+        let line = format!("{{{ids},\"result\":{{\"content\":[\"{SECRET}\"]}}}}\n");
+        proxied.call(&json!(1), "t", &line);
+        let finished = proxied.finish();
+        assert!(!finished.out.contains(SECRET), "{ids:.40}");
+        assert_eq!(finished.decisions(), [decided("result", "", "blocked")]);
+    }
+    // What only has a long name for something is read.
+    let mut proxied = Proxied::obedient(&["--fail-closed"]);
+    let line = format!("{{\"id\":1,\"{blanks}\":2,\"result\":NaN}}\n");
+    proxied.call(&json!(1), "t", &line);
+    assert_eq!(proxied.json()["id"], 1);
 }
 
 #[test]
