@@ -110,7 +110,7 @@ pub(crate) struct Delivery {
     /// What was tracked before this serial is sent at once.
     hurry: u64,
     failures: u32,
-    paused: bool,
+    paused: Option<String>,
     plain: bool,
     not_before: Duration,
     closing: Option<Duration>,
@@ -133,7 +133,7 @@ impl Delivery {
             next_serial: 0,
             hurry: 0,
             failures: 0,
-            paused: false,
+            paused: None,
             plain: false,
             not_before: Duration::ZERO,
             closing: None,
@@ -309,7 +309,7 @@ impl Delivery {
             outcome,
             Outcome::Failed { .. } | Outcome::Paused { .. } | Outcome::Elsewhere { .. }
         ) {
-            self.paused = false;
+            self.paused = None;
         }
         match outcome {
             Outcome::Delivered(told) => {
@@ -377,12 +377,12 @@ impl Delivery {
     }
 
     fn pause(&mut self, batch: Batch, now: Duration, why: &str) {
-        if !self.paused {
+        if self.paused.as_deref() != Some(why) {
             self.ledger.warn(format!(
                 "paused, for {why}; events wait while this process lives, and it is tried again each minute"
             ));
         }
-        self.paused = true;
+        self.paused = Some(why.to_owned());
         self.not_before = now + PAUSE;
         self.again.push_front(batch);
     }
@@ -417,8 +417,8 @@ impl Delivery {
 
     /// Another key came: whoever is paused tries at once.
     pub(crate) fn resume(&mut self, now: Duration) {
-        if self.paused {
-            self.paused = false;
+        if self.paused.is_some() {
+            self.paused = None;
             self.not_before = now;
         }
     }
@@ -446,7 +446,7 @@ impl Delivery {
             .flat_map(|batch| &batch.events);
         let oldest = waiting.chain(self.buffer.front()).map(|held| held.serial).min();
         self.flushes
-            .outcome(ticket, oldest.filter(|_| !self.ended), self.paused)
+            .outcome(ticket, oldest.filter(|_| !self.ended), self.paused.is_some())
     }
 
     pub(crate) fn give_up_flush(&mut self, ticket: Ticket) {
@@ -541,7 +541,7 @@ impl Delivery {
     fn state(&self) -> State {
         if self.is_closed() {
             State::Closed
-        } else if self.paused {
+        } else if self.paused.is_some() {
             State::Paused
         } else if self.failures >= OPEN_AFTER {
             State::Open

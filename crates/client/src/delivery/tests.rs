@@ -209,15 +209,17 @@ fn a_paused_client_tries_each_minute_and_at_once_with_another_key() {
     assert_eq!(wait(delivery.next(ms(1))), Some(ms(60_000)));
     sent(delivery.next(ms(60_000)));
     delivery.settle(paused(), ms(60_000), 0.5);
-    delivery.resume(ms(60_001));
-    sent(delivery.next(ms(60_001)));
-    delivery.settle(Outcome::Delivered(Told::default()), ms(60_002), 0.5);
+    sent(delivery.next(ms(120_000)));
+    delivery.settle(Outcome::Elsewhere { status: 404 }, ms(120_000), 0.5);
+    delivery.resume(ms(120_001));
+    sent(delivery.next(ms(120_001)));
+    delivery.settle(Outcome::Delivered(Told::default()), ms(120_002), 0.5);
     assert_eq!(delivery.books().state, State::Ready);
     let warnings = delivery
         .take_notices()
         .into_iter()
         .filter(|notice| matches!(notice, Notice::Warning(_)));
-    assert_eq!(warnings.count(), 1, "told when it pauses, not each minute");
+    assert_eq!(warnings.count(), 2, "each reason is told once, not each minute");
 }
 
 #[test]
