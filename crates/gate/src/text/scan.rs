@@ -109,6 +109,14 @@ struct Scan<'s, 'd> {
     unpaid_bytes: usize,
 }
 
+/// How far the walk through one string is.
+struct Walk {
+    /// What was not found in it yet.
+    wanted: Detectors,
+    /// Removals before this index were looked at.
+    removes_seen: usize,
+}
+
 impl<'d> Scan<'_, 'd> {
     fn text(&mut self, text: &str, value: Value<'d>, wanted: Detectors) -> Result<(), OutOfBudget> {
         self.pay(STRING_BYTES)?;
@@ -127,48 +135,59 @@ impl<'d> Scan<'_, 'd> {
 
     fn bytes(&mut self, text: &str, value: Value<'d>, wanted: Detectors) -> Result<(), OutOfBudget> {
         let bytes = text.as_bytes();
-        let mut wanted = wanted;
-        let mut removes_seen = 0; // all before this index were looked at
+        let mut walk = Walk {
+            wanted,
+            removes_seen: 0,
+        };
         let mut start = 0;
         while start < bytes.len() {
             let end = bytes.len().min(start + STRIDE_BYTES);
             // Nothing that is looked for is one byte long, so the last byte starts nothing.
             for (at, pair) in (start..).zip(bytes[start..bytes.len().min(end + 1)].windows(2)) {
                 let may_start = STARTED[usize::from(pair[0])] & FOLLOWED[usize::from(pair[1])];
-                let mut started = u32::from(may_start) & wanted.0;
-                while started != 0 {
-                    let index = started.trailing_zeros() as usize;
-                    started &= started - 1;
-                    let detector = STARTS[index].0;
-                    let is_hit = match detector {
-                        Detector::RecursiveRemove if at < removes_seen => false,
-                        Detector::RecursiveRemove => match rm::look_at(text, at) {
-                            Look::Hit => true,
-                            Look::MissBefore(seen) => {
-                                removes_seen = seen;
-                                false
-                            }
-                        },
-                        Detector::Traversal => traversal::is_at(text, at),
-                        Detector::SensitivePath => sensitive_path::is_at(text, at),
-                        Detector::Email => email::is_at(bytes, at),
-                        Detector::Ssn => ssn::is_at(bytes, at),
-                        Detector::Phone => phone::is_at(text, at),
-                        Detector::Card => card::is_at(bytes, at),
-                        Detector::Iban => iban::is_at(bytes, at),
-                        Detector::Ip => ip::is_at(bytes, at),
-                        _ => phrase::is_at(text, at),
-                    };
-                    if is_hit {
-                        self.found(detector, value, None);
-                        wanted = wanted.without(detector);
-                    }
+                let started = u32::from(may_start) & walk.wanted.0;
+                if started != 0 {
+                    self.look(text, at, value, started, &mut walk);
                 }
             }
             self.pay(end - start)?;
             start = end;
         }
         Ok(())
+    }
+
+    /// Looks for what may start at that index. Not inlined, so that the way from byte to byte stays short.
+    #[inline(never)]
+    fn look(&mut self, text: &str, at: usize, value: Value<'d>, mut started: u32, walk: &mut Walk) {
+        let bytes = text.as_bytes();
+        while started != 0 {
+            let index = started.trailing_zeros() as usize;
+            started &= started - 1;
+            let detector = STARTS[index].0;
+            let is_hit = match detector {
+                Detector::RecursiveRemove if at < walk.removes_seen => false,
+                Detector::RecursiveRemove => match rm::look_at(text, at) {
+                    Look::Hit => true,
+                    Look::MissBefore(seen) => {
+                        walk.removes_seen = seen;
+                        false
+                    }
+                },
+                Detector::Traversal => traversal::is_at(text, at),
+                Detector::SensitivePath => sensitive_path::is_at(text, at),
+                Detector::Email => email::is_at(bytes, at),
+                Detector::Ssn => ssn::is_at(bytes, at),
+                Detector::Phone => phone::is_at(text, at),
+                Detector::Card => card::is_at(bytes, at),
+                Detector::Iban => iban::is_at(bytes, at),
+                Detector::Ip => ip::is_at(bytes, at),
+                _ => phrase::is_at(text, at),
+            };
+            if is_hit {
+                self.found(detector, value, None);
+                walk.wanted = walk.wanted.without(detector);
+            }
+        }
     }
 
     /// Reads an array of strings joined by blanks, as a command line with its arguments.
