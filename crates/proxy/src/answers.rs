@@ -66,7 +66,7 @@ fn one_line(relay: &Relay, line: &[u8]) -> io::Result<()> {
                 relay.answer(answer.as_slice(), false, end_of(line))?;
             }
             judged => {
-                judged.into_iter().for_each(|judged| judged.report(relay));
+                judged.iter().for_each(|judged| judged.report(relay));
                 relay.client().write_all(line)?;
             }
         },
@@ -75,15 +75,9 @@ fn one_line(relay: &Relay, line: &[u8]) -> io::Result<()> {
             let mut glance = Glance::default();
             glance.feed(line);
             let as_batch = glance.is_batch();
-            let glimpses = glance.finish();
-            let unjudged = unread(relay, &glimpses, Doubt::NotJson, line.len());
-            let blocks = unjudged.iter().any(|(_, judged)| judged.blocks());
-            let answers = refusals(&unjudged);
-            unjudged.into_iter().for_each(|(_, judged)| judged.report(relay));
-            if blocks {
-                relay.answer(&answers, as_batch, end_of(line))?;
-            } else {
-                relay.client().write_all(line)?;
+            match unread(relay, &glance.finish(), Doubt::NotJson, line.len(), false) {
+                Some(answers) => relay.answer(&answers, as_batch, end_of(line))?,
+                None => relay.client().write_all(line)?,
             }
         }
     }
@@ -107,7 +101,7 @@ fn batch(relay: &Relay, line: &[u8], messages: &[Message<'_>]) -> io::Result<()>
         told.push(judged);
     }
     written.extend_from_slice(&line[copied..]);
-    told.into_iter().for_each(|judged| judged.report(relay));
+    told.iter().for_each(|judged| judged.report(relay));
     relay.client().write_all(&written)
 }
 
@@ -164,14 +158,17 @@ fn server_name(result: &str) -> Option<Cow<'_, str>> {
     member_text(member(result, "serverInfo").or_else(in_meta)?, "name")
 }
 
-/// Takes the calls that are answered in a message of which only a glance was had.
-fn unread<'g>(
+/// Tells of the calls that are answered in a message of which only a glance was had, and of answers that nobody asked for;
+/// where the message `is_lost` already, of every answer in it. What stands in its place; `None` if it passes.
+fn unread(
     relay: &Relay,
-    glimpses: &'g [Glimpse],
+    glimpses: &[Glimpse],
     doubt: Doubt,
     bytes: usize,
-) -> Vec<(&'g Glimpse, Judged)> {
-    let mut all = Vec::new();
+    is_lost: bool,
+) -> Option<Vec<String>> {
+    let mut blocks = false;
+    let mut answers = Vec::new();
     for found in glimpses.iter().filter(|found| found.is_answer) {
         let asked = match &found.id {
             _ if found.is_vague => None,
@@ -184,20 +181,14 @@ fn unread<'g>(
                 let decision = relay.judge.doubt(Looked::Result, tool, doubt, bytes);
                 Judged { call, decision }
             }
-            Some(Asked::Name | Asked::Other) => continue,
-            None => Judged::not_asked(relay, doubt, bytes),
+            Some(Asked::Name | Asked::Other) if !is_lost => continue,
+            Some(Asked::Name | Asked::Other) | None => Judged::not_asked(relay, doubt, bytes),
         };
-        all.push((found, judged));
+        blocks |= judged.blocks();
+        answers.extend(found.id.as_ref().map(|id| refusal(id, &judged.decision)));
+        judged.report(relay);
     }
-    all
-}
-
-fn refusals(unjudged: &[(&Glimpse, Judged)]) -> Vec<String> {
-    let of = |(found, judged): &(&Glimpse, Judged)| {
-        let id = found.id.as_ref()?;
-        Some(refusal(id, &judged.decision))
-    };
-    unjudged.iter().filter_map(of).collect()
+    blocks.then_some(answers)
 }
 
 impl Judged {
@@ -213,8 +204,8 @@ impl Judged {
         self.decision.decision == Outcome::Blocked
     }
 
-    fn report(self, relay: &Relay) {
-        relay.reporter.output(self.decision, &self.call);
+    fn report(&self, relay: &Relay) {
+        relay.reporter.output(&self.decision, &self.call);
     }
 }
 
@@ -266,26 +257,12 @@ impl<'r> Long<'r> {
     fn end(mut self, relay: &Relay, rest: &[u8]) -> io::Result<()> {
         self.pass(relay, rest)?;
         let as_batch = self.glance.is_batch();
-        let glimpses = self.glance.finish();
-        let unjudged = unread(relay, &glimpses, Doubt::TooLong, self.bytes);
-        let blocks = unjudged.iter().any(|(_, judged)| judged.blocks());
-        let mut answers = refusals(&unjudged);
-        if self.client.is_none() {
-            // Also an answer to something else, if that could not be seen in time: it was not kept.
-            for found in glimpses.iter().filter(|found| found.is_answer) {
-                let is_told = unjudged.iter().any(|(told, _)| std::ptr::eq(*told, found));
-                if let Some(id) = found.id.as_ref().filter(|_| !is_told) {
-                    let judged = Judged::not_asked(relay, Doubt::TooLong, self.bytes);
-                    answers.push(refusal(id, &judged.decision));
-                    judged.report(relay);
-                }
-            }
-        }
-        unjudged.into_iter().for_each(|(_, judged)| judged.report(relay));
-        match (self.client, self.end) {
-            (Some(_), None) if !blocks => Ok(()),
-            (Some(mut client), Some(held)) if !blocks => client.write_all(&held),
-            (client, _) => {
+        let is_lost = self.client.is_none();
+        let answers = unread(relay, &self.glance.finish(), Doubt::TooLong, self.bytes, is_lost);
+        match (answers, self.client, self.end) {
+            (None, Some(mut client), Some(held)) => client.write_all(&held),
+            (None, _, _) => Ok(()),
+            (Some(answers), client, _) => {
                 // What passed is no JSON without its end.
                 if let Some(mut client) = client {
                     client.write_all(b"\n")?;

@@ -4,7 +4,7 @@
 //! It is forgiving: of what is no JSON it finds what a forgiving reader might.
 
 use crate::id::{Id, MAX_GLANCED_BYTES};
-use crate::requests::CALL;
+use crate::message::CALL;
 use json::Reader;
 use memchr::memchr2;
 

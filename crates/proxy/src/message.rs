@@ -5,6 +5,9 @@ use json::{Kind, NotJson, Reader};
 use std::borrow::Cow;
 use std::ops::Range;
 
+/// The method that calls a tool.
+pub(crate) const CALL: &str = "tools/call";
+
 /// A line as JSON-RPC.
 #[derive(Debug)]
 pub(crate) enum Look<'a> {

@@ -67,32 +67,31 @@ impl Reporter {
     }
 
     /// Tells of the arguments of a call.
-    pub(crate) fn arguments(&self, decision: Decision) {
+    pub(crate) fn arguments(&self, decision: &Decision) {
         // Those that pass are told with the result: a call is one evaluation.
         if decision.decision == Outcome::Blocked && decision.doubt.is_none() {
-            self.track(&decision, prefixed(&decision.gates));
+            self.track(decision, prefixed(&decision.gates));
         }
         self.keep(decision);
     }
 
     /// Tells of the output of a call.
-    pub(crate) fn output(&self, decision: Decision, call: &Call) {
+    pub(crate) fn output(&self, decision: &Decision, call: &Call) {
         if !decision.gates.is_empty() {
             let mut gates = prefixed(&call.gates);
             gates.extend(decision.gates.iter().cloned());
-            self.track(&decision, gates);
+            self.track(decision, gates);
         }
         self.keep(decision);
     }
 
     /// Tells of something that is no evaluation.
-    #[expect(clippy::needless_pass_by_value, reason = "it is told once")]
-    pub(crate) fn keep(&self, decision: Decision) {
-        if let Some(complaint) = self.book.lock().write(&decision) {
+    pub(crate) fn keep(&self, decision: &Decision) {
+        if let Some(complaint) = self.book.lock().write(decision) {
             self.tell(complaint);
         }
         if self.verbose || decision.decision == Outcome::WouldBlock {
-            self.tell(sentence(&decision));
+            self.tell(sentence(decision));
         }
     }
 

@@ -6,13 +6,10 @@ use crate::decision::{Decision, Doubt, Looked, Outcome};
 use crate::glance::{Glance, Glimpse};
 use crate::id::Id;
 use crate::lines::{Lines, Piece};
-use crate::message::{Look, Message, has_twice, last, member, member_text, members, string};
+use crate::message::{CALL, Look, Message, has_twice, last, member, member_text, members, string};
 use crate::refusal::{end_of, refusal};
 use crate::relay::Relay;
 use std::io::{self, Read, Write};
-
-/// The method that calls a tool.
-pub(crate) const CALL: &str = "tools/call";
 
 /// What becomes of a message.
 enum Fate {
@@ -138,28 +135,25 @@ fn fate_of(relay: &Relay, message: &Message<'_>) -> Fate {
         }
         (Some("tasks/result"), Some(id)) => open(relay, id, Call::new(Form::Whole, task()), 0),
         (Some("tasks/get"), Some(id)) => open(relay, id, Call::new(Form::Task, task()), 0),
-        (Some(_), Some(id)) => {
-            relay.calls.lock().open_other(id.clone());
-            Fate::Pass
-        }
+        (Some(_), Some(id)) => pass_other(relay, id),
         _ => Fate::Pass,
     }
 }
 
 fn fate_of_call(relay: &Relay, params: &str, id: Option<&Id>) -> Fate {
-    let params_given = members(params).unwrap_or_default();
-    let tool = last(&params_given, "name").and_then(string);
-    let arguments = last(&params_given, "arguments");
-    if has_twice(&params_given, "name") || has_twice(&params_given, "arguments") {
+    let given = members(params).unwrap_or_default();
+    let tool = last(&given, "name").and_then(string);
+    let arguments = last(&given, "arguments");
+    if has_twice(&given, "name") || has_twice(&given, "arguments") {
         return fate_of_unread(relay, tool.as_deref(), id, Doubt::NotJson, params.len());
     }
     let mut call = Call::new(Form::Whole, tool.as_deref().map(Into::into));
     if let Some(decision) = arguments.and_then(|given| relay.judge.arguments(tool.as_deref(), given)) {
         if decision.decision == Outcome::Blocked {
-            return stop(relay, id, decision);
+            return stop(relay, id, &decision);
         }
         call.gates.clone_from(&decision.gates);
-        relay.reporter.arguments(decision);
+        relay.reporter.arguments(&decision);
     }
     let Some(id) = id else { return Fate::Pass };
     if relay.judge.wants_input(tool.as_deref()) {
@@ -173,9 +167,9 @@ fn fate_of_unread(relay: &Relay, tool: Option<&str>, id: Option<&Id>, doubt: Dou
     if relay.judge.judges_arguments(tool) {
         let decision = relay.judge.doubt(Looked::Arguments, tool, doubt, bytes);
         if decision.decision == Outcome::Blocked {
-            return stop(relay, id, decision);
+            return stop(relay, id, &decision);
         }
-        relay.reporter.arguments(decision);
+        relay.reporter.arguments(&decision);
     }
     match id {
         Some(id) => open(relay, id, Call::new(Form::Whole, tool.map(Into::into)), bytes),
@@ -187,10 +181,7 @@ fn fate_of_unread(relay: &Relay, tool: Option<&str>, id: Option<&Id>, doubt: Dou
 fn fate_of_glimpse(relay: &Relay, found: &Glimpse, doubt: Doubt, bytes: usize) -> Fate {
     match (found.method.as_deref(), &found.id) {
         (Some(CALL), id) => fate_of_unread(relay, found.name.as_deref(), id.as_ref(), doubt, bytes),
-        (Some(_), Some(id)) => {
-            relay.calls.lock().open_other(id.clone());
-            Fate::Pass
-        }
+        (Some(_), Some(id)) => pass_other(relay, id),
         _ => Fate::Pass,
     }
 }
@@ -204,15 +195,20 @@ fn open(relay: &Relay, id: &Id, call: Call, bytes: usize) -> Fate {
     let doubt = Doubt::TooManyCalls;
     let decision = relay.judge.doubt(Looked::Result, tool.as_deref(), doubt, bytes);
     if decision.decision == Outcome::Blocked {
-        return stop(relay, Some(id), decision);
+        return stop(relay, Some(id), &decision);
     }
-    relay.reporter.keep(decision);
+    relay.reporter.keep(&decision);
+    pass_other(relay, id)
+}
+
+/// Remembers a request whose answer passes.
+fn pass_other(relay: &Relay, id: &Id) -> Fate {
     relay.calls.lock().open_other(id.clone());
     Fate::Pass
 }
 
-fn stop(relay: &Relay, id: Option<&Id>, decision: Decision) -> Fate {
-    let answer = id.map(|id| refusal(id, &decision));
+fn stop(relay: &Relay, id: Option<&Id>, decision: &Decision) -> Fate {
+    let answer = id.map(|id| refusal(id, decision));
     relay.reporter.arguments(decision);
     Fate::Stop(answer)
 }
@@ -254,7 +250,7 @@ impl Long {
                 let decision = relay
                     .judge
                     .doubt(Looked::Arguments, tool, Doubt::TooLong, self.bytes);
-                stop(relay, found.id.as_ref(), decision)
+                stop(relay, found.id.as_ref(), &decision)
             } else {
                 fate_of_glimpse(relay, found, Doubt::TooLong, self.bytes)
             };
