@@ -25,6 +25,22 @@ pub struct Context<'a> {
     pub started_at: Instant,
 }
 
+#[cfg(test)]
+impl<'a> Context<'a> {
+    /// An output of which nothing else is known.
+    pub(crate) fn of(output: &'a Document<'a>, started_at: Instant) -> Self {
+        Self {
+            agent_id: "a",
+            tool: None,
+            input: None,
+            output,
+            latency_ms: None,
+            tmax_ms: None,
+            started_at,
+        }
+    }
+}
+
 /// What a gate is handed: the context, and the budget that it shares with the others.
 #[derive(Debug)]
 pub struct Subject<'a> {

@@ -68,15 +68,7 @@ fn shadow(name: &str, what: What) -> Listed {
 fn run_by(gates: Vec<Listed>, settings: Settings, tick: Duration) -> (bool, Vec<String>) {
     let output = Document::parse(b"1").unwrap();
     let start = Instant::now();
-    let context = Context {
-        agent_id: "a",
-        tool: None,
-        input: None,
-        output: &output,
-        latency_ms: None,
-        tmax_ms: None,
-        started_at: start,
-    };
+    let context = Context::of(&output, start);
     let reads = Cell::new(0);
     let clock = || {
         reads.set(reads.get() + 1);
@@ -197,15 +189,7 @@ fn a_gates_fault_is_its_own_and_known_as_a_fault() {
     assert_eq!(run(gates(), false), (false, expected.map(str::to_owned).to_vec()));
 
     let output = Document::parse(b"1").unwrap();
-    let context = Context {
-        agent_id: "a",
-        tool: None,
-        input: None,
-        output: &output,
-        latency_ms: None,
-        tmax_ms: None,
-        started_at: Instant::now(),
-    };
+    let context = Context::of(&output, Instant::now());
     let engine = Engine::new(gates(), Settings::default()).unwrap();
     assert_eq!(engine.run(&context).fault(), Some(("a", "it panicked")));
     let engine = Engine::new(vec![shadow("a", What::Panic)], Settings::default()).unwrap();

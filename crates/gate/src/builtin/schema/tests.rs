@@ -85,15 +85,7 @@ fn judged(schema: &serde_json::Value, text: &str, budget: Duration) -> Result<Ou
     let schema = Schema::new("schema", schema, &SchemaOptions::default()).unwrap();
     let output = Document::parse(text.as_bytes()).unwrap();
     let clock = Instant::now;
-    let context = Context {
-        agent_id: "a",
-        tool: None,
-        input: None,
-        output: &output,
-        latency_ms: None,
-        tmax_ms: None,
-        started_at: clock(),
-    };
+    let context = Context::of(&output, clock());
     let budget = Budget::start(budget, &clock);
     let began = clock();
     let outcome = schema.check(&Subject::new(&context, &budget, Detectors::default()));
