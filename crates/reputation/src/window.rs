@@ -119,7 +119,11 @@ impl Window {
 
     /// The slots recorded at exactly this time, in order of arrival.
     pub fn at(&self, time: Micros) -> impl Iterator<Item = Slot> {
-        let first = self.end_of(|slot| slot.recorded_at() < time);
+        let is_before = |slot: &Packed| slot.recorded_at() < time;
+        let first = match self.slots.front() {
+            Some(oldest) if is_before(oldest) => self.end_of(is_before),
+            _ => 0,
+        };
         self.slots
             .range(first..)
             .take_while(move |slot| slot.recorded_at() == time)
@@ -135,8 +139,16 @@ impl Window {
 
     /// The index that the slot has once it is in.
     fn place_of(&self, slot: &Packed) -> usize {
-        match self.slots.back() {
-            Some(newest) if newest.key() > slot.key() => self.end_of(|other| other.key() < slot.key()),
+        let is_before = |other: &Packed| other.key() < slot.key();
+        match (self.slots.front(), self.slots.back()) {
+            (Some(oldest), Some(newest)) if newest.key() > slot.key() => {
+                // What is older than all of a full window comes in numbers: a backfill.
+                if is_before(oldest) {
+                    self.end_of(is_before)
+                } else {
+                    0
+                }
+            }
             _ => self.slots.len(),
         }
     }
