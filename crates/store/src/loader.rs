@@ -7,12 +7,11 @@ use crate::codec::{CarriedWindow, CarryRecord};
 use crate::facts::Facts;
 use crate::identity::{Identities, made_at};
 use crate::owner::{Message, Work};
-use crate::query::{Counted, LastRecord};
+use crate::query::{Counted, Past, Search};
 use crate::registry::Entry;
-use crate::shared::{Seen, Shared};
+use crate::shared::{Known, Seen, Shared};
 use crate::{Error, OrgId, Refused, Source};
 use crossbeam_channel::{Receiver, Sender};
-use hashbrown::{HashMap, hash_map};
 use reputation::{Micros, Slot, WINDOW, Window};
 use std::sync::Arc;
 
@@ -102,51 +101,56 @@ fn reaches_back(entry: &Entry, question: &Question<'_>) -> bool {
 /// Settles whether these events were recorded before, as far as it is published now.
 fn look_up(shared: &Shared, work: &mut Work, doubts: &[usize]) -> Result<(), Error> {
     let batch = &mut work.batch;
-    let mut agents: HashMap<usize, Option<Stored>> = HashMap::new();
-    let mut last = LastRecord::default();
+    let mut agents: Vec<usize> = doubts.iter().map(|doubt| batch.events[*doubt].agent).collect();
+    agents.sort_unstable();
+    agents.dedup();
+    let names = agents.iter().map(|agent| batch.agent_id(*agent));
+    let (past, known) = shared.past(batch.org, names);
+    let stored = known.into_iter().map(|known| match known {
+        Some(known) => Stored::of(&past, known).map(Some),
+        None => Ok(None),
+    });
+    let mut stored: Vec<Option<Stored<'_>>> = stored.collect::<Result<_, _>>()?;
+    let mut search = past.search();
+    let mut verdicts = Vec::with_capacity(doubts.len());
     for &doubt in doubts {
         let event = &batch.events[doubt];
-        let Some(question) = batch.question(event) else {
+        let (Some(question), Ok(at)) = (batch.question(event), agents.binary_search(&event.agent)) else {
             continue;
         };
-        let stored = match agents.entry(event.agent) {
-            hash_map::Entry::Occupied(known) => known.into_mut(),
-            hash_map::Entry::Vacant(place) => {
-                place.insert(Stored::of(shared, batch.org, batch.agent_id(event.agent))?)
-            }
-        };
-        let Some(stored) = stored else { continue };
-        let is_repeat = stored.holds(&question, &shared.identities, &mut last)?;
-        batch.events[doubt].verdict = if is_repeat {
+        let Some(stored) = &mut stored[at] else { continue };
+        let verdict = if stored.holds(&question, &shared.identities, &mut search)? {
             Verdict::Repeat
         } else {
-            Verdict::NotAmong(stored.seen.facts.count)
+            Verdict::NotAmong(stored.known.facts.count)
         };
+        verdicts.push((doubt, verdict));
+    }
+    for (doubt, verdict) in verdicts {
+        batch.events[doubt].verdict = verdict;
     }
     Ok(())
 }
 
 /// What is stored of an agent at one moment, for all questions of an errand.
-struct Stored {
-    seen: Seen,
+struct Stored<'a> {
+    past: &'a Past,
+    known: Known<'a>,
     carry: Option<CarryRecord>,
     /// Its newest arrivals, once somebody asked for them.
     arrivals: Option<Vec<Counted>>,
 }
 
-impl Stored {
-    /// `None` of an agent that is not published.
-    fn of(shared: &Shared, org: OrgId, agent_id: &str) -> Result<Option<Self>, Error> {
-        let Some((no, _)) = shared.find(AgentName { org, agent_id }) else {
-            return Ok(None);
-        };
-        let seen = shared.look(no, org, agent_id);
-        let carry = seen.carry()?;
-        Ok(Some(Self {
-            seen,
-            carry,
+impl<'a> Stored<'a> {
+    fn of(past: &'a Past, known: Known<'a>) -> Result<Self, Error> {
+        let carried = known.carried.filter(|carried| carried.has_window);
+        let carry = carried.map(|carried| past.carry(known.whose.agent_id, carried.segment));
+        Ok(Self {
+            past,
+            carry: carry.transpose()?,
+            known,
             arrivals: None,
-        }))
+        })
     }
 
     /// Whether the event is among them.
@@ -154,27 +158,27 @@ impl Stored {
         &mut self,
         question: &Question<'_>,
         identities: &Identities,
-        last: &mut LastRecord,
+        search: &mut Search<'_>,
     ) -> Result<bool, Error> {
-        let Seen { facts, reader, .. } = &self.seen;
+        let Known { facts, whose, .. } = self.known;
         let id = question.evaluation_id;
         let is_id = |row: &Counted| row.evaluation_id.as_deref() == Some(id);
         if is_carried(self.carry.as_ref(), question, facts.count, identities) {
             return Ok(true);
         }
         if let Some(sent) = question.sent_at {
-            let rows = reader.at_time(sent, id, last)?;
+            let rows = search.at_time(whose, sent, id)?;
             if rows
                 .iter()
                 .any(|row| row.event.sent_at == Some(sent) && is_id(row))
                 || facts.clamped.is_some_and(|span| span.holds(sent))
-                    && reader.clamped_at(sent, last)?.iter().any(is_id)
+                    && search.clamped_at(whose, sent)?.iter().any(is_id)
             {
                 return Ok(true);
             }
         }
         if let Some(made) = made_at(id) {
-            let rows = reader.at_time(made, id, last)?;
+            let rows = search.at_time(whose, made, id)?;
             if rows
                 .iter()
                 .any(|row| row.event.source == Source::EvaluateMadeId && is_id(row))
@@ -187,7 +191,7 @@ impl Stored {
         }
         let arrivals = match &mut self.arrivals {
             Some(arrivals) => arrivals,
-            none => none.insert(reader.newest_arrivals(WINDOW)?),
+            none => none.insert(self.past.newest_arrivals(whose, WINDOW)?),
         };
         Ok(arrivals.iter().any(|row| {
             let stands = match row.event.source {

@@ -3,18 +3,19 @@
 mod fetch;
 mod merge;
 mod page;
+mod past;
 mod view;
 
-use crate::codec::{CarryRecord, Malformed, fingerprint};
-use crate::index::{Filter, Moment, RowKey, Rows};
-use crate::segments::SegmentIndex;
+use crate::codec::{CarryRecord, Malformed};
+use crate::index::{Filter, RowKey, Rows};
+use crate::segments::{IndexedSegment, SegmentIndex};
 use crate::{Error, OrgId, StoredEvent};
+pub(crate) use fetch::Counted;
 use fetch::Fetcher;
-pub(crate) use fetch::{Counted, LastRecord};
 use merge::{Merge, Part};
+pub(crate) use past::{Past, Search, Whose};
 use reputation::Micros;
 use std::ops::ControlFlow;
-use view::AtTime;
 pub(crate) use view::View;
 
 /// The rows of an organisation, or of one of its agents, at one moment.
@@ -56,7 +57,7 @@ impl Snapshot {
         view.rows(self.org, self.agent_id.as_deref(), passed)
     }
 
-    fn fetcher(&self) -> Fetcher<'_> {
+    fn fetcher(&self) -> Fetcher<'_, View> {
         Fetcher::new(&self.views)
     }
 
@@ -73,26 +74,7 @@ impl Snapshot {
     /// The agent's carry record in this segment, which has one.
     pub(crate) fn carry(&self, segment: u64) -> Result<CarryRecord, Error> {
         let agent_id = self.agent_id.as_deref().unwrap_or_default();
-        let Some(view) = self.views.iter().find(|view| view.segment().number == segment) else {
-            return Err(Error::System {
-                what: "an agent's carried window",
-                why: format!("segment {segment}, which has it, is gone"),
-            });
-        };
-        let segment = view.segment();
-        let place = match view.index() {
-            SegmentIndex::Open(index) => index.read().carry(self.org, agent_id),
-            SegmentIndex::Sealed(index) => index.carry(self.org, agent_id)?,
-        };
-        let damaged = |offset, Malformed(what)| Error::Damaged {
-            file: segment.path.to_path_buf(),
-            offset,
-            what: what.to_owned(),
-        };
-        let place = place.ok_or_else(|| damaged(0, Malformed("its index lacks a carry record")))?;
-        let mut buffer = Vec::new();
-        let body = journal::read_record(segment, place.offset, place.bytes, &mut buffer)?;
-        CarryRecord::read(body).map_err(|what| damaged(place.offset, what))
+        carry(&self.views, self.org, agent_id, segment)
     }
 
     /// How many rows there are in segments behind this one; counts no further than `enough`.
@@ -110,50 +92,6 @@ impl Snapshot {
             }
         }
         Ok(rows)
-    }
-
-    /// The agent's rows recorded at exactly this time that may have this id: all that have it are among them.
-    pub(crate) fn at_time(
-        &self,
-        time: Micros,
-        evaluation_id: &str,
-        last: &mut LastRecord,
-    ) -> Result<Vec<Counted>, Error> {
-        let Some(agent_id) = self.agent_id.as_deref() else {
-            return Ok(Vec::new());
-        };
-        let question = AtTime {
-            org: self.org,
-            agent_id,
-            time,
-            moment: Moment::of(self.org, agent_id, time),
-            fingerprint: fingerprint(evaluation_id),
-        };
-        let mut fetcher = Fetcher::after(&self.views, last);
-        let mut found = Vec::new();
-        for (at, view) in self.views.iter().enumerate() {
-            for ordinal in view.at(&question)? {
-                found.push(fetcher.counted(at, ordinal)?);
-            }
-        }
-        *last = fetcher.into_last();
-        Ok(found)
-    }
-
-    /// The agent's rows that were sent with this timestamp but recorded at another.
-    pub(crate) fn clamped_at(&self, sent: Micros, last: &mut LastRecord) -> Result<Vec<Counted>, Error> {
-        let Some(agent_id) = self.agent_id.as_deref() else {
-            return Ok(Vec::new());
-        };
-        let mut fetcher = Fetcher::after(&self.views, last);
-        let mut found = Vec::new();
-        for (at, view) in self.views.iter().enumerate() {
-            for ordinal in view.clamped_at(self.org, agent_id, sent)? {
-                found.push(fetcher.counted(at, ordinal)?);
-            }
-        }
-        *last = fetcher.into_last();
-        Ok(found)
     }
 
     /// The newest `count` rows by recorded time, newest first.
@@ -228,4 +166,35 @@ impl Snapshot {
             .filter(move |(_, span)| span.min <= to && from <= span.max)
             .map(move |(at, span)| (at, span.max.min(to)))
     }
+}
+
+/// An agent's carry record in the segment with this number, which has one.
+fn carry(
+    segments: &[impl AsRef<IndexedSegment>],
+    org: OrgId,
+    agent_id: &str,
+    number: u64,
+) -> Result<CarryRecord, Error> {
+    let mut segments = segments.iter().map(AsRef::as_ref);
+    let Some(IndexedSegment { segment, index, .. }) =
+        segments.find(|segment| segment.segment.number == number)
+    else {
+        return Err(Error::System {
+            what: "an agent's carried window",
+            why: format!("segment {number}, which has it, is gone"),
+        });
+    };
+    let place = match index {
+        SegmentIndex::Open(index) => index.read().carry(org, agent_id),
+        SegmentIndex::Sealed(index) => index.carry(org, agent_id)?,
+    };
+    let damaged = |offset, Malformed(what)| Error::Damaged {
+        file: segment.path.to_path_buf(),
+        offset,
+        what: what.to_owned(),
+    };
+    let place = place.ok_or_else(|| damaged(0, Malformed("its index lacks a carry record")))?;
+    let mut buffer = Vec::new();
+    let body = journal::read_record(segment, place.offset, place.bytes, &mut buffer)?;
+    CarryRecord::read(body).map_err(|what| damaged(place.offset, what))
 }

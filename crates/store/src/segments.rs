@@ -4,7 +4,7 @@ use crate::agent::AgentNo;
 use crate::codec::{AgentWord, Malformed};
 use crate::index::{self, AgentIn, BatchPlace, CarryPlace, NewBatch, OpenIndex, SealedIndex, SegmentExtent};
 use crate::pace::Breaks;
-use crate::query::{Snapshot, View};
+use crate::query::{Past, Snapshot, View};
 use crate::shared::Shared;
 use crate::span::TimeSpan;
 use crate::{Error, OrgId, Stats, sealing};
@@ -166,6 +166,11 @@ impl Segments {
             index.received(other.received_at);
         }
         Ok(full)
+    }
+
+    /// All of them as they are now, to look for an organisation's rows in.
+    pub(crate) fn past(&self, org: OrgId) -> Past {
+        Past::new(org, self.entries.clone())
     }
 
     /// What is stored of an organisation, or of one of its agents, now, from this segment on.

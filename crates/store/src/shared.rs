@@ -10,7 +10,7 @@ use crate::index::{BlockCache, NewRow};
 use crate::loader;
 use crate::owner::Spare;
 use crate::progress::Progress;
-use crate::query::Snapshot;
+use crate::query::{Past, Snapshot, Whose};
 use crate::registry::{AgentUpdate, Carried, Registry};
 use crate::sealing::Sealing;
 use crate::segments;
@@ -39,16 +39,21 @@ impl Published {
     /// What is stored of an organisation, or of one of its agents: not what an erasure has yet to remove of
     /// one that had the same name.
     pub(crate) fn snapshot(&self, identities: &Identities, org: OrgId, agent_id: Option<&str>) -> Snapshot {
-        let erased_before = match agent_id {
-            Some(agent_id) if !self.registry.erasures.is_empty() => {
-                let name = identities.of_agent(org, agent_id);
-                let is_it = |erasure: &&Erasure| erasure.org == org && erasure.name == name;
-                let same = self.registry.erasures.iter().filter(is_it);
-                same.map(|erasure| erasure.before).max().unwrap_or(0)
-            }
-            _ => 0,
-        };
-        self.segments.snapshot(org, agent_id, erased_before)
+        let from = agent_id.map_or(0, |agent_id| self.first_segment_of(identities, org, agent_id));
+        self.segments.snapshot(org, agent_id, from)
+    }
+
+    /// The first segment whose rows under an agent's name are that agent's: those before may be of one that had the
+    /// same name and was erased.
+    fn first_segment_of(&self, identities: &Identities, org: OrgId, agent_id: &str) -> u64 {
+        let erasures = &self.registry.erasures;
+        if erasures.is_empty() {
+            return 0;
+        }
+        let name = identities.of_agent(org, agent_id);
+        let is_it = |erasure: &&Erasure| erasure.org == org && erasure.name == name;
+        let same = erasures.iter().filter(is_it);
+        same.map(|erasure| erasure.before).max().unwrap_or(0)
     }
 }
 
@@ -121,6 +126,32 @@ impl Shared {
         }
     }
 
+    /// What is published of some agents of an organisation at one moment, `None` of one that is not, and where to
+    /// look for their rows.
+    pub(crate) fn past<'a>(
+        &self,
+        org: OrgId,
+        agents: impl Iterator<Item = &'a str>,
+    ) -> (Past, Vec<Option<Known<'a>>>) {
+        let published = self.published.read();
+        let known = |agent_id| {
+            let no = published.registry.find(AgentName { org, agent_id })?;
+            let entry = published.registry.entry(no);
+            let from_segment = published.first_segment_of(&self.identities, org, agent_id);
+            Some(Known {
+                whose: Whose {
+                    agent_id,
+                    from_segment,
+                },
+                no,
+                facts: entry.facts(),
+                carried: entry.carried,
+            })
+        };
+        let known = agents.map(known).collect();
+        (published.segments.past(org), known)
+    }
+
     /// Reads; where an index turns out to be damaged, rebuilds it and reads again. Damage of the stored
     /// events themselves is noted for the operator.
     pub(crate) fn read<T>(&self, mut read: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
@@ -154,6 +185,14 @@ impl Shared {
             published.registry.update(&AgentUpdate::of(no, state));
         }
     }
+}
+
+/// An agent at one moment, and whose rows are its.
+pub(crate) struct Known<'a> {
+    pub(crate) no: AgentNo,
+    pub(crate) whose: Whose<'a>,
+    pub(crate) facts: Facts,
+    pub(crate) carried: Option<Carried>,
 }
 
 /// An agent at one moment: what is known of it, and its rows.

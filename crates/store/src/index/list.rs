@@ -131,7 +131,8 @@ impl RowList {
         self.waiting().is_empty()
     }
 
-    fn waiting(&self) -> &[ListRow] {
+    /// The rows that wait for their places, in order of arrival.
+    pub(super) fn waiting(&self) -> &[ListRow] {
         &self.newest[self.settled as usize..]
     }
 
@@ -161,7 +162,7 @@ impl RowList {
         let Some(last) = older.last(times) else {
             return rows;
         };
-        let (before, behind) = rows.split_at(count_before(rows, |row| *row < last));
+        let (before, behind) = rows.split_at(count_before(rows, 1, |row| *row < last));
         if !before.is_empty() {
             self.newest_passed -= passed_of(before.iter().map(|timed| timed.row));
             Arc::make_mut(older).insert(before, times);
@@ -238,18 +239,20 @@ impl RowList {
             .chain([self.newest.as_slice()])
     }
 
-    /// The rows recorded at exactly this time, in order.
+    /// The rows recorded at exactly this time, in order, also while some wait.
     pub(super) fn at(&self, time: Micros, times: &Times) -> impl Iterator<Item = ListRow> {
         let first = Timed::before_all(RowKey {
             recorded_at: time,
             ordinal: 0,
         });
-        let newer = self.newest.partition_point(|row| Timed::of(*row, times) < first);
+        let is_at = move |row: &ListRow| row.recorded_at(times) == time;
+        let settled = &self.newest[..self.settled as usize];
+        let newer = settled.partition_point(|row| Timed::of(*row, times) < first);
         // None of the older ones is as late where one of the newest is earlier.
         let older = self.older().filter(|_| newer == 0);
         let older = older.into_iter().flat_map(move |older| older.from(first, times));
-        let rows = older.chain(&self.newest[newer..]).copied();
-        rows.take_while(move |row| row.recorded_at(times) == time)
+        let rows = older.chain(&settled[newer..]).copied().take_while(is_at);
+        rows.chain(self.waiting().iter().copied().filter(is_at))
     }
 
     /// The newest of its rows, those that are in no chunk.
@@ -287,7 +290,7 @@ impl Chunks {
 
     /// The rows that are not before this one.
     fn from(&self, first: Timed, times: &Times) -> impl Iterator<Item = &ListRow> {
-        let begin = count_before(&self.chunks, |chunk| chunk.first < first).saturating_sub(1);
+        let begin = count_before(&self.chunks, 1, |chunk| chunk.first < first).saturating_sub(1);
         let mut rest = self.chunks[begin..].iter().map(|chunk| chunk.rows.as_slice());
         let at_first = rest.next().unwrap_or_default();
         let before = at_first.partition_point(|row| Timed::of(*row, times) < first);
@@ -309,11 +312,11 @@ impl Chunks {
         self.passed += passed_of(rows.iter().map(|timed| timed.row));
         let mut end = self.chunks.len();
         while let Some(newest) = rows.last() {
-            let begin = count_before(&self.chunks[..end], |chunk| chunk.first < *newest);
+            let begin = count_before(&self.chunks[..end], 1, |chunk| chunk.first < *newest);
             let at = begin.saturating_sub(1);
             let first = match at {
                 0 => 0, // what is before all chunks goes into the first
-                _ => count_before(rows, |row| *row < self.chunks[at].first),
+                _ => count_before(rows, 1, |row| *row < self.chunks[at].first),
             };
             self.insert_into(at, &rows[first..], times);
             (rows, end) = (&rows[..first], at);
@@ -338,7 +341,7 @@ impl Chunks {
     }
 
     fn rank(&self, key: Timed, times: &Times) -> (u32, u32) {
-        let begin = count_before(&self.chunks, |chunk| chunk.first < key);
+        let begin = count_before(&self.chunks, 1, |chunk| chunk.first < key);
         let Some(at) = begin.checked_sub(1) else {
             return (0, 0);
         };
@@ -440,8 +443,10 @@ fn merge(all: &mut Vec<ListRow>, rows: &[Timed], times: &Times) {
     if last.is_none_or(|last| rows.first().is_none_or(|first| last < *first)) {
         return;
     }
+    // Where as many rows, spread evenly, would have the next: rows of all times, as a backfill brings, are.
+    let step = (end / rows.len()).max(1);
     for (before, timed) in rows.iter().enumerate().rev() {
-        let at = count_before(&all[..end], |other| Timed::of(*other, times) < *timed);
+        let at = count_before(&all[..end], step, |other| Timed::of(*other, times) < *timed);
         all.copy_within(at..end, at + before + 1);
         all[at + before] = timed.row;
         end = at;
@@ -449,9 +454,9 @@ fn merge(all: &mut Vec<ListRow>, rows: &[Timed], times: &Times) {
 }
 
 /// How many come before the first that does not. Searched for from the end in steps that double: the answer is
-/// mostly near it.
-fn count_before<T>(sorted: &[T], is_before: impl Fn(&T) -> bool) -> usize {
-    let (mut high, mut step) = (sorted.len(), 1);
+/// mostly within the first.
+fn count_before<T>(sorted: &[T], step: usize, is_before: impl Fn(&T) -> bool) -> usize {
+    let (mut high, mut step) = (sorted.len(), step);
     let low = loop {
         match high.checked_sub(step) {
             Some(probe) if is_before(&sorted[probe]) => break probe + 1,

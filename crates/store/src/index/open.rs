@@ -24,6 +24,9 @@ const MAX_SETS: usize = 4_096;
 /// Agents that are looked at between two pauses.
 pub(super) const AGENTS_AT_ONCE: usize = 64;
 
+/// Rows that wait for their places in a list and are looked through one by one. More are put there first.
+const FEW_WAITING: usize = 32;
+
 /// Stands for the id of an agent that was erased: no agent has it.
 pub(super) const GONE: &str = "";
 
@@ -358,6 +361,22 @@ impl OpenIndex {
         Some(settled(&inner, inner.list(org, agent_id)?))
     }
 
+    /// The ordinals of an agent's rows of exactly this time whose ids have this fingerprint.
+    pub(crate) fn at(&self, org: OrgId, agent_id: &str, time: Micros, fingerprint: u16) -> Vec<u32> {
+        let inner = self.inner.read();
+        let Some(list) = inner.list(org, Some(agent_id)) else {
+            return Vec::new();
+        };
+        if list.waiting().len() <= FEW_WAITING {
+            return inner.at(list, time, fingerprint);
+        }
+        drop(inner);
+        let mut inner = self.inner.write();
+        inner.settle(org, Some(agent_id));
+        let list = inner.list(org, Some(agent_id));
+        list.map_or_else(Vec::new, |list| inner.at(list, time, fingerprint))
+    }
+
     /// Puts all rows in their places, calling `pause` between some and others: writing the index needs their order.
     pub(super) fn settle(&self, pause: &impl Fn()) {
         let orgs: Vec<OrgId> = self.inner.read().orgs.keys().copied().collect();
@@ -525,6 +544,14 @@ impl Inner {
         let Self { agents, times, .. } = self;
         let some = agents[first..].iter_mut().take(AGENTS_AT_ONCE);
         some.for_each(|agent| agent.rows.settle(times));
+    }
+
+    /// The ordinals of those rows of a list that were recorded at this time and whose ids have this fingerprint.
+    fn at(&self, list: &RowList, time: Micros, fingerprint: u16) -> Vec<u32> {
+        let ordinals = list.at(time, &self.times).map(ListRow::ordinal);
+        ordinals
+            .filter(|ordinal| self.fingerprints.get(*ordinal) == Some(fingerprint))
+            .collect()
     }
 
     /// What is kept of each row by its ordinal.

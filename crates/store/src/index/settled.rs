@@ -4,7 +4,6 @@ use super::column::Column;
 use super::list::{ListRow, RowKey, RowList, Times};
 use super::rows::Filter;
 use crate::span::TimeSpan;
-use reputation::Micros;
 use std::ops::Range;
 
 /// All rows are in their places.
@@ -58,12 +57,6 @@ impl Settled {
     /// The ordinals of all rows.
     pub(super) fn ordinals(&self) -> Vec<u32> {
         self.list.iter().map(ListRow::ordinal).collect()
-    }
-
-    /// The ordinals of the rows of exactly this time whose ids have this fingerprint.
-    pub(crate) fn at(&self, time: Micros, fingerprint: u16) -> Vec<u32> {
-        let at = self.list.at(time, &self.times).map(ListRow::ordinal);
-        at.filter(|ordinal| self.has(*ordinal, fingerprint)).collect()
     }
 
     /// The keys of those between two ranks, among those with the wanted verdict, whose ids have this fingerprint.

@@ -1,12 +1,12 @@
 //! From a row's address to the event: read its batch record, decode the row, look its words up.
 
-use super::{Found, View};
+use super::Found;
 use crate::codec::{AgentWord, BatchReader, Malformed, Row, TextRef, TextWord};
 use crate::facts::Recorded;
 use crate::index::{BatchPlace, SealedWords};
-use crate::segments::SegmentIndex;
+use crate::segments::{IndexedSegment, SegmentIndex};
 use crate::{Error, StoredEvent};
-use journal::RECORD_HEADER_BYTES;
+use journal::{RECORD_HEADER_BYTES, Segment};
 use reputation::{Evaluation, GateResult};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ const FROM_MEMORY: Duration = Duration::from_micros(50);
 
 /// The batch record that was read last: neighbours often share one, also those of different agents.
 #[derive(Default)]
-pub(crate) struct LastRecord {
+struct LastRecord {
     found: Option<Record>,
     /// The record as it stands in the log; what it held is used again for the next one.
     bytes: Vec<u8>,
@@ -54,9 +54,9 @@ pub(crate) struct Counted {
     pub(crate) passed: bool,
 }
 
-/// Reads rows.
-pub(super) struct Fetcher<'a> {
-    views: &'a [View],
+/// Reads rows of some segments, each named by its place among them.
+pub(super) struct Fetcher<'a, S> {
+    segments: &'a [S],
     last: LastRecord,
     /// The words of sealed segments in use, held so that each is read once.
     words: Vec<(usize, Arc<SealedWords>)>,
@@ -64,39 +64,26 @@ pub(super) struct Fetcher<'a> {
     agent: Option<((usize, AgentWord), Arc<str>)>,
 }
 
-impl<'a> Fetcher<'a> {
-    pub(super) fn new(views: &'a [View]) -> Self {
+impl<'a, S: AsRef<IndexedSegment>> Fetcher<'a, S> {
+    pub(super) fn new(segments: &'a [S]) -> Self {
         Self {
-            views,
+            segments,
             last: LastRecord::default(),
             words: Vec::new(),
             agent: None,
         }
     }
 
-    /// The same with the record that another one read last.
-    pub(super) fn after(views: &'a [View], last: &mut LastRecord) -> Self {
-        Self {
-            last: std::mem::take(last),
-            ..Self::new(views)
-        }
+    /// The event at this ordinal of this at, which is one that the view's index lists.
+    pub(super) fn event(&mut self, at: usize, ordinal: u32) -> Result<StoredEvent, Error> {
+        let event = self.event_or_none(at, ordinal)?;
+        event.ok_or_else(|| self.damaged(at, 0, "its index lists a row that was erased"))
     }
 
-    /// The record that was read last.
-    pub(super) fn into_last(self) -> LastRecord {
-        self.last
-    }
-
-    /// The event at this ordinal of this view, which is one that the view's index lists.
-    pub(super) fn event(&mut self, view: usize, ordinal: u32) -> Result<StoredEvent, Error> {
-        let event = self.event_or_none(view, ordinal)?;
-        event.ok_or_else(|| self.damaged(view, 0, "its index lists a row that was erased"))
-    }
-
-    /// The event at this ordinal of this view; `None` if it was erased.
-    pub(super) fn event_or_none(&mut self, view: usize, ordinal: u32) -> Result<Option<StoredEvent>, Error> {
-        self.with_record(view, ordinal, |fetcher, body, index| {
-            fetcher.decode(view, body, index)
+    /// The event at this ordinal of this segment; `None` if it was erased.
+    pub(super) fn event_or_none(&mut self, at: usize, ordinal: u32) -> Result<Option<StoredEvent>, Error> {
+        self.with_record(at, ordinal, |fetcher, body, index| {
+            fetcher.decode(at, body, index)
         })
     }
 
@@ -114,18 +101,16 @@ impl<'a> Fetcher<'a> {
                 is_told = true;
                 for (_, found) in &by_place[done + 1..] {
                     let place = self.place(found.view, found.ordinal)?;
-                    self.views[found.view]
-                        .segment()
-                        .will_read(place.offset, place.bytes);
+                    self.segment(found.view).will_read(place.offset, place.bytes);
                 }
             }
         }
         Ok(events.into_iter().flatten().collect())
     }
 
-    /// What counting the event at this ordinal of this view takes of it.
-    pub(super) fn counted(&mut self, view: usize, ordinal: u32) -> Result<Counted, Error> {
-        let found = self.with_record(view, ordinal, |_, body, index| {
+    /// What counting the event at this ordinal of this segment takes of it.
+    pub(super) fn counted(&mut self, at: usize, ordinal: u32) -> Result<Counted, Error> {
+        let found = self.with_record(at, ordinal, |_, body, index| {
             let reader = BatchReader::new(body)?;
             Ok(reader.row(index)?.map(|row| Counted {
                 event: Recorded::of(
@@ -138,38 +123,38 @@ impl<'a> Fetcher<'a> {
                 passed: row.passed,
             }))
         })?;
-        found.ok_or_else(|| self.damaged(view, 0, "its index lists a row that was erased"))
+        found.ok_or_else(|| self.damaged(at, 0, "its index lists a row that was erased"))
     }
 
     /// Hands over the body of the batch record that holds a row, and the row's place in it.
     fn with_record<T>(
         &mut self,
-        view: usize,
+        at: usize,
         ordinal: u32,
         read: impl FnOnce(&mut Self, &[u8], u32) -> Result<T, Wrong>,
     ) -> Result<T, Error> {
-        let segment = self.views[view].segment();
         let mut last = std::mem::take(&mut self.last);
+        let segment = self.segment(at);
         let place = match last.with((segment.number, segment.generation), ordinal) {
             Some(place) => place,
-            None => self.read_record(view, ordinal, &mut last)?,
+            None => self.read_record(at, ordinal, &mut last)?,
         };
         let result = read(self, last.body(), ordinal - place.first_ordinal);
         self.last = last;
         result.map_err(|what| match what {
-            Wrong::Record(Malformed(what)) => self.damaged(view, place.offset, what),
+            Wrong::Record(Malformed(what)) => self.damaged(at, place.offset, what),
             Wrong::Words(error) => error,
         })
     }
 
     /// Reads the batch record that holds a row.
-    fn read_record(&self, view: usize, ordinal: u32, record: &mut LastRecord) -> Result<BatchPlace, Error> {
-        let segment = self.views[view].segment();
-        let place = self.place(view, ordinal)?;
+    fn read_record(&self, at: usize, ordinal: u32, record: &mut LastRecord) -> Result<BatchPlace, Error> {
+        let segment = self.segment(at);
+        let place = self.place(at, ordinal)?;
         record.found = None;
         let body = journal::read_record(segment, place.offset, place.bytes, &mut record.bytes)?;
         let reader =
-            BatchReader::new(body).map_err(|Malformed(what)| self.damaged(view, place.offset, what))?;
+            BatchReader::new(body).map_err(|Malformed(what)| self.damaged(at, place.offset, what))?;
         record.found = Some(Record {
             segment: (segment.number, segment.generation),
             place,
@@ -179,12 +164,12 @@ impl<'a> Fetcher<'a> {
     }
 
     /// Where the batch record is that holds a row.
-    fn place(&self, view: usize, ordinal: u32) -> Result<BatchPlace, Error> {
-        let place = self.views[view].index().batch_of(ordinal)?;
-        place.ok_or_else(|| self.damaged(view, 0, "its index names a row that it does not have"))
+    fn place(&self, at: usize, ordinal: u32) -> Result<BatchPlace, Error> {
+        let place = self.index(at).batch_of(ordinal)?;
+        place.ok_or_else(|| self.damaged(at, 0, "its index names a row that it does not have"))
     }
 
-    fn decode(&mut self, view: usize, body: &[u8], index: u32) -> Result<Option<StoredEvent>, Wrong> {
+    fn decode(&mut self, at: usize, body: &[u8], index: u32) -> Result<Option<StoredEvent>, Wrong> {
         let reader = BatchReader::new(body)?;
         let Some(row) = reader.row(index)? else {
             return Ok(None);
@@ -192,7 +177,7 @@ impl<'a> Fetcher<'a> {
         let header = reader.header;
         Ok(Some(StoredEvent {
             seq: header.first_seq + u64::from(index),
-            evaluation: self.evaluation(view, &row)?,
+            evaluation: self.evaluation(at, &row)?,
             score: row.score,
             recorded_at: row.recorded_at,
             received_at: header.received_at,
@@ -203,21 +188,21 @@ impl<'a> Fetcher<'a> {
         }))
     }
 
-    fn evaluation(&mut self, view: usize, row: &Row<'_>) -> Result<Evaluation<'static>, Wrong> {
+    fn evaluation(&mut self, at: usize, row: &Row<'_>) -> Result<Evaluation<'static>, Wrong> {
         let mut gates = Vec::new();
         for gate in row.gates() {
             let gate = gate?;
             gates.push(GateResult {
-                name: self.text(view, gate.name)?,
+                name: self.text(at, gate.name)?,
                 passed: gate.passed,
                 latency_ms: gate.latency_ms,
-                reason: gate.reason.map(|reason| self.text(view, reason)).transpose()?,
+                reason: gate.reason.map(|reason| self.text(at, reason)).transpose()?,
                 skipped: gate.skipped,
             });
         }
         Ok(Evaluation {
-            agent_id: Cow::Owned(self.agent_id(view, row.agent)?.to_string()),
-            tool: row.tool.map(|tool| self.text(view, tool)).transpose()?,
+            agent_id: Cow::Owned(self.agent_id(at, row.agent)?.to_string()),
+            tool: row.tool.map(|tool| self.text(at, tool)).transpose()?,
             passed: row.passed,
             gates,
             total_latency_us: row.total_latency_us,
@@ -227,34 +212,34 @@ impl<'a> Fetcher<'a> {
         })
     }
 
-    fn agent_id(&mut self, view: usize, word: AgentWord) -> Result<Arc<str>, Wrong> {
+    fn agent_id(&mut self, at: usize, word: AgentWord) -> Result<Arc<str>, Wrong> {
         if let Some((of, agent_id)) = &self.agent
-            && *of == (view, word)
+            && *of == (at, word)
         {
             return Ok(Arc::clone(agent_id));
         }
-        let agent_id = self.views[view].index().agent_id(word)?;
+        let agent_id = self.index(at).agent_id(word)?;
         let agent_id = agent_id.ok_or(Malformed("a row names no known agent"))?;
-        self.agent = Some(((view, word), Arc::clone(&agent_id)));
+        self.agent = Some(((at, word), Arc::clone(&agent_id)));
         Ok(agent_id)
     }
 
-    fn text(&mut self, view: usize, text: TextRef<'_>) -> Result<Cow<'static, str>, Wrong> {
+    fn text(&mut self, at: usize, text: TextRef<'_>) -> Result<Cow<'static, str>, Wrong> {
         match text {
             TextRef::Inline(text) => Ok(Cow::Owned(text.to_owned())),
-            TextRef::Word(word) => Ok(Cow::Owned(self.word(view, word)?.to_string())),
+            TextRef::Word(word) => Ok(Cow::Owned(self.word(at, word)?.to_string())),
         }
     }
 
-    fn word(&mut self, view: usize, word: TextWord) -> Result<Arc<str>, Wrong> {
-        let text = match self.views[view].index() {
+    fn word(&mut self, at: usize, word: TextWord) -> Result<Arc<str>, Wrong> {
+        let text = match self.index(at) {
             SegmentIndex::Open(index) => index.read().text(word),
-            SegmentIndex::Sealed(index) => match self.words.iter().find(|(at, _)| *at == view) {
+            SegmentIndex::Sealed(index) => match self.words.iter().find(|(of, _)| *of == at) {
                 Some((_, words)) => words.text(word),
                 None => {
                     let words = index.words()?;
                     let text = words.text(word);
-                    self.words.push((view, words));
+                    self.words.push((at, words));
                     text
                 }
             },
@@ -262,9 +247,17 @@ impl<'a> Fetcher<'a> {
         text.ok_or(Wrong::Record(Malformed("a row names no known text")))
     }
 
-    fn damaged(&self, view: usize, offset: u64, what: &str) -> Error {
+    fn segment(&self, at: usize) -> &Segment {
+        &self.segments[at].as_ref().segment
+    }
+
+    fn index(&self, at: usize) -> &SegmentIndex {
+        &self.segments[at].as_ref().index
+    }
+
+    fn damaged(&self, at: usize, offset: u64, what: &str) -> Error {
         Error::Damaged {
-            file: self.views[view].segment().path.to_path_buf(),
+            file: self.segment(at).path.to_path_buf(),
             offset,
             what: what.to_owned(),
         }

@@ -130,7 +130,7 @@ impl Snapshot {
 
 /// A page while it fills, mostly with one event more than asked for to tell whether there is a next page.
 struct Page<'a> {
-    fetcher: super::Fetcher<'a>,
+    fetcher: super::Fetcher<'a, View>,
     events: Vec<StoredEvent>,
     /// Rows to come behind the events, not read yet.
     rows: Vec<Found>,

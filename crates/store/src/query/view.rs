@@ -1,17 +1,12 @@
 //! One segment, as a snapshot has it: what it says of an organisation, or of one of its agents.
 
-use crate::index::{Filter, ListPlace, Moment, OrgTotals, Rows, SealedIndex, Settled};
+use crate::index::{Filter, ListPlace, OrgTotals, Rows, SealedIndex, Settled};
 use crate::segments::{IndexedSegment, SegmentIndex};
 use crate::span::TimeSpan;
 use crate::{Error, OrgId};
 use journal::Segment;
-use reputation::Micros;
 use std::cell::OnceCell;
 use std::sync::Arc;
-
-/// Rows of one time that are read outright. Of more, as where a client's clock is coarse or a backfill gives whole days,
-/// only those are read whose ids may be the one that is looked for.
-const FEW_ROWS: usize = 16;
 
 /// One segment, as it was when the snapshot was taken.
 pub(crate) struct View {
@@ -22,14 +17,10 @@ pub(crate) struct View {
     sealed: OnceCell<Option<ListPlace>>,
 }
 
-/// An agent's rows of one time that may have one id.
-pub(super) struct AtTime<'q> {
-    pub(super) org: OrgId,
-    pub(super) agent_id: &'q str,
-    pub(super) time: Micros,
-    pub(super) moment: Moment,
-    /// Of the id.
-    pub(super) fingerprint: u16,
+impl AsRef<IndexedSegment> for View {
+    fn as_ref(&self) -> &IndexedSegment {
+        &self.entry
+    }
 }
 
 impl View {
@@ -86,40 +77,6 @@ impl View {
         }
     }
 
-    /// The ordinals of the rows that are asked for; where many are of that time, only of those whose ids have the
-    /// fingerprint.
-    pub(super) fn at(&self, question: &AtTime<'_>) -> Result<Vec<u32>, Error> {
-        let AtTime {
-            org,
-            agent_id,
-            time,
-            moment,
-            fingerprint,
-        } = *question;
-        match self.index() {
-            SegmentIndex::Open(_) => {
-                let list = self.open.as_ref();
-                Ok(list.map_or_else(Vec::new, |list| list.at(time, fingerprint)))
-            }
-            SegmentIndex::Sealed(index) => {
-                if !index.may_have(moment, time)? {
-                    return Ok(Vec::new());
-                }
-                let Some(list) = self.place(index, org, Some(agent_id))? else {
-                    return Ok(Vec::new());
-                };
-                let places = index.at(list, time)?;
-                if places.len() > FEW_ROWS {
-                    let keys = index.with_fingerprint(list, None, places, fingerprint)?;
-                    return Ok(keys.into_iter().map(|key| key.ordinal).collect());
-                }
-                places
-                    .map(|place| Ok(index.get(list, place)?.0.ordinal))
-                    .collect()
-            }
-        }
-    }
-
     /// All rows in question were recorded within this time; `None` if there are none.
     pub(super) fn span(&self) -> Option<TimeSpan> {
         match &self.open {
@@ -139,13 +96,6 @@ impl View {
         match self.index() {
             SegmentIndex::Open(index) => Ok(index.read().ordinal_of(org, seq)),
             SegmentIndex::Sealed(index) => index.ordinal_of(org, seq),
-        }
-    }
-
-    pub(super) fn clamped_at(&self, org: OrgId, agent_id: &str, sent: Micros) -> Result<Vec<u32>, Error> {
-        match self.index() {
-            SegmentIndex::Open(index) => Ok(index.read().clamped_at(org, agent_id, sent)),
-            SegmentIndex::Sealed(index) => index.clamped_at(org, agent_id, sent),
         }
     }
 }
