@@ -36,6 +36,9 @@ pub(crate) struct BatchAgent {
     name: Text,
     /// Its place in the registry, as far as it was published when the batch came in.
     pub(crate) no: Option<AgentNo>,
+    /// The place that it had when somebody looked up its events: their verdicts are about that agent, and one of the
+    /// same name that came after it was erased is another.
+    pub(crate) looked_up: Option<AgentNo>,
 }
 
 /// One event of a batch.
@@ -53,13 +56,22 @@ pub(crate) struct BatchEvent {
     pub(crate) verdict: Verdict,
 }
 
-/// What a look-up found about an event's being a repeat.
+/// What is known about an event's being a repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It is not among its agent's first so many arrivals; 0 if nobody looked.
     NotAmong(u64),
-    /// It was recorded before, or stands earlier in the same batch.
-    Repeat,
+    /// It was recorded before.
+    Recorded,
+    /// It stands earlier in the same batch.
+    InBatch,
+}
+
+impl Verdict {
+    /// Whether it is a repeat, and does not count.
+    pub(crate) fn is_repeat(self) -> bool {
+        !matches!(self, Self::NotAmong(_))
+    }
 }
 
 struct BatchGate {
@@ -85,6 +97,14 @@ impl Batch {
     /// The name of one of the batch's agents.
     pub(crate) fn agent_id(&self, agent: usize) -> &str {
         self.get(self.agents[agent].name)
+    }
+
+    /// Takes back what was found out of an agent's events: it is about another agent, who had the same name.
+    pub(crate) fn forget_verdicts(&mut self, agent: usize) {
+        let of_agent = self.events.iter_mut().filter(|event| event.agent == agent);
+        for event in of_agent.filter(|event| event.verdict != Verdict::InBatch) {
+            event.verdict = Verdict::NotAmong(0);
+        }
     }
 
     /// The id of an event, if it has one.

@@ -120,11 +120,21 @@ fn look_up(shared: &Shared, work: &mut Work, doubts: &[usize]) -> Result<(), Err
         };
         let Some(stored) = &mut stored[at] else { continue };
         let verdict = if stored.holds(&question, &shared.identities, &mut search)? {
-            Verdict::Repeat
+            Verdict::Recorded
         } else {
             Verdict::NotAmong(stored.known.facts.count)
         };
         verdicts.push((doubt, verdict));
+    }
+    let places: Vec<Option<AgentNo>> = stored
+        .iter()
+        .map(|stored| Some(stored.as_ref()?.known.no))
+        .collect();
+    for (agent, no) in agents.into_iter().zip(places) {
+        let looked_up = std::mem::replace(&mut batch.agents[agent].looked_up, no);
+        if looked_up.is_some_and(|before| Some(before) != no) {
+            batch.forget_verdicts(agent);
+        }
     }
     for (doubt, verdict) in verdicts {
         batch.events[doubt].verdict = verdict;

@@ -12,7 +12,7 @@ mod spare;
 use crate::agent::{AgentName, AgentNo, AgentState, Answer};
 use crate::batch::{Batch, Verdict};
 use crate::clock::ReceiptClock;
-use crate::codec::{self, EraseRecord};
+use crate::codec::{self, EraseRecord, NameHash};
 use crate::erasure;
 use crate::loader::Errand;
 use crate::outside::FEW;
@@ -125,6 +125,15 @@ pub(crate) fn settle(owner: &Sender<Message>) {
     }
 }
 
+impl EraseOrder {
+    fn agent(&self) -> AgentName<'_> {
+        AgentName {
+            org: self.org,
+            agent_id: &self.agent_id,
+        }
+    }
+}
+
 impl CarryItem {
     /// The most that it can take of a frame, in bytes.
     pub(crate) fn frame_bytes(&self) -> usize {
@@ -181,6 +190,8 @@ pub(crate) struct Owner {
     mindful: BTreeSet<AgentNo>,
     /// Places of agents that were erased: what is on its way may still name them.
     erased: HashSet<AgentNo>,
+    /// The erasures that were not published when last looked, with their groups.
+    erasing: HashMap<(OrgId, NameHash), u64>,
     /// Those who wait until what was handed in before is done with.
     settling: Vec<Sender<()>>,
     closing: bool,
@@ -214,6 +225,7 @@ impl Owner {
             segment: None,
             mindful: BTreeSet::new(),
             erased: HashSet::new(),
+            erasing: HashMap::new(),
             settling: Vec::new(),
             closing: false,
             shared,
@@ -324,7 +336,7 @@ impl Owner {
         let open = self.segment.as_ref().filter(|open| open.is_used())?.number();
         let leaves = |message: &Message| match message {
             Message::Carry(order) => order.leaves == open,
-            Message::Erase(_) => true,
+            Message::Erase(order) => self.find(order.agent()).is_some(),
             _ => false,
         };
         if waiting.iter().any(leaves) {
@@ -346,8 +358,13 @@ impl Owner {
             org,
             agent_id: &agent_id,
         });
+        self.forget_published_erasures();
         let Some(no) = found else {
-            return erasure::wait_for(&self.shared, org, name, reply);
+            return if self.erasing.contains_key(&(org, name)) {
+                group.answer_erased(org, name, reply);
+            } else {
+                erasure::wait_for(&self.shared, org, name, reply);
+            };
         };
         if left.is_some_and(|left| group.segment_number() <= left) {
             let why = "the next segment is not prepared".to_owned();
@@ -364,6 +381,7 @@ impl Owner {
             self.fresh_agents -= 1;
         }
         self.erased.insert(no);
+        self.erasing.insert((org, name), self.group);
         let record = EraseRecord {
             org,
             key: key.unwrap_or(KeyId(0)),
@@ -496,18 +514,12 @@ impl Owner {
         if self.erased.is_empty() {
             return;
         }
+        let is_erased = |no: &mut AgentNo| self.erased.contains(no);
         for agent in 0..batch.agents.len() {
-            if batch.agents[agent]
-                .no
-                .take_if(|no| self.erased.contains(no))
-                .is_none()
-            {
-                continue;
-            }
-            for event in batch.events.iter_mut().filter(|event| event.agent == agent) {
-                if event.verdict != Verdict::Repeat {
-                    event.verdict = Verdict::NotAmong(0);
-                }
+            let named = &mut batch.agents[agent];
+            named.no.take_if(is_erased);
+            if named.looked_up.take_if(is_erased).is_some() {
+                batch.forget_verdicts(agent);
             }
         }
     }
@@ -662,6 +674,12 @@ impl Owner {
             !agents.is_empty()
         });
         self.fresh_agents = self.fresh.values().map(HashMap::len).sum();
+    }
+
+    /// Erasures that are published are found in the registry.
+    fn forget_published_erasures(&mut self) {
+        let published = self.shared.progress.published();
+        self.erasing.retain(|_, group| *group > published);
     }
 
     /// Lets go of the windows that were not used for longest, once they are published.

@@ -495,9 +495,12 @@ fn spawn<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Source;
+    use crate::batch::Verdict;
     use crate::codec;
-    use crate::owner::{CarryItem, CarryOrder, Form};
+    use crate::owner::{CarryItem, CarryOrder, Form, Work};
     use journal::SimDisk;
+    use reputation::Evaluation;
 
     const ORG: OrgId = OrgId(1);
 
@@ -534,6 +537,70 @@ mod tests {
         store.erase(ORG, None, "a", Box::new(drop));
         assert_eq!(carry("a"), 0, "its name would be back in the log");
         assert_eq!(carry(""), 0, "as its empty place reads by then");
+        store.close();
+    }
+
+    #[test]
+    fn what_was_found_out_of_an_agent_that_was_erased_is_not_held_of_its_successor() {
+        let disk = Arc::new(SimDisk::new(1));
+        let store = Store::open(disk, Path::new("/data"), Options::default(), Arc::new(Unobserved));
+        let store = store.expect("it opens");
+        let event = Evaluation {
+            agent_id: "a".into(),
+            tool: None,
+            passed: true,
+            gates: Vec::new(),
+            total_latency_us: 1,
+            sent_at: Some(Micros(5)),
+            evaluation_id: Some("e".into()),
+            agent_latency_us: None,
+        };
+        let submission = Submission {
+            org: ORG,
+            key: KeyId(7),
+            signed: false,
+            source: Source::Ingest,
+            max_agents: 10,
+            lenient: false,
+            evaluations: &[event],
+        };
+        let find = || {
+            let name = AgentName {
+                org: ORG,
+                agent_id: "a",
+            };
+            store.shared.find(name).expect("it is known")
+        };
+        // As if the look-up had been before, and the batch came back from it only now.
+        let send = |verdict, looked_up, no| {
+            let mut batch = Draft::new(&submission, 0).finish();
+            batch.events[0].verdict = verdict;
+            batch.agents[0].looked_up = looked_up;
+            batch.agents[0].no = no;
+            let (answer, answers) = bounded(1);
+            let work = Work {
+                batch,
+                loaded: Vec::new(),
+                reply: Box::new(move |outcome| drop(answer.send(outcome))),
+                permit: store.admit().expect("there is room"),
+            };
+            assert!(store.owner.send(Message::Batch(work)).is_ok());
+            answers.recv().expect("answered").expect("taken").duplicates
+        };
+        let nobody = Verdict::NotAmong(0);
+        assert_eq!(send(nobody, None, None), 0);
+        let (old, _) = find();
+        store.erase(ORG, None, "a", Box::new(drop));
+        assert_eq!(
+            send(Verdict::Recorded, Some(old), Some(old)),
+            0,
+            "its row is gone"
+        );
+        let (new, count) = find();
+        assert_eq!(count, 1);
+        // The name's new agent was found in between.
+        assert_eq!(send(Verdict::NotAmong(1_000), Some(old), Some(new)), 1);
+        assert_eq!(find(), (new, 1));
         store.close();
     }
 

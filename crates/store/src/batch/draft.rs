@@ -87,7 +87,7 @@ impl Draft {
         });
         let id = evaluation.evaluation_id.as_deref();
         let verdict = match id {
-            Some(id) if self.came_before(agent, id, evaluation.sent_at) => Verdict::Repeat,
+            Some(id) if self.came_before(agent, id, evaluation.sent_at) => Verdict::InBatch,
             _ => Verdict::NotAmong(0),
         };
         let event = BatchEvent {
@@ -150,7 +150,11 @@ impl Draft {
         let agent = known.copied().unwrap_or_else(|| {
             let new = place(batch.agents.len());
             let name = batch.put(name);
-            batch.agents.push(BatchAgent { name, no: None });
+            batch.agents.push(BatchAgent {
+                name,
+                no: None,
+                looked_up: None,
+            });
             self.agents.insert_unique(hash, new, |agent| {
                 hasher.hash_one(batch.agent_id(*agent as usize))
             });
@@ -267,7 +271,7 @@ mod tests {
                 .evaluation_id
                 .as_ref()
                 .is_some_and(|id| !seen.insert((&sent.agent_id, id, sent.sent_at)));
-            assert_eq!(event.verdict == Verdict::Repeat, is_repeat);
+            assert_eq!(event.verdict == Verdict::InBatch, is_repeat);
         }
         assert_eq!(batch.text_bytes(), text_bytes);
         let distinct: HashSet<_> = (0..batch.agents.len())
@@ -278,7 +282,7 @@ mod tests {
             batch
                 .events
                 .iter()
-                .filter(|event| event.verdict == Verdict::Repeat)
+                .filter(|event| event.verdict == Verdict::InBatch)
                 .count()
                 > 500
         );

@@ -6,7 +6,8 @@ use super::{CarryItem, CarryOrder, Form, Registration, Work};
 use crate::agent::{AgentNo, Arrival};
 use crate::batch::{Batch, BatchEvent, Verdict};
 use crate::codec::{
-    self, BatchEncoder, BatchHeader, CarryRecord, EraseRecord, Pen, RegistrationRecord, RowFields, Words,
+    self, BatchEncoder, BatchHeader, CarryRecord, EraseRecord, NameHash, Pen, RegistrationRecord, RowFields,
+    Words,
 };
 use crate::erasure;
 use crate::facts::{Facts, Recorded};
@@ -86,6 +87,8 @@ enum Answer {
     Registration(Reply<()>, Permit),
     /// So many bytes were carried.
     Carry(Reply<usize>, usize),
+    /// The agent of this name was erased, in this group or one before.
+    Erased(OrgId, NameHash, Reply<()>),
 }
 
 /// What is to be done once the group's frame is on stable storage, or is known not to be.
@@ -159,6 +162,11 @@ impl Group {
         self.frame
             .record(codec::ERASE, true, &codec::encode_erase(&record));
         self.erased.push((no, record, reply));
+    }
+
+    /// Answers about an agent whose erasure is counted, but may not be on stable storage yet.
+    pub(crate) fn answer_erased(&mut self, org: OrgId, name: NameHash, reply: Reply<()>) {
+        self.answers.push(Answer::Erased(org, name, reply));
     }
 
     /// The time of receipt of all that the group takes.
@@ -291,7 +299,9 @@ impl Group {
         let events =
             events.filter_map(|(event, no, question, _)| Some((event, words.known_agent(no)?, question)));
         for event in recorded.again(first, events) {
-            batch.events[event].verdict = Verdict::Repeat;
+            let BatchEvent { agent, verdict, .. } = &mut batch.events[event];
+            *verdict = Verdict::Recorded;
+            batch.agents[*agent].looked_up = agents[*agent];
         }
     }
 
@@ -309,12 +319,7 @@ impl Group {
         } = work;
         let is_taken = |event: &&BatchEvent| agents[event.agent].is_some();
         let accepted = batch.events.iter().filter(is_taken);
-        let duplicates = count(
-            accepted
-                .clone()
-                .filter(|event| event.verdict == Verdict::Repeat)
-                .count(),
-        );
+        let duplicates = count(accepted.clone().filter(|event| event.verdict.is_repeat()).count());
         let mut receipt = Receipt {
             accepted: count(accepted.count()),
             duplicates,
@@ -344,7 +349,7 @@ impl Group {
                 receipt.rejected.push(index);
                 continue;
             };
-            if event.verdict == Verdict::Repeat {
+            if event.verdict.is_repeat() {
                 continue;
             }
             let Some((state, first)) = residents.touch(no, self.number) else {
@@ -553,13 +558,13 @@ impl Publication {
             .committed(started.elapsed(), answers.len(), events, bytes);
         shared.observer.booked(committed.seq, &booked);
         for answer in answers {
-            answer.give();
+            answer.give(shared);
         }
     }
 }
 
 impl Answer {
-    fn give(self) {
+    fn give(self, shared: &Shared) {
         match self {
             Self::Batch(reply, receipt, permit) => {
                 drop(permit);
@@ -570,13 +575,14 @@ impl Answer {
                 reply(Ok(()));
             }
             Self::Carry(reply, bytes) => reply(Ok(bytes)),
+            Self::Erased(org, name, reply) => erasure::wait_for(shared, org, name, reply),
         }
     }
 
     fn refuse(self, why: &Refused) {
         match self {
             Self::Batch(reply, _, _) => reply(Err(why.clone())),
-            Self::Registration(reply, _) => reply(Err(why.clone())),
+            Self::Registration(reply, _) | Self::Erased(_, _, reply) => reply(Err(why.clone())),
             Self::Carry(reply, _) => reply(Err(why.clone())),
         }
     }

@@ -6,7 +6,8 @@ use journal::{Disk, OsDisk, SimDisk};
 use reputation::{Evaluation, Micros};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 use store::{
     Agent, AgentOrder, Error, EventQuery, Options, OrgId, Receipt, Refused, Source, Store, Submission,
     Unobserved,
@@ -393,4 +394,49 @@ fn an_erasure_is_not_answered_while_a_failing_disk_keeps_some_of_it() {
 fn ids_of_doomed(batches: std::ops::Range<usize>) -> impl Iterator<Item = String> {
     let ids = batches.flat_map(ids);
     ids.filter(|id| id.starts_with("doomed"))
+}
+
+#[test]
+fn who_asks_again_before_the_erasure_is_on_disk_waits_for_it_too() {
+    let disk = Arc::new(SimDisk::new(1));
+    let options = Options {
+        upkeep_every: Duration::from_secs(3_600),
+        ..Options::default()
+    };
+    let any_disk = Arc::clone(&disk) as Arc<dyn Disk>;
+    let store = Store::open(any_disk, Path::new("/data"), options, Arc::new(Unobserved)).unwrap();
+    ingest(&store, &[event("doomed", Some("e"), Some(NOW))]).unwrap();
+    disk.hold_syncs(true);
+    store.register(ORG, KEY, "new", 10, Box::new(drop)); // it keeps the disk busy
+    let erase = || {
+        let (answer, answers) = mpsc::channel();
+        let reply = Box::new(move |outcome| drop(answer.send(outcome)));
+        store.erase(ORG, Some(KEY), "doomed", reply);
+        answers
+    };
+    let both = [erase(), erase()];
+    std::thread::sleep(Duration::from_millis(50));
+    disk.hold_syncs(false);
+    // Nothing is erased before upkeep comes by.
+    let early = both[1].recv_timeout(Duration::from_millis(500));
+    assert_eq!(early, Err(mpsc::RecvTimeoutError::Timeout));
+    for answers in both {
+        let mut outcome = answers.try_recv();
+        while outcome == Err(mpsc::TryRecvError::Empty) {
+            store.settle();
+            outcome = answers.try_recv();
+        }
+        assert_eq!(outcome, Ok(Ok(())));
+        assert_eq!(files_with(&*disk, Path::new("/data"), b"doomed"), [""; 0]);
+    }
+}
+
+#[test]
+fn erasing_somebody_unknown_begins_no_segment() {
+    let lab = Lab::new();
+    for batch in 0..5 {
+        lab.send(&events(batch, &ids(batch)));
+        lab.erase(ORG, "nobody");
+    }
+    assert_eq!(lab.store().stats().segments, 1);
 }
