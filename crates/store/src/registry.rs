@@ -235,11 +235,13 @@ impl Registry {
         agents.last_seq = agents.last_seq.max(last_seq);
     }
 
-    /// Forgets what is known of all windows and keeps the facts.
-    pub(crate) fn forget_windows(&mut self) {
+    /// Forgets what is known of all windows and keeps the facts; of each agent and what is still to be erased, `carried`
+    /// says anew where its carry record is.
+    pub(crate) fn forget_windows(&mut self, carried: impl Fn(&Entry, &[Erasure]) -> Option<Carried>) {
         for entry in &mut self.entries {
             entry.set_window(None, None);
             entry.spilled = None;
+            entry.carried = carried(entry, &self.erasures);
         }
     }
 

@@ -8,6 +8,7 @@
 mod salvage;
 
 use crate::checkpoint::{self, Covered};
+use crate::identity::Identities;
 use crate::recover::SHARD_DIR;
 use crate::registry::Registry;
 use crate::secret;
@@ -16,7 +17,7 @@ use crate::verify::{Finding, Remedy, verify};
 use crate::{Error, OrgId};
 use journal::{Disk, Survey};
 use parking_lot::RwLock;
-use salvage::{Numbers, Salvage};
+use salvage::{Salvage, Seen};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -127,14 +128,14 @@ impl Plan {
         }
         if self.recount {
             // Before the segments change: totals that know of lost events must not be used any more.
-            forget_totals(disk, &dir, &survey, self.end_is_lost)?;
+            forget_totals(disk, data_dir, &survey, self.end_is_lost)?;
         }
-        let mut numbers = Numbers::default();
+        let mut seen = Seen::default();
         for place in &survey.places {
             if self.rewrite.contains(&place.number) {
                 let mut rewrite = survey.rewrite(place)?;
                 let mut salvage = Salvage::of(&**disk, &dir, place);
-                salvage.run(&mut numbers, |seq, payload| Ok(rewrite.push(seq, payload)?))?;
+                salvage.run(&mut seen, |seq, payload| Ok(rewrite.push(seq, payload)?))?;
                 rewrite.finish()?;
             }
         }
@@ -154,10 +155,10 @@ impl Plan {
     fn look_for_losses(&mut self, disk: &Arc<dyn Disk>, data_dir: &Path) -> Result<(), Error> {
         let dir = data_dir.join(SHARD_DIR);
         let (survey, checkpoint) = survey(disk, &dir)?;
-        let mut numbers = Numbers::default();
+        let mut seen = Seen::default();
         for place in &survey.places {
             let mut salvage = Salvage::of(&**disk, &dir, place);
-            salvage.run(&mut numbers, |_, _| Ok(()))?;
+            salvage.run(&mut seen, |_, _| Ok(()))?;
             self.end_is_lost = salvage.end_is_lost;
             if !salvage.lost.is_empty() || !place.damage.is_empty() {
                 self.rewrite.push(place.number);
@@ -169,7 +170,7 @@ impl Plan {
             self.lost_frames.append(&mut salvage.lost);
         }
         self.recount = true;
-        self.lost_events = numbers.lost(&checkpoint);
+        self.lost_events = seen.lost(&checkpoint);
         Ok(())
     }
 
@@ -200,15 +201,22 @@ fn survey(disk: &Arc<dyn Disk>, dir: &Path) -> Result<(Survey, Registry), Error>
 
 /// Leaves a checkpoint without totals, so that the next start counts all agents anew; it keeps what the log
 /// cannot tell: which numbers of events were given. Where the oldest segments are gone, so that the log alone
-/// cannot tell the lifetime counts either, it keeps those, and forgets the windows alone.
-fn forget_totals(disk: &Arc<dyn Disk>, dir: &Path, survey: &Survey, end_is_lost: bool) -> Result<(), Error> {
+/// cannot tell the lifetime counts either, it keeps those, and forgets the windows alone: the carries that are kept tell
+/// of what is gone.
+fn forget_totals(
+    disk: &Arc<dyn Disk>,
+    data_dir: &Path,
+    survey: &Survey,
+    end_is_lost: bool,
+) -> Result<(), Error> {
+    let dir = &data_dir.join(SHARD_DIR);
     let (mut registry, covered) = checkpoint::read(&**disk, dir);
     let starts_whole = survey.places.first().is_none_or(|place| place.previous_seq == 0);
-    let mut numbers = Numbers::default();
+    let mut seen = Seen::default();
     for place in &survey.places {
-        Salvage::of(&**disk, dir, place).run(&mut numbers, |_, _| Ok(()))?;
+        Salvage::of(&**disk, dir, place).run(&mut seen, |_, _| Ok(()))?;
     }
-    let mut last_seqs = numbers.last_seqs(&registry);
+    let mut last_seqs = seen.last_seqs(&registry);
     if end_is_lost {
         last_seqs.iter_mut().for_each(|(_, last)| *last += UNKNOWN_EVENTS);
     }
@@ -218,7 +226,8 @@ fn forget_totals(disk: &Arc<dyn Disk>, dir: &Path, survey: &Survey, end_is_lost:
     if starts_whole {
         (registry, frame_seq) = (Registry::default(), 0);
     } else {
-        registry.forget_windows();
+        let identities = Identities::new(&secret::open(&**disk, data_dir)?);
+        registry.forget_windows(|entry, erasures| seen.carried(entry, erasures, &identities));
     }
     for (org, last_seq) in last_seqs {
         registry.raise_last_seq(org, last_seq);

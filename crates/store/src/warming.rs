@@ -430,7 +430,7 @@ mod tests {
             store.close();
             let Recovered { shared, .. } =
                 recover::open(Arc::new(OsDisk), dir.path(), options(), Arc::new(Unobserved)).unwrap();
-            shared.published.write().registry.forget_windows();
+            shared.published.write().registry.forget_windows(|entry, _| entry.carried);
             let mut warming = Warming::of(&shared).unwrap();
             prop_assert_eq!(warming.left(), shared.published.read().registry.known());
             while let Some(unread) = warming.unread.pop() {

@@ -5,8 +5,10 @@ use crate::codec::{
     self, BatchReader, CarryRecord, Dictionary, EraseRecord, Malformed, RegistrationRecord, Word,
     first_commit, records_by_commit,
 };
+use crate::erasure::Erasure;
+use crate::identity::Identities;
 use crate::index::{BlockCache, SealedIndex, Vocabulary};
-use crate::registry::Registry;
+use crate::registry::{Carried, Entry, Registry};
 use crate::verify::check_texts;
 use crate::{Error, OrgId, segments};
 use hashbrown::HashMap;
@@ -39,6 +41,15 @@ pub(super) struct Salvage<'a> {
 struct Loss {
     offset: u64,
     why: String,
+}
+
+/// What a frame says of events, carries and erasures.
+#[derive(Default)]
+struct Content {
+    /// Of each batch its organisation, its first number and the next one.
+    batches: Vec<(OrgId, u64, u64)>,
+    carries: Vec<(OrgId, Arc<str>, Carried)>,
+    erasures: Vec<Erasure>,
 }
 
 /// A frame that is kept, and the first and last commit in it.
@@ -74,7 +85,7 @@ impl<'a> Salvage<'a> {
     /// Hands each frame that can be kept to `keep`, with its sequence number.
     pub(super) fn run(
         &mut self,
-        numbers: &mut Numbers,
+        seen: &mut Seen,
         mut keep: impl FnMut(u64, &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let place = self.place;
@@ -83,7 +94,7 @@ impl<'a> Salvage<'a> {
         for frame in place.segment.iter().flat_map(journal::Segment::frames) {
             let kept = match frame {
                 Ok(frame) if frame.seq > place.last_seq => continue,
-                Ok(frame) => self.take(frame, numbers),
+                Ok(frame) => self.take(frame, seen),
                 Err(damage) => Err(Loss {
                     offset: damage.offset,
                     why: damage.what,
@@ -99,7 +110,7 @@ impl<'a> Salvage<'a> {
                 }
                 Err(why) => {
                     self.is_broken = true;
-                    numbers.may_jump = true;
+                    seen.may_jump = true;
                     loss.get_or_insert(why);
                 }
             }
@@ -113,7 +124,7 @@ impl<'a> Salvage<'a> {
                 why: damage.what.clone(),
             });
         if let Some(loss) = loss.or(of_all) {
-            numbers.may_jump = true;
+            seen.may_jump = true;
             self.end_is_lost = true;
             self.lose(seq + 1, place.last_seq, loss);
         }
@@ -135,7 +146,7 @@ impl<'a> Salvage<'a> {
     }
 
     /// The frame as it can be kept.
-    fn take(&mut self, frame: FrameRef, numbers: &mut Numbers) -> Result<Kept, Loss> {
+    fn take(&mut self, frame: FrameRef, seen: &mut Seen) -> Result<Kept, Loss> {
         let lost = |why: &str| Loss {
             offset: frame.payload_offset,
             why: why.to_owned(),
@@ -144,8 +155,8 @@ impl<'a> Salvage<'a> {
             self.complete().map_err(lost)?;
         }
         let first = first_commit(&frame).map_err(|Malformed(what)| lost(what))?;
-        let batches = self.understand(&frame).map_err(|Malformed(what)| lost(what))?;
-        batches.iter().for_each(|batch| numbers.take(*batch));
+        let content = self.understand(&frame).map_err(|Malformed(what)| lost(what))?;
+        seen.take(content);
         let payload = if self.is_completed {
             self.without_words(&frame)
         } else {
@@ -188,9 +199,10 @@ impl<'a> Salvage<'a> {
         Ok(())
     }
 
-    /// Whether all of a frame can be read; gives its batches: organisation, first number, next number.
-    fn understand(&mut self, frame: &FrameRef) -> Result<Vec<(OrgId, u64, u64)>, Malformed> {
-        let mut batches = Vec::new();
+    /// Whether all of a frame can be read; gives what it says.
+    fn understand(&mut self, frame: &FrameRef) -> Result<Content, Malformed> {
+        let segment = self.place.number;
+        let mut content = Content::default();
         for (_, record) in records_by_commit(frame)? {
             match record.kind {
                 codec::WORDS if self.is_completed => {}
@@ -198,9 +210,22 @@ impl<'a> Salvage<'a> {
                 codec::REGISTRATION => drop(RegistrationRecord::read(record.body)?),
                 codec::CARRY => {
                     let carry = CarryRecord::read(record.body)?;
-                    self.dictionary.agent_or_gone(carry.agent)?;
+                    if let Some(name) = self.dictionary.agent_or_gone(carry.agent)? {
+                        let carried = Carried {
+                            segment,
+                            has_window: carry.window.is_some(),
+                        };
+                        content.carries.push((name.org, name.agent_id.into(), carried));
+                    }
                 }
-                codec::ERASE => drop(EraseRecord::read(record.body)?),
+                codec::ERASE => {
+                    let EraseRecord { org, name, .. } = EraseRecord::read(record.body)?;
+                    content.erasures.push(Erasure {
+                        org,
+                        name,
+                        before: segment,
+                    });
+                }
                 codec::BATCH => {
                     let reader = BatchReader::new(record.body)?;
                     let org = reader.header.org;
@@ -212,12 +237,12 @@ impl<'a> Salvage<'a> {
                         self.dictionary.agent(org, row.agent)?;
                         check_texts(&row, self.dictionary.texts)?;
                     }
-                    batches.push((org, reader.header.first_seq, next));
+                    content.batches.push((org, reader.header.first_seq, next));
                 }
                 _ => {}
             }
         }
-        Ok(batches)
+        Ok(content)
     }
 
     /// The frame's payload without words of its own, behind those that are still to be written.
@@ -233,24 +258,51 @@ impl<'a> Salvage<'a> {
     }
 }
 
-/// The numbers of each organisation's events, as far as they were seen.
+/// What the frames that are kept say: the numbers of each organisation's events, and which carry of each agent is its
+/// newest.
 #[derive(Default)]
-pub(super) struct Numbers {
+pub(super) struct Seen {
     next: HashMap<OrgId, u64>,
     may_jump: bool,
     lost: Vec<LostEvents>,
+    carries: HashMap<(OrgId, Arc<str>), Carried>,
+    erasures: Vec<Erasure>,
 }
 
-impl Numbers {
-    fn take(&mut self, (org, first, next): (OrgId, u64, u64)) {
-        let expected = self.next.insert(org, next).unwrap_or(1);
-        if self.may_jump && first > expected {
-            self.lost.push(LostEvents {
-                org,
-                first: expected,
-                last: first - 1,
-            });
+impl Seen {
+    fn take(&mut self, content: Content) {
+        for (org, first, next) in content.batches {
+            let expected = self.next.insert(org, next).unwrap_or(1);
+            if self.may_jump && first > expected {
+                self.lost.push(LostEvents {
+                    org,
+                    first: expected,
+                    last: first - 1,
+                });
+            }
         }
+        let carries = content.carries.into_iter();
+        self.carries
+            .extend(carries.map(|(org, agent_id, carried)| ((org, agent_id), carried)));
+        self.erasures.extend(content.erasures);
+    }
+
+    /// The agent's newest carry that is kept; what came before its name was erased is not its own.
+    pub(super) fn carried(
+        &self,
+        entry: &Entry,
+        checkpoint: &[Erasure],
+        identities: &Identities,
+    ) -> Option<Carried> {
+        let key = (entry.org, Arc::clone(&entry.agent_id));
+        let carried = *self.carries.get(&key)?;
+        let is_of_erased = |erasure: &Erasure| {
+            erasure.org == entry.org
+                && carried.segment < erasure.before
+                && erasure.name == identities.of_agent(entry.org, &entry.agent_id)
+        };
+        let mut erasures = self.erasures.iter().chain(checkpoint);
+        (!erasures.any(is_of_erased)).then_some(carried)
     }
 
     /// What is lost, with the events at the end that the checkpoint still knew of.

@@ -1,13 +1,15 @@
 //! Going on without what is damaged: what is lost is said to the event, and nothing else changes.
 
-use crate::kit::{Lab, NOW, ORG, event};
+use crate::kit::{KEY, Lab, NOW, ORG, event};
+use crate::retention::{little, send};
 use crate::varied::{files, fill, look, varied_lab};
-use journal::{Disk, OsDisk};
+use journal::{Disk, FrameRef, OsDisk, Segment, Survey};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
-use std::sync::Arc;
-use store::{Error, Plan, StoredEvent};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+use store::{Agent, AgentOrder, Error, Plan, StoredEvent};
 
 fn by_number(lab: &Lab) -> BTreeMap<u64, StoredEvent> {
     lab.all(ORG).into_iter().map(|event| (event.seq, event)).collect()
@@ -260,4 +262,129 @@ fn derived_files_are_built_anew_and_nothing_is_lost() {
     flip(&files(lab.path(), ".idx")[1], 2_000);
     let plan = repair(&mut lab, &events);
     assert_eq!((plan.rebuilt.len(), plan.lost_frames.len()), (1, 0), "{plan:?}");
+}
+
+/// The kind of a record of what stays of an agent.
+const CARRY: u8 = 4;
+
+/// A store that let its oldest segments go, and does what there is to do only when the test asks.
+fn trimmed() -> Lab {
+    let lab = Lab::with(|options| {
+        little(options);
+        options.upkeep_every = Duration::MAX;
+    });
+    for batch in 0..100 {
+        send(&lab, batch);
+        lab.store().settle();
+    }
+    lab
+}
+
+fn agents(lab: &Lab) -> Vec<Agent> {
+    lab.store().agents(ORG, &AgentOrder::AgentId(None), 100).unwrap()
+}
+
+/// The frames that carry agents, or those that do not: the file of each and where in it its first record lies, oldest
+/// first.
+fn frames(dir: &Path, carrying: bool) -> Vec<(PathBuf, u64)> {
+    let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+    let survey = Survey::take(&disk, &dir.join("log/0"), 0).unwrap();
+    let segments = survey.places.iter().flat_map(|place| &place.segment);
+    let frames = segments.flat_map(|segment| segment.frames().map(move |frame| (segment, frame.unwrap())));
+    let carries = |frame: &FrameRef| frame.records().any(|record| record.kind == CARRY);
+    let wanted = frames.filter(|(_, frame)| carries(frame) == carrying);
+    let place = |(segment, frame): (&Segment, FrameRef)| (segment.path.to_path_buf(), frame.payload_offset);
+    wanted.map(place).collect()
+}
+
+fn carry_out(lab: &Lab) -> Plan {
+    let plan = plan(lab);
+    plan.carry_out(&(Arc::new(OsDisk) as Arc<dyn Disk>), lab.path())
+        .unwrap();
+    let report = look(lab.path());
+    assert!(report.is_sound(), "{:?}", report.findings);
+    plan
+}
+
+#[test]
+fn agents_whose_carries_are_lost_go_on_with_what_is_left_of_them() {
+    type Damage = fn(&Path);
+    let damages: [Damage; 3] = [
+        |dir| {
+            let (file, at) = frames(dir, true).pop().unwrap();
+            flip(&file, at);
+        },
+        |dir| frames(dir, true).iter().for_each(|(file, at)| flip(file, *at)),
+        |dir| fs::remove_file(frames(dir, true).pop().unwrap().0).unwrap(),
+    ];
+    for (nth, damage) in damages.into_iter().enumerate() {
+        let mut lab = trimmed();
+        let mut before = agents(&lab);
+        lab.stop();
+        damage(lab.path());
+        carry_out(&lab);
+        for round in 1..3 {
+            lab.start();
+            let kept = lab.all(ORG);
+            for agent in &before {
+                let what = format!("damage {nth}, round {round}, {}", agent.agent_id);
+                let of_agent = |event: &&StoredEvent| event.evaluation.agent_id == *agent.agent_id;
+                let rows = kept.iter().filter(of_agent).count();
+                let window = lab.store().reputations(ORG, &[&agent.agent_id]).unwrap()[0].evaluations;
+                assert!(window as usize >= rows.min(500), "{what}: {window} of {rows}");
+                // What is still in the log is told from what is new.
+                let named = |event: &&StoredEvent| {
+                    event.evaluation.evaluation_id.is_some() && event.evaluation.sent_at.is_some()
+                };
+                let named = kept.iter().filter(of_agent).filter(named);
+                let named: Vec<_> = named.map(|event| event.evaluation.clone()).collect();
+                for some in named.chunks(100) {
+                    assert_eq!(lab.send(some).duplicates as usize, some.len(), "{what}");
+                }
+                let new = lab.send(&[event(&agent.agent_id, Some("new"), Some(NOW + round))]);
+                assert_eq!((new.accepted, new.duplicates), (1, 0), "{what}");
+            }
+            let counts = |agents: &[Agent]| agents.iter().map(|agent| agent.eval_count).collect::<Vec<_>>();
+            let expected: Vec<_> = counts(&before).iter().map(|count| count + 1).collect();
+            assert_eq!(counts(&agents(&lab)), expected, "damage {nth}, round {round}");
+            // What is left goes, too.
+            for batch in 0..60 {
+                send(&lab, 1_000 * round as usize + batch);
+                lab.store().settle();
+            }
+            assert!(
+                lab.store().stats().bytes <= 200 << 10,
+                "{:?}",
+                lab.store().stats()
+            );
+            before = agents(&lab);
+            lab.stop();
+        }
+    }
+}
+
+#[test]
+fn what_was_carried_of_an_erased_agent_is_not_given_to_one_of_its_name() {
+    let mut lab = trimmed();
+    let (answer, answers) = mpsc::channel();
+    let reply = Box::new(move |outcome| drop(answer.send(outcome)));
+    lab.store().erase(ORG, Some(KEY), "rare", reply);
+    while agents(&lab).iter().any(|agent| agent.agent_id == "rare") {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    lab.send(&[event("rare", Some("anew"), Some(NOW))]);
+    lab.stop();
+    assert!(answers.recv().unwrap().is_err(), "its rows are still there");
+    let others = frames(lab.path(), false);
+    let (file, at) = &others[others.len() / 2];
+    flip(file, *at);
+    carry_out(&lab);
+    lab.start();
+    for _ in 0..2 {
+        let rare = lab.store().reputations(ORG, &["rare"]).unwrap();
+        assert_eq!(rare[0].evaluations, 1);
+        assert!(lab.send(&[event("rare", Some("anew"), Some(NOW))]).duplicates == 1);
+        lab.store().settle();
+    }
+    assert_eq!(lab.store().stats().erasures, 0);
 }

@@ -14,7 +14,7 @@ fn small_segments(options: &mut Options) {
 }
 
 /// Keeps about eight segments.
-fn little(options: &mut Options) {
+pub(crate) fn little(options: &mut Options) {
     small_segments(options);
     options.retention_bytes = Some(160 << 10);
 }
@@ -51,7 +51,7 @@ fn events(named: &[(String, Option<String>, Option<i64>)]) -> Vec<Evaluation<'_>
     events
 }
 
-fn send(lab: &Lab, batch: usize) -> Receipt {
+pub(crate) fn send(lab: &Lab, batch: usize) -> Receipt {
     lab.set_clock(NOW + batch as i64 * SECOND);
     lab.send(&events(&names(batch)))
 }
