@@ -101,6 +101,13 @@ impl Survey {
         })
     }
 
+    /// Whether the log begins with its first segment, readable or not: none was let go.
+    #[must_use]
+    pub fn starts_whole(&self) -> bool {
+        let first = self.places.first();
+        first.is_none_or(|place| (place.number, place.previous_seq) == (1, 0))
+    }
+
     /// Adds a place for frames up to `last_seq`, which are known to have stood behind the last segment.
     pub fn add_lost_end(&mut self, last_seq: u64) {
         let before = self.places.last();

@@ -211,7 +211,7 @@ fn forget_totals(
 ) -> Result<(), Error> {
     let dir = &data_dir.join(SHARD_DIR);
     let (mut registry, covered) = checkpoint::read(&**disk, dir);
-    let starts_whole = survey.places.first().is_none_or(|place| place.previous_seq == 0);
+    let starts_whole = survey.starts_whole();
     let mut seen = Seen::default();
     for place in &survey.places {
         Salvage::of(&**disk, dir, place).run(&mut seen, |_, _| Ok(()))?;

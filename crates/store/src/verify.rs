@@ -178,7 +178,7 @@ pub fn verify(disk: &Arc<dyn Disk>, data_dir: &Path) -> Result<Report, Error> {
             .as_ref()
             .map(|(registry, covered, _)| (registry, *covered)),
     );
-    let starts_whole = survey.places.first().is_none_or(|place| place.previous_seq == 0);
+    let starts_whole = survey.starts_whole();
     if !starts_whole {
         facts.lose_frames();
     }

@@ -364,6 +364,33 @@ fn agents_whose_carries_are_lost_go_on_with_what_is_left_of_them() {
 }
 
 #[test]
+fn lifetime_counts_stay_where_the_oldest_segment_that_is_left_cannot_be_read() {
+    let mut lab = trimmed();
+    let before = agents(&lab);
+    lab.stop();
+    let oldest = files(lab.path(), ".seg").swap_remove(0);
+    flip(&oldest, 50); // the salt, without which no frame checks
+    for round in 0..2 {
+        let plan = carry_out(&lab);
+        assert_eq!(plan.is_empty(), round > 0, "{plan:?}");
+        lab.start();
+        let counts = |agents: &[Agent]| agents.iter().map(|agent| agent.eval_count).collect::<Vec<_>>();
+        assert_eq!(counts(&agents(&lab)), counts(&before));
+        lab.stop();
+    }
+    // The segment that took its place knows no more of what came before it.
+    flip(&frames(lab.path(), false)[0].0, 512 + 40);
+    carry_out(&lab);
+    lab.start();
+    let now = agents(&lab);
+    assert!(
+        now.iter()
+            .zip(&before)
+            .all(|(now, before)| now.eval_count == before.eval_count)
+    );
+}
+
+#[test]
 fn what_was_carried_of_an_erased_agent_is_not_given_to_one_of_its_name() {
     let mut lab = trimmed();
     let (answer, answers) = mpsc::channel();
