@@ -254,7 +254,9 @@ impl Registry {
         let end = match after {
             None => Bound::Unbounded,
             Some((seen, agent_id)) => {
-                let no = self.find(AgentName { org, agent_id }).unwrap_or(AgentNo(0));
+                // Where it stood among others of its time is gone with an agent that was erased: none of them is left out.
+                let found = self.find(AgentName { org, agent_id });
+                let no = found.unwrap_or(AgentNo(u32::MAX));
                 Bound::Excluded((seen, no))
             }
         };
@@ -378,6 +380,21 @@ mod tests {
         assert_eq!(names(&registry, registry.by_agent_id(ORG, None)), ["a", "b", "c"]);
         assert_eq!(names(&registry, registry.by_agent_id(ORG, Some("a"))), ["b", "c"]);
         assert_eq!(names(&registry, registry.by_agent_id(OrgId(9), None)), [""; 0]);
+    }
+
+    #[test]
+    fn behind_an_agent_that_was_erased_come_all_that_were_seen_when_it_was() {
+        let mut registry = Registry::default();
+        for name in ["a", "b", "c"] {
+            registry.add(ORG, name.into(), facts(20, 1));
+        }
+        assert_eq!(
+            names(&registry, registry.by_last_seen(ORG, None)),
+            ["c", "b", "a"]
+        );
+        registry.erase(AgentNo(2));
+        let behind = registry.by_last_seen(ORG, Some((Micros(20), "c")));
+        assert_eq!(names(&registry, behind), ["b", "a"]);
     }
 
     #[test]
