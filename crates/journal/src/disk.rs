@@ -96,7 +96,7 @@ pub trait File: Send + Sync {
 }
 
 /// Puts `bytes` in the place of a file, so that a crash leaves the old content or the new one: written under
-/// `<path>.tmp`, synced, renamed, and the directory synced.
+/// `<path>.tmp`, synced, renamed, and the directory synced. Of a failure no temporary file is left.
 pub fn write_atomically(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_atomically(disk, path, |put| put(bytes))
 }
@@ -111,7 +111,7 @@ pub fn replace_atomically(
     let temporary = temporary_name(path);
     let file = create_anew(disk, &temporary)?;
     let (mut end, mut unsynced) = (0, 0);
-    write(&mut |piece| {
+    let written = write(&mut |piece| {
         for part in piece.chunks(SYNC_BYTES) {
             if unsynced + part.len() > SYNC_BYTES {
                 file.sync_data()?;
@@ -122,9 +122,8 @@ pub fn replace_atomically(
             unsynced += part.len();
         }
         Ok(())
-    })?;
-    file.sync_all()?;
-    disk.rename(&temporary, path)?;
+    });
+    take_its_name(disk, &*file, &temporary, path, written)?;
     disk.sync_dir(parent(path))
 }
 
@@ -133,6 +132,11 @@ pub fn replace_atomically(
 pub fn copy_durably(disk: &dyn Disk, from: &dyn File, bytes: u64, to: &Path) -> io::Result<()> {
     let temporary = temporary_name(to);
     let file = create_anew(disk, &temporary)?;
+    let written = copy(from, bytes, &*file);
+    take_its_name(disk, &*file, &temporary, to, written)
+}
+
+fn copy(from: &dyn File, bytes: u64, to: &dyn File) -> io::Result<()> {
     let mut piece = vec![0; COPY_BYTES.min(usize::try_from(bytes).unwrap_or(COPY_BYTES))];
     let mut at = 0;
     while at < bytes {
@@ -140,11 +144,30 @@ pub fn copy_durably(disk: &dyn Disk, from: &dyn File, bytes: u64, to: &Path) -> 
             .len()
             .min(usize::try_from(bytes - at).unwrap_or(piece.len()));
         from.read_exact_at(&mut piece[..len], at)?;
-        file.write_all_at(&piece[..len], at)?;
+        to.write_all_at(&piece[..len], at)?;
         at += len as u64;
     }
-    file.sync_all()?;
-    disk.rename(&temporary, to)
+    Ok(())
+}
+
+/// Gives a file that was written under a temporary name its own, durably but for the name. If that or the writing failed,
+/// the file goes: others need the space that there is.
+fn take_its_name(
+    disk: &dyn Disk,
+    file: &dyn File,
+    temporary: &Path,
+    path: &Path,
+    written: io::Result<()>,
+) -> io::Result<()> {
+    let named = written
+        .and_then(|()| file.sync_all())
+        .and_then(|()| disk.rename(temporary, path));
+    if named.is_err()
+        && let Err(e) = disk.remove(temporary)
+    {
+        tracing::debug!(file = %temporary.display(), error = %e, "an unfinished file could not be removed");
+    }
+    named
 }
 
 /// Makes an empty file in the place of whatever a crash left under that name.

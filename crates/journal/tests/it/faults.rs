@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use journal::sim::Fault;
-use journal::{Disk, Error, Options, Refused, SimDisk, State};
+use journal::{Disk, Error, Options, Refused, SimDisk, State, copy_durably, write_atomically};
 
 use crate::kit::{DIR, commit, frame, names, open, read, reread, small};
 
@@ -285,4 +285,37 @@ fn a_clean_close_without_sync_is_durable() {
     journal.close();
     assert_eq!(reread(&disk.crash()), [(1, 1)]);
     assert!(disk.open(&Path::new(DIR).join("0000000001-000.seg")).is_ok());
+}
+
+#[test]
+fn of_a_file_that_cannot_be_replaced_or_copied_no_part_stays() {
+    let bytes = vec![7; 1 << 20];
+    let disk = SimDisk::new(1);
+    disk.create_dir_all(Path::new("/data")).expect("a directory");
+    let (old, new) = (Path::new("/data/old"), Path::new("/data/new"));
+    write_atomically(&disk, old, &bytes).expect("written");
+    let replace = |disk: &SimDisk| write_atomically(disk, new, &bytes);
+    let copy = |disk: &SimDisk| copy_durably(disk, &*disk.open(old)?, 1 << 20, new);
+    let attempts: [&dyn Fn(&SimDisk) -> std::io::Result<()>; 2] = [&replace, &copy];
+    for (at, attempt) in attempts.into_iter().enumerate() {
+        disk.set_capacity(Some(disk.used() + 300_000));
+        attempt(&disk).expect_err("the disk is full");
+        assert_eq!(
+            disk.list(Path::new("/data")).expect("listed"),
+            ["old"],
+            "{at}, full"
+        );
+        disk.set_capacity(None);
+        let probe = disk.kill();
+        attempt(&probe).expect("there is room");
+        for nth in 1..=probe.operations() {
+            let disk = disk.kill();
+            disk.fail_nth(nth, Fault::Error);
+            attempt(&disk).expect_err("an operation failed");
+            let mut names = disk.list(Path::new("/data")).expect("listed");
+            // The last one makes the name durable.
+            names.retain(|name| name != "new" || nth < probe.operations());
+            assert_eq!(names, ["old"], "{at}, operation {nth}");
+        }
+    }
 }
