@@ -57,7 +57,7 @@ impl Snapshot {
     /// The rows of a view that lie between the wanted times and before the cursor; `None` if none of them can match.
     fn part(&self, at: usize, query: &EventQuery) -> Result<Option<Part>, Error> {
         let view = &self.views[at];
-        let Some(rows) = self.rows(view, query.passed)? else {
+        let Some(mut rows) = self.rows(view, query.passed)? else {
             return Ok(None);
         };
         let labels = if query.has_labels() {
@@ -71,13 +71,13 @@ impl Snapshot {
         let from = query.from.map_or(Ok(0), |time| rows.before(time))?;
         let mut to = query.to.map_or(Ok(rows.len()), |time| rows.until(time))?;
         if let Start::After(key) = query.start {
-            to = to.min(self.rank_of(view, &rows, key)?);
+            to = to.min(self.rank_of(view, &mut rows, key)?);
         }
         Ok(Some(Part::new(rows, from, to, labels)))
     }
 
     /// How many rows of a list are older than this event, wherever it is.
-    fn rank_of(&self, view: &View, rows: &Rows, key: EventKey) -> Result<u32, Error> {
+    fn rank_of(&self, view: &View, rows: &mut Rows, key: EventKey) -> Result<u32, Error> {
         let Some(totals) = view.totals(self.org)? else {
             return Ok(0);
         };
@@ -85,8 +85,10 @@ impl Snapshot {
             0
         } else if key.seq > totals.last_seq {
             u32::MAX
+        } else if let Some(ordinal) = view.ordinal_of(self.org, key.seq)? {
+            ordinal
         } else {
-            view.ordinal_of(self.org, key.seq)?.unwrap_or(0)
+            return rank_in_gap(view, rows, key);
         };
         rows.rank(RowKey {
             recorded_at: key.recorded_at,
@@ -126,6 +128,25 @@ impl Snapshot {
         }
         Ok(page.ended())
     }
+}
+
+/// How many rows of a list are older than an event whose number none of the segment's batches has: it was lost, or not
+/// imported.
+fn rank_in_gap(view: &View, rows: &mut Rows, key: EventKey) -> Result<u32, Error> {
+    // Those of its time are in the order of their numbers.
+    let (mut from, mut to) = (rows.before(key.recorded_at)?, rows.until(key.recorded_at)?);
+    while from < to {
+        let middle = from.midpoint(to);
+        let ordinal = rows.key(middle)?.ordinal;
+        let batch = view.index().batch_of(ordinal)?;
+        let seq = batch.map(|batch| batch.first_seq + u64::from(ordinal - batch.first_ordinal));
+        if seq < Some(key.seq) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    Ok(from)
 }
 
 /// A page while it fills, mostly with one event more than asked for to tell whether there is a next page.

@@ -2,7 +2,9 @@
 
 use crate::kit::{KEY, Lab, NOW, ORG, SECOND, event, everything};
 use reputation::{Micros, Status};
-use store::{Agent, AgentOrder, EventQuery, Options, OrgId, Refused, Source, StoredEvent, Submission};
+use store::{
+    Agent, AgentOrder, EventKey, EventQuery, Options, OrgId, Refused, Source, Start, StoredEvent, Submission,
+};
 
 /// Segments so small that a few batches fill one.
 fn small_segments(options: &mut Options) {
@@ -395,5 +397,39 @@ fn starts_and_stops_leave_few_files_of_window_copies() {
     for round in 0..30 {
         let agent = format!("agent-{round}");
         assert_eq!(lab.send(&[event(&agent, Some("id"), Some(NOW))]).duplicates, 1);
+    }
+}
+
+#[test]
+fn behind_a_number_that_no_event_has_come_those_with_lower_numbers() {
+    let mut lab = Lab::new();
+    for (first_seq, agent) in [(10, "a"), (30, "b"), (20_000, "a")] {
+        let mut events = vec![event(agent, None, None); 3];
+        events[1].passed = false;
+        lab.import(first_seq, NOW, &events);
+    }
+    for _ in 0..2 {
+        let behind = |seq: u64, passed: Option<bool>, agent_id: Option<&str>| -> Vec<u64> {
+            let key = EventKey {
+                recorded_at: Micros(NOW),
+                seq,
+            };
+            let query = EventQuery {
+                start: Start::After(key),
+                passed,
+                agent_id: agent_id.map(Into::into),
+                ..everything()
+            };
+            let page = lab.store().events(ORG, &query).unwrap();
+            page.events.into_iter().map(|event| event.seq).collect()
+        };
+        for seq in [33, 34, 19_999] {
+            assert_eq!(behind(seq, None, None), [32, 31, 30, 12, 11, 10], "{seq}");
+            assert_eq!(behind(seq, Some(true), None), [32, 30, 12, 10], "{seq}");
+            assert_eq!(behind(seq, Some(false), Some("a")), [11], "{seq}");
+        }
+        assert_eq!(behind(13, None, None), [12, 11, 10]);
+        assert_eq!(behind(31, None, None), [30, 12, 11, 10]);
+        lab.restart(); // now its index is a file
     }
 }

@@ -1,10 +1,10 @@
 //! The oldest segments go; scores, windows, counts and what counts as a repeat stay.
 
-use crate::kit::{KEY, Lab, NOW, ORG, SECOND, event, everything};
+use crate::kit::{Lab, NOW, ORG, SECOND, event, everything};
 use reputation::{Evaluation, Micros};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
-use store::{Agent, AgentOrder, EventQuery, Options, Provenance, Receipt, Source, Submission};
+use store::{Agent, AgentOrder, EventQuery, Options, Receipt, Source};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -278,24 +278,8 @@ fn what_is_imported_is_kept_by_the_time_of_its_import() {
     for batch in 0..40 {
         let named = names(batch);
         let events = events(&named);
-        let provenance = Provenance {
-            received_at: year_ago,
-            recorded_at: vec![year_ago; events.len()],
-            first_seq: Some(1_000 + 50 * batch as u64),
-        };
-        let submission = Submission {
-            org: ORG,
-            key: KEY,
-            signed: true,
-            source: Source::Ingest,
-            max_agents: 100,
-            lenient: false,
-            evaluations: &events,
-        };
-        let (answer, answers) = mpsc::channel();
-        let reply = Box::new(move |outcome| drop(answer.send(outcome)));
-        lab.store().import(&submission, provenance, reply);
-        assert_eq!(answers.recv().unwrap().unwrap().accepted, 50);
+        let first_seq = 1_000 + 50 * batch as u64;
+        assert_eq!(lab.import(first_seq, year_ago.0, &events).accepted, 50);
         lab.store().settle();
     }
     let kept = lab.all(ORG);
