@@ -10,6 +10,7 @@ use crate::index::AgentIn;
 use crate::owner::{CarryItem, CarryOrder, Form, Message};
 use crate::pace::Breaks;
 use crate::registry::Carried;
+use crate::sealing::Derived;
 use crate::segments::{self, IndexedSegment, SegmentIndex};
 use crate::shared::Shared;
 use crate::upkeep::Step;
@@ -97,6 +98,12 @@ impl Retention {
         if is_newest || matches!(index, SegmentIndex::Open(_)) {
             return Ok(Step::Idle);
         }
+        if has_pending_erasure(shared, segment) {
+            // Its record goes with the segment. From here on both files of the checkpoint name the erasure: were it waited
+            // for, one that fails over a newer segment would keep that from going.
+            shared.sealing.renew(Derived::Checkpoint)?;
+            shared.sealing.renew(Derived::Checkpoint)?;
+        }
         segments::remove_oldest(shared, segment)?;
         tracing::info!(
             segment = segment.number,
@@ -145,6 +152,13 @@ impl Retention {
             }),
         }
     }
+}
+
+/// Whether the segment has the record of an erasure that is not done.
+fn has_pending_erasure(shared: &Shared, segment: &Segment) -> bool {
+    let published = shared.published.read();
+    let mut pending = published.registry.erasures.iter();
+    pending.any(|erasure| erasure.before == segment.number)
 }
 
 /// How far beyond its limits something is.

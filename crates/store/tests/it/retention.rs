@@ -1,6 +1,6 @@
 //! The oldest segments go; scores, windows, counts and what counts as a repeat stay.
 
-use crate::kit::{Lab, NOW, ORG, SECOND, event, everything};
+use crate::kit::{KEY, Lab, NOW, ORG, SECOND, event, everything};
 use reputation::{Evaluation, Micros};
 use std::sync::Arc;
 use std::time::Duration;
@@ -300,4 +300,63 @@ fn what_is_imported_is_kept_by_the_time_of_its_import() {
     lab.set_clock(NOW + 5 * 86_400 * SECOND);
     lab.store().settle();
     assert!(lab.all(ORG).len() < 40 * 50, "they go with the time");
+}
+
+#[test]
+fn an_erasure_that_is_pending_outlives_the_segment_with_its_record() {
+    let mut lab = Lab::with(|options| {
+        little(options);
+        options.upkeep_every = Duration::MAX; // only when the test asks
+    });
+    let mut number = 0;
+    let mut send = |lab: &Lab, agent: &str| {
+        let ids: Vec<_> = (number..number + 50).map(|id| format!("id-{id}")).collect();
+        number += 50;
+        let events: Vec<_> = ids.iter().map(|id| event(agent, Some(id), None)).collect();
+        lab.send(&events);
+    };
+    let erase = |lab: &Lab, agent: &str| {
+        lab.store().erase(ORG, Some(KEY), agent, Box::new(drop));
+        while agents(lab).iter().any(|one| one.agent_id == agent) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    let segments = |lab: &Lab| {
+        let disk: Arc<dyn journal::Disk> = Arc::new(journal::OsDisk);
+        let survey = journal::Survey::take(&disk, &lab.path().join("log/0"), 0).unwrap();
+        survey.places
+    };
+    send(&lab, "first");
+    send(&lab, "second");
+    lab.restart(); // there is a checkpoint that knows of both
+    erase(&lab, "first");
+    let record = segments(&lab).last().unwrap().number;
+    for _ in 0..20 {
+        send(&lab, "busy");
+        send(&lab, "second");
+    }
+    // One of those that the second must go from cannot be read.
+    let damaged = segments(&lab).swap_remove(3).segment.unwrap();
+    assert!(damaged.number > record);
+    let mut bytes = std::fs::read(&damaged.path).unwrap();
+    bytes[512 + 40] ^= 1;
+    std::fs::write(&damaged.path, bytes).unwrap();
+    erase(&lab, "second");
+    while segments(&lab)[0].number <= record {
+        send(&lab, "busy");
+        lab.store().settle();
+    }
+    assert_eq!(lab.store().stats().erasures, 2);
+    let mut killed = lab.killed();
+    killed.start();
+    let left: Vec<_> = agents(&killed).into_iter().map(|agent| agent.agent_id).collect();
+    assert_eq!(left, ["busy"]);
+    // Once the damaged segment has gone, they are done.
+    for lab in [&lab, &killed] {
+        while lab.store().stats().erasures > 0 {
+            send(lab, "busy");
+            lab.store().settle();
+        }
+        assert_eq!(agents(lab).len(), 1);
+    }
 }
