@@ -289,6 +289,7 @@ fn a_clean_close_without_sync_is_durable() {
 
 #[test]
 fn of_a_file_that_cannot_be_replaced_or_copied_no_part_stays() {
+    type Attempt<'a> = &'a dyn Fn(&SimDisk) -> std::io::Result<()>;
     let bytes = vec![7; 1 << 20];
     let disk = SimDisk::new(1);
     disk.create_dir_all(Path::new("/data")).expect("a directory");
@@ -296,7 +297,7 @@ fn of_a_file_that_cannot_be_replaced_or_copied_no_part_stays() {
     write_atomically(&disk, old, &bytes).expect("written");
     let replace = |disk: &SimDisk| write_atomically(disk, new, &bytes);
     let copy = |disk: &SimDisk| copy_durably(disk, &*disk.open(old)?, 1 << 20, new);
-    let attempts: [&dyn Fn(&SimDisk) -> std::io::Result<()>; 2] = [&replace, &copy];
+    let attempts: [Attempt<'_>; 2] = [&replace, &copy];
     for (at, attempt) in attempts.into_iter().enumerate() {
         disk.set_capacity(Some(disk.used() + 300_000));
         attempt(&disk).expect_err("the disk is full");
