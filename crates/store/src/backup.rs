@@ -72,8 +72,8 @@ impl Backup {
     /// linked instead, which needs the same file system.
     ///
     /// # Errors
-    /// [`Error::NotABackup`] where the target is a backup of another directory; [`Error::Journal`] where the log is
-    /// damaged; where a disk refuses.
+    /// [`Error::NotABackup`] where the target is a backup of another directory; [`Error::LessThanBackup`] where it has
+    /// more than the log; [`Error::Journal`] where the log is damaged or its end is missing; where a disk refuses.
     pub fn copy_log(&mut self, from: &Arc<dyn Disk>, source: &Path, link: bool) -> Result<(), Error> {
         let log = self.target.join(SHARD_DIR);
         let secret_file = secret::path(source);
@@ -86,7 +86,11 @@ impl Backup {
             }
             _ => self.add(secret::FILE, &secret)?,
         }
-        let (registry, survey) = look(from, &source.join(SHARD_DIR))?;
+        let source_log = source.join(SHARD_DIR);
+        let (registry, survey) = look(from, &source_log)?;
+        let newest = survey.places.last();
+        self.figures.last_frame = newest.map_or(0, |place| place.last_seq);
+        self.refuse_less(registry.as_ref().map(|(covered, _)| *covered), newest, &source_log)?;
         for place in &survey.places {
             self.segment(from, place, &log, link)?;
         }
@@ -95,7 +99,26 @@ impl Backup {
             self.stage(&path, |to| write_atomically(&*disk, to, &bytes))?;
             self.figures.copied_bytes += bytes.len() as u64;
         }
-        self.figures.last_frame = survey.places.last().map_or(0, |place| place.last_seq);
+        Ok(())
+    }
+
+    /// Sees that the log ends where it should, and not before the backup that is there: what it lost would go from the
+    /// backup, too.
+    fn refuse_less(&self, covered: Option<Covered>, newest: Option<&Place>, log: &Path) -> Result<(), Error> {
+        let last = self.figures.last_frame;
+        let segment = newest.and_then(|place| place.segment.as_ref());
+        if let Some(damage) = covered.and_then(|covered| covered.missing_end(last, segment, log)) {
+            return Err(Error::from_damage(damage));
+        }
+        let there = Survey::take(&self.disk, &self.target.join(SHARD_DIR), 0)?;
+        let has = there.places.last().map_or(0, |place| place.last_seq);
+        if has > last {
+            return Err(Error::LessThanBackup {
+                dir: self.target.clone(),
+                has,
+                left: last,
+            });
+        }
         Ok(())
     }
 

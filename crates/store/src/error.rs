@@ -81,6 +81,19 @@ pub enum Error {
         /// The directory.
         dir: PathBuf,
     },
+    /// A directory has less than its backup.
+    #[error(
+        "{}: this backup has frames up to {has}, the data directory only up to {left}: the backup stays as it is. Put back what is \
+         missing, or name another directory for the backup", dir.display()
+    )]
+    LessThanBackup {
+        /// Of the backup.
+        dir: PathBuf,
+        /// The last frame in the backup.
+        has: u64,
+        /// The last frame in the data directory.
+        left: u64,
+    },
     /// The operating system gave no random bytes or no thread.
     #[error("the operating system refused {what}: {why}")]
     System {

@@ -102,6 +102,44 @@ fn a_directory_of_something_else_takes_no_backup() {
 }
 
 #[test]
+fn what_a_directory_lost_does_not_go_from_its_backup() {
+    let mut lab = varied_lab();
+    fill(&lab, 0, 60);
+    let copy = tempfile::tempdir().unwrap();
+    back_up(lab.path(), copy.path(), false).unwrap();
+    let events = look(copy.path()).events;
+    lab.stop();
+    let log = lab.path().join("log/0");
+    let files = |ends: &str| {
+        let names = std::fs::read_dir(&log).unwrap().map(|file| file.unwrap().path());
+        let mut files: Vec<_> = names
+            .filter(|path| path.to_string_lossy().contains(ends))
+            .collect();
+        files.sort();
+        files
+    };
+    std::fs::remove_file(files(".seg").last().unwrap()).unwrap();
+    let refused = back_up(lab.path(), copy.path(), false);
+    let why = refused.expect_err("the checkpoint knows more").to_string();
+    assert!(why.contains("acknowledged events are missing"), "{why}");
+    files("registry-")
+        .iter()
+        .for_each(|file| std::fs::remove_file(file).unwrap());
+    for all in [false, true] {
+        if all {
+            std::fs::remove_dir_all(&log).unwrap();
+            std::fs::create_dir(&log).unwrap();
+        }
+        let refused = back_up(lab.path(), copy.path(), false);
+        assert!(
+            matches!(refused, Err(Error::LessThanBackup { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(look(copy.path()).events, events);
+    }
+}
+
+#[test]
 fn damage_is_not_passed_on() {
     let mut lab = varied_lab();
     fill(&lab, 0, 60);
