@@ -1,6 +1,6 @@
 //! `repute backup DIR`: a copy that a server can be started on, taken beside the server that writes.
 
-use crate::data_dir::{DataDir, MASTER_KEY_FILE, NEXT_MASTER_KEY_FILE};
+use crate::data_dir::{DataDir, MASTER_KEY_FILE, NEXT_MASTER_KEY_FILE, no_organisation};
 use crate::logging::{self, LogFormat};
 use crate::open_files;
 use crate::place::Place;
@@ -60,11 +60,15 @@ pub(crate) fn backup(arguments: &BackupArguments) -> Result<()> {
             .with_context(|| format!("cannot copy {}", ledger.display()))?;
     }
     backup.copy_log(&from, data_dir, arguments.link)?;
+    let has_frames = backup.figures.last_frame > 0;
     // After the log: every organisation and key that its events name is there.
     let accounts = data_dir.join(accounts::DATABASE);
     backup
         .add_written(accounts::DATABASE, |to| {
             server::copy_database(&accounts, to)?;
+            if has_frames && !server::has_orgs(to)? {
+                bail!(no_organisation(&accounts));
+            }
             master_key.as_ref().map_or(Ok(()), |key| fits(data_dir, to, key))
         })
         .with_context(|| format!("cannot copy {}", accounts.display()))?;

@@ -1,17 +1,27 @@
 //! The data directory: one process has it at a time.
 
 use anyhow::{Context as _, Result, bail};
-use journal::{Disk as _, OsDisk};
+use journal::{Disk, OsDisk};
 use server::accounts::{Accounts, DATABASE, MasterKey, MasterKeyFile};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The file of the master key, where the environment has none.
 pub(crate) const MASTER_KEY_FILE: &str = "master.key";
 /// Where the next one waits while it is changed.
 pub(crate) const NEXT_MASTER_KEY_FILE: &str = "master.key.new";
+
+/// What is said of a database without an organisation beside a log that has events: a new one would get the number of
+/// another, and with it its events.
+pub(crate) fn no_organisation(database: &Path) -> String {
+    format!(
+        "{}, which has the organisations and their keys, is missing or empty though there are events: put it back from a backup",
+        database.display()
+    )
+}
 
 /// A data directory that no other process has.
 pub(crate) struct DataDir {
@@ -107,19 +117,20 @@ impl DataDir {
         if fs::metadata(&database).map_or(0, |database| database.len()) == 0
             && store::has_log(&OsDisk, &self.path)
         {
-            bail!(
-                "{}, which has the organisations and their keys, is missing or empty though there are events: put it back from \
-                 a backup",
-                database.display()
-            );
+            bail!(no_organisation(&database));
         }
-        Ok(match master_key {
+        let accounts = match master_key {
             Some(text) => Accounts::open(&self.path, MasterKey::parse(text)?)?,
             None => {
                 let [file, next] = [MASTER_KEY_FILE, NEXT_MASTER_KEY_FILE].map(|name| self.path.join(name));
                 Accounts::open_with_file(&self.path, MasterKeyFile::new(file, next))?
             }
-        })
+        };
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+        if accounts.orgs().is_empty() && store::has_frames(&disk, &self.path)? {
+            bail!(no_organisation(&database));
+        }
+        Ok(accounts)
     }
 
     /// For whoever must know whether the directory was moved.

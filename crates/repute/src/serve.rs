@@ -9,7 +9,7 @@ use crate::logging;
 use crate::settings::{Secrets, ServeSettings};
 use crate::usage::WrongSetting;
 use crate::{huge_pages, open_files};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use journal::{LimitedDisk, OsDisk};
 use server::accounts::Accounts;
 use server::{Config, Gates, Ledger, Metrics, Server, Tls};
@@ -75,6 +75,14 @@ pub(crate) fn serve(given: &ServeSettings) -> Result<()> {
     let ledger = Arc::new(Ledger::open(dir.path())?);
     let observer = server::observer(Arc::clone(&metrics), Arc::clone(&ledger));
     let store = Arc::new(open_store(settings, &dir, observer)?);
+    if store.newest_frame() == 0 && ledger.covered() > 0 {
+        bail!(
+            "{} has no events, but {} counted some: is a disk not mounted? Put the log back, from a backup if need be; to begin \
+             anew, take another --data-dir",
+            dir.path().join("log").display(),
+            server::ledger::DATABASE
+        );
+    }
     ledger.catch_up(&store);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let parts = Parts {

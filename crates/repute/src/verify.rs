@@ -1,5 +1,6 @@
 //! `repute verify`: is what lies on disk what was written?
 
+use crate::data_dir::no_organisation;
 use crate::logging::{self, LogFormat};
 use crate::open_files;
 use crate::place::Place;
@@ -37,6 +38,16 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitCode> {
                 remedy: Remedy::Restore,
             }));
         }
+    }
+    let accounts = data_dir.join(accounts::DATABASE);
+    // One that cannot be read is among the findings.
+    if !server::has_orgs(&accounts).unwrap_or(true) && store::has_frames(&disk, data_dir)? {
+        report.findings.push(Finding {
+            what: no_organisation(&accounts),
+            file: accounts,
+            offset: 0,
+            remedy: Remedy::Restore,
+        });
     }
     let text = if *json {
         as_json(&report)

@@ -47,6 +47,23 @@ pub fn copy_database(from: &Path, to: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Whether there is an organisation in the database of organisations and keys.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn has_orgs(file: &Path) -> io::Result<bool> {
+    let has = || {
+        let connection = open(file)?;
+        let table = "SELECT EXISTS (SELECT * FROM sqlite_master WHERE name = 'org')";
+        if !connection.query_row(table, [], |row| row.get::<_, bool>(0))? {
+            return Ok(false);
+        }
+        connection.query_row("SELECT EXISTS (SELECT * FROM org)", [], |row| row.get(0))
+    };
+    let has: rusqlite::Result<bool> = has();
+    has.map_err(io::Error::other)
+}
+
 /// The number of the organisation of this name, in the database of organisations and keys.
 ///
 /// # Errors

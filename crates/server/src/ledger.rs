@@ -115,6 +115,11 @@ impl Ledger {
         })
     }
 
+    /// The last frame whose events are counted; 0 of a new ledger.
+    pub fn covered(&self) -> u64 {
+        self.pending.lock().covered()
+    }
+
     /// Counts what the log has and the ledger doesn't, as after a crash.
     pub fn catch_up(&self, store: &Store) {
         let mut pending = self.pending.lock();

@@ -24,7 +24,7 @@ pub mod rate_limit;
 mod tls;
 
 pub use config::Config;
-pub use database_file::{check_database, copy_database, find_org};
+pub use database_file::{check_database, copy_database, find_org, has_orgs};
 pub use gates::Gates;
 pub use http::{Server, event};
 pub use ledger::Ledger;

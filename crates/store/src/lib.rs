@@ -57,7 +57,7 @@ pub use batch::Draft;
 pub use clock::{Clock, now, system_clock};
 pub use error::{Error, NotKept, Refused};
 pub use export::export;
-pub use recover::has_log;
+pub use recover::{has_frames, has_log};
 pub use repair::{LostEvents, LostFrames, Plan};
 pub use store::{Observer, Options, Reply, Store, Unobserved};
 pub use types::{

@@ -20,7 +20,7 @@ use crate::shared::{Published, Shared};
 use crate::spill::Spill;
 use crate::warming::Expected;
 use crate::{Error, Observer, Options};
-use journal::{Disk, FrameRef, Journal, Segment};
+use journal::{Disk, FrameRef, Journal, Segment, Survey};
 use parking_lot::RwLock;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +35,18 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 pub fn has_log(disk: &dyn Disk, data_dir: &Path) -> bool {
     let names = disk.list(&data_dir.join(SHARD_DIR)).unwrap_or_default();
     names.iter().any(|name| name.ends_with(".seg"))
+}
+
+/// Whether the log of a data directory has anything in it.
+///
+/// # Errors
+/// Where the log cannot be read.
+pub fn has_frames(disk: &Arc<dyn Disk>, data_dir: &Path) -> Result<bool, Error> {
+    if !has_log(&**disk, data_dir) {
+        return Ok(false);
+    }
+    let survey = Survey::take(disk, &data_dir.join(SHARD_DIR), 0)?;
+    Ok(survey.places.iter().any(|place| place.last_seq > 0))
 }
 
 /// A store that was opened but has no threads yet.

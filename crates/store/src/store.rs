@@ -384,6 +384,12 @@ impl Store {
         books::oldest_receipt(&self.shared)
     }
 
+    /// The number of the newest frame, 0 of an empty log.
+    #[must_use]
+    pub fn newest_frame(&self) -> u64 {
+        self.shared.published.read().frame_seq
+    }
+
     /// The number of the organisation's newest event, 0 if it never had one.
     #[must_use]
     pub fn last_seq(&self, org: OrgId) -> u64 {

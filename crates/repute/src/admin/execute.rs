@@ -5,7 +5,7 @@ use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
 use server::accounts::{Accounts, Actor, AuditEntry, KeyInfo, NewKey, Org, OrgSettings, SignatureRule};
 use std::sync::{Arc, mpsc};
-use store::{KeyId, OrgId, Store};
+use store::{Health, KeyId, OrgId, Store};
 use wire::{KeyKind, Scopes, timestamp};
 
 /// Does it. `store` gives the events, which hardly anything needs.
@@ -122,6 +122,9 @@ pub(super) fn execute(
 
 /// Waits until the agent is gone for good.
 fn erase(store: &Store, org: OrgId, agent_id: &str) -> Result<()> {
+    if let Health::Full(why) = store.health() {
+        bail!("not begun: {why}; nothing was changed, so ask again");
+    }
     let (answer, outcome) = mpsc::channel();
     store.erase(
         org,

@@ -56,6 +56,19 @@ fn a_server_whose_directory_is_moved_ends_and_leaves_the_path_to_others() {
     assert_eq!(server.get("/v1/agents").1["agents"][0]["eval_count"], 1);
 }
 
+/// A database without a table: one page, as <https://www.sqlite.org/fileformat.html> has it.
+fn empty_sqlite_database() -> Vec<u8> {
+    let mut page = vec![0; 4_096];
+    page[..24].copy_from_slice(b"SQLite format 3\0\x10\0\x01\x01\0\x40\x20\x20");
+    for one in [27, 31, 59, 95] {
+        page[one] = 1; // changes, pages, UTF-8, the change that the version below is of
+    }
+    page[47] = 4; // the format of the schema
+    page[96..100].copy_from_slice(&3_046_000_u32.to_be_bytes());
+    page[100..108].copy_from_slice(b"\x0d\0\0\0\0\x10\0\0"); // a leaf without a row
+    page
+}
+
 #[test]
 fn events_whose_organisations_are_lost_go_to_no_other() {
     let mut server = Server::start(&[]);
@@ -65,17 +78,50 @@ fn events_whose_organisations_are_lost_go_to_no_other() {
     );
     assert_eq!(server.stop(), Some(0));
     let database = server.path().join("repute.db");
+    let copies = tempfile::tempdir().unwrap();
+    let [copy, data_dir] = [copies.path(), server.path()].map(|dir| dir.to_str().unwrap());
+    let back_up = || run(&["backup", copy, "--data-dir", data_dir]);
+    assert!(back_up().status.success());
+    let whole = std::fs::read(copies.path().join("repute.db")).unwrap();
     for damage in [
-        |file: &Path| std::fs::write(file, b""),
-        |file: &Path| std::fs::remove_file(file),
+        |file: &Path| std::fs::write(file, b"").unwrap(),
+        |file: &Path| std::fs::write(file, empty_sqlite_database()).unwrap(),
+        |file: &Path| std::fs::remove_file(file).unwrap(),
     ] {
-        damage(&database).unwrap();
+        damage(&database);
         let refusal = start_refused_on(server.path());
-        assert!(
-            refusal.contains("is missing or empty though there are events"),
-            "{refusal}"
-        );
+        let what = "is missing or empty though there are events";
+        assert!(refusal.contains(what), "{refusal}");
+        if !database.exists() {
+            continue;
+        }
+        for output in [back_up(), run(&["verify", "--data-dir", data_dir])] {
+            let said = [output.stdout, output.stderr].concat();
+            assert_ne!(output.status.code(), Some(0));
+            assert!(String::from_utf8_lossy(&said).contains(what));
+        }
+        assert_eq!(std::fs::read(copies.path().join("repute.db")).unwrap(), whole);
     }
+}
+
+#[test]
+fn an_empty_directory_in_the_place_of_the_log_is_no_new_log() {
+    let mut server = Server::start(&[]);
+    assert_eq!(
+        server.client().post("/v1/ingest", EVENT.as_bytes()).unwrap().0,
+        202
+    );
+    assert_eq!(server.stop(), Some(0));
+    let [log, away] = ["log", "log-away"].map(|name| server.path().join(name));
+    std::fs::rename(&log, &away).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    let refusal = start_refused_on(server.path());
+    assert!(refusal.contains("is a disk not mounted?"), "{refusal}");
+    std::fs::remove_dir_all(&log).unwrap();
+    std::fs::rename(&away, &log).unwrap();
+    server.start_again(&[]);
+    server.wait_until_ready();
+    assert_eq!(server.get("/v1/agents").1["agents"][0]["eval_count"], 1);
 }
 
 #[test]
