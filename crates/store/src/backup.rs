@@ -90,7 +90,11 @@ impl Backup {
         let (registry, survey) = look(from, &source_log)?;
         let newest = survey.places.last();
         self.figures.last_frame = newest.map_or(0, |place| place.last_seq);
-        self.refuse_less(registry.as_ref().map(|(covered, _)| *covered), newest, &source_log)?;
+        self.refuse_less(
+            registry.as_ref().map(|(covered, _)| *covered),
+            newest,
+            &source_log,
+        )?;
         for place in &survey.places {
             self.segment(from, place, &log, link)?;
         }
