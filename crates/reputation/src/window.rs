@@ -119,11 +119,7 @@ impl Window {
 
     /// The slots recorded at exactly this time, in order of arrival.
     pub fn at(&self, time: Micros) -> impl Iterator<Item = Slot> {
-        let is_before = |slot: &Packed| slot.recorded_at() < time;
-        let first = match self.slots.front() {
-            Some(oldest) if is_before(oldest) => self.end_of(is_before),
-            _ => 0,
-        };
+        let first = self.end_of(|slot| slot.recorded_at() < time);
         self.slots
             .range(first..)
             .take_while(move |slot| slot.recorded_at() == time)
@@ -139,23 +135,19 @@ impl Window {
 
     /// The index that the slot has once it is in.
     fn place_of(&self, slot: &Packed) -> usize {
-        let is_before = |other: &Packed| other.key() < slot.key();
-        match (self.slots.front(), self.slots.back()) {
-            (Some(oldest), Some(newest)) if newest.key() > slot.key() => {
-                // What is older than all of a full window comes in numbers: a backfill.
-                if is_before(oldest) {
-                    self.end_of(is_before)
-                } else {
-                    0
-                }
-            }
+        match self.slots.back() {
+            Some(newest) if newest.key() > slot.key() => self.end_of(|other| other.key() < slot.key()),
             _ => self.slots.len(),
         }
     }
 
     /// The index behind the last slot of which this holds; it holds of all before it. Searched for from the
-    /// newest end in steps that double, since what comes is mostly new.
+    /// newest end in steps that double, since what comes is mostly new; what is older than all, as a backfill brings
+    /// much, is told at a glance.
     fn end_of(&self, holds: impl Fn(&Packed) -> bool) -> usize {
+        if !self.slots.front().is_some_and(&holds) {
+            return 0;
+        }
         let (mut high, mut step) = (self.slots.len(), 4);
         let mut low = loop {
             match high.checked_sub(step) {
