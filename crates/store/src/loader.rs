@@ -8,7 +8,7 @@ use crate::facts::Facts;
 use crate::identity::{Identities, made_at};
 use crate::owner::{Message, Work};
 use crate::query::{Counted, Past, Search};
-use crate::registry::Entry;
+use crate::registry::{Carried, Entry};
 use crate::shared::{Known, Seen, Shared};
 use crate::{Error, OrgId, Refused, Source};
 use crossbeam_channel::{Receiver, Sender};
@@ -153,8 +153,8 @@ struct Stored<'a> {
 
 impl<'a> Stored<'a> {
     fn of(past: &'a Past, known: Known<'a>) -> Result<Self, Error> {
-        let carried = known.carried.filter(|carried| carried.has_window);
-        let carry = carried.map(|carried| past.carry(known.whose.agent_id, carried.segment));
+        let segment = known.carried.and_then(Carried::segment_of_window);
+        let carry = segment.map(|segment| past.carry(known.whose.agent_id, segment));
         Ok(Self {
             past,
             carry: carry.transpose()?,

@@ -205,10 +205,8 @@ pub(crate) struct Seen {
 impl Seen {
     /// Its carry, if that has a window.
     pub(crate) fn carry(&self) -> Result<Option<CarryRecord>, Error> {
-        let with_window = self.carried.filter(|carried| carried.has_window);
-        with_window
-            .map(|carried| self.reader.carry(carried.segment))
-            .transpose()
+        let segment = self.carried.and_then(Carried::segment_of_window);
+        segment.map(|segment| self.reader.carry(segment)).transpose()
     }
 }
 

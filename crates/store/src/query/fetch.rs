@@ -74,7 +74,7 @@ impl<'a, S: AsRef<IndexedSegment>> Fetcher<'a, S> {
         }
     }
 
-    /// The event at this ordinal of this at, which is one that the view's index lists.
+    /// The event at this ordinal of this segment, which is one that its index lists.
     pub(super) fn event(&mut self, at: usize, ordinal: u32) -> Result<StoredEvent, Error> {
         let event = self.event_or_none(at, ordinal)?;
         event.ok_or_else(|| self.damaged(at, 0, "its index lists a row that was erased"))

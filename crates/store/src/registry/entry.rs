@@ -36,6 +36,13 @@ pub(crate) struct Carried {
     pub(crate) has_window: bool,
 }
 
+impl Carried {
+    /// The segment that has it, if the agent's window is in it.
+    pub(crate) fn segment_of_window(self) -> Option<u64> {
+        self.has_window.then_some(self.segment)
+    }
+}
+
 /// [`Facts`] in half of their bytes: what few agents have is apart.
 struct Packed {
     count: u64,
