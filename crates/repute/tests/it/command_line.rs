@@ -56,6 +56,17 @@ fn a_server_whose_directory_is_moved_ends_and_leaves_the_path_to_others() {
     assert_eq!(server.get("/v1/agents").1["agents"][0]["eval_count"], 1);
 }
 
+/// A server that took an event and was stopped.
+fn stopped_with_an_event() -> Server {
+    let mut server = Server::start(&[]);
+    assert_eq!(
+        server.client().post("/v1/ingest", EVENT.as_bytes()).unwrap().0,
+        202
+    );
+    assert_eq!(server.stop(), Some(0));
+    server
+}
+
 /// A database without a table: one page, as <https://www.sqlite.org/fileformat.html> has it.
 fn empty_sqlite_database() -> Vec<u8> {
     let mut page = vec![0; 4_096];
@@ -71,12 +82,7 @@ fn empty_sqlite_database() -> Vec<u8> {
 
 #[test]
 fn events_whose_organisations_are_lost_go_to_no_other() {
-    let mut server = Server::start(&[]);
-    assert_eq!(
-        server.client().post("/v1/ingest", EVENT.as_bytes()).unwrap().0,
-        202
-    );
-    assert_eq!(server.stop(), Some(0));
+    let server = stopped_with_an_event();
     let database = server.path().join("repute.db");
     let copies = tempfile::tempdir().unwrap();
     let [copy, data_dir] = [copies.path(), server.path()].map(|dir| dir.to_str().unwrap());
@@ -106,12 +112,7 @@ fn events_whose_organisations_are_lost_go_to_no_other() {
 
 #[test]
 fn an_empty_directory_in_the_place_of_the_log_is_no_new_log() {
-    let mut server = Server::start(&[]);
-    assert_eq!(
-        server.client().post("/v1/ingest", EVENT.as_bytes()).unwrap().0,
-        202
-    );
-    assert_eq!(server.stop(), Some(0));
+    let mut server = stopped_with_an_event();
     let [log, away] = ["log", "log-away"].map(|name| server.path().join(name));
     std::fs::rename(&log, &away).unwrap();
     std::fs::create_dir(&log).unwrap();

@@ -1,7 +1,7 @@
 //! Backups: of a store that is written meanwhile, again into the same place, and cut short at every operation.
 
 use crate::kit::{Lab, ORG};
-use crate::varied::{fill, look, varied_lab};
+use crate::varied::{files, fill, look, varied_lab};
 use journal::{Disk, OsDisk, ReadOnlyDisk};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -101,32 +101,30 @@ fn a_directory_of_something_else_takes_no_backup() {
     assert!(matches!(refused, Err(Error::NotABackup { .. })), "{refused:?}");
 }
 
-#[test]
-fn what_a_directory_lost_does_not_go_from_its_backup() {
-    let mut lab = varied_lab();
+/// A store with some segments, and a backup of it.
+fn backed_up() -> (Lab, tempfile::TempDir) {
+    let lab = varied_lab();
     fill(&lab, 0, 60);
     let copy = tempfile::tempdir().unwrap();
     back_up(lab.path(), copy.path(), false).unwrap();
+    (lab, copy)
+}
+
+#[test]
+fn what_a_directory_lost_does_not_go_from_its_backup() {
+    let (mut lab, copy) = backed_up();
     let events = look(copy.path()).events;
     lab.stop();
-    let log = lab.path().join("log/0");
-    let files = |ends: &str| {
-        let names = std::fs::read_dir(&log).unwrap().map(|file| file.unwrap().path());
-        let mut files: Vec<_> = names
-            .filter(|path| path.to_string_lossy().contains(ends))
-            .collect();
-        files.sort();
-        files
-    };
-    std::fs::remove_file(files(".seg").last().unwrap()).unwrap();
+    std::fs::remove_file(files(lab.path(), ".seg").last().unwrap()).unwrap();
     let refused = back_up(lab.path(), copy.path(), false);
     let why = refused.expect_err("the checkpoint knows more").to_string();
     assert!(why.contains("acknowledged events are missing"), "{why}");
-    files("registry-")
-        .iter()
-        .for_each(|file| std::fs::remove_file(file).unwrap());
+    for file in files(lab.path(), "registry-") {
+        std::fs::remove_file(file).unwrap();
+    }
     for all in [false, true] {
         if all {
+            let log = lab.path().join("log/0");
             std::fs::remove_dir_all(&log).unwrap();
             std::fs::create_dir(&log).unwrap();
         }
@@ -141,10 +139,7 @@ fn what_a_directory_lost_does_not_go_from_its_backup() {
 
 #[test]
 fn damage_is_not_passed_on() {
-    let mut lab = varied_lab();
-    fill(&lab, 0, 60);
-    let copy = tempfile::tempdir().unwrap();
-    back_up(lab.path(), copy.path(), false).unwrap();
+    let (mut lab, copy) = backed_up();
     lab.stop();
     let file = lab.path().join("log/0/0000000001-000.seg");
     let mut bytes = std::fs::read(&file).unwrap();
