@@ -2,8 +2,9 @@
 
 use crate::codec::CarriedWindow;
 use crate::facts::{Facts, Recorded};
-use crate::identity::{Identities, made_at};
+use crate::identity::{Identities, made_times};
 use crate::outside::{Left, Outside, REMEMBERED_US};
+use crate::span::TimeSpan;
 use crate::{OrgId, Source};
 use reputation::{Micros, Placement, Slot, WINDOW, Window};
 use std::collections::VecDeque;
@@ -88,8 +89,8 @@ impl AgentState {
                 self.may_be_at(sent, question, known, identities) || self.may_be_clamped(sent, known)
             })
             || self
-                .made_time(question)
-                .is_some_and(|time| self.may_be_at(time, question, known, identities));
+                .made_times(question)
+                .any(|time| self.may_be_at(time, question, known, identities));
         if asks { Answer::Ask } else { Answer::New }
     }
 
@@ -99,10 +100,10 @@ impl AgentState {
         self.facts.newest_sent < Some(sent) && !self.facts.clamped.is_some_and(|span| span.holds(sent))
     }
 
-    /// When an evaluation with this id would have been recorded, had the server made the id.
-    fn made_time(&self, question: &Question<'_>) -> Option<Micros> {
-        let made = self.facts.made?;
-        made_at(question.evaluation_id).filter(|time| made.holds(*time))
+    /// When an evaluation with this id may have been recorded, had the server made the id.
+    fn made_times(&self, question: &Question<'_>) -> impl Iterator<Item = Micros> {
+        let times = |made: TimeSpan| made_times(question.evaluation_id).filter(move |time| made.holds(*time));
+        self.facts.made.into_iter().flat_map(times)
     }
 
     /// Whether it may be among the arrivals after `known` that stand aside.

@@ -14,7 +14,9 @@ use std::hash::Hasher as _;
 /// Characters of an `evaluation_id` that `/v1/evaluate` makes.
 const MADE_ID_LEN: usize = 16;
 /// Those of them that carry the millisecond, in base 62.
-const MADE_ID_TIME_LEN: usize = 7;
+const MILLIS_DIGITS: usize = 7;
+/// Those behind them that carry the microsecond within it.
+const MICROS_DIGITS: usize = 2;
 
 /// Hashes identities under the store's secret key.
 #[derive(Clone, Copy)]
@@ -66,21 +68,32 @@ impl Identities {
     }
 }
 
-/// The recorded time of an event whose id has the form that `/v1/evaluate` makes: 16 characters of
-/// `[0-9A-Za-z]`, the first 7 the base-62 millisecond. `None` for any other form.
-pub(crate) fn made_at(evaluation_id: &str) -> Option<Micros> {
-    if evaluation_id.len() != MADE_ID_LEN || !evaluation_id.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        return None;
-    }
-    let millis = evaluation_id.bytes().take(MADE_ID_TIME_LEN).fold(0i64, |sum, b| {
-        sum * 62
-            + i64::from(match b {
-                b'0'..=b'9' => b - b'0',
-                b'A'..=b'Z' => b - b'A' + 10,
-                _ => b - b'a' + 36,
-            })
+/// At which times an event with this id may be recorded, if `/v1/evaluate` made the id: 16 characters of
+/// `[0-9A-Za-z]`, the first 7 the base-62 millisecond, the next 2 the microsecond within it. The first of them is that of
+/// an id that is made today; before ids told the microsecond, events were recorded at their millisecond. None for any other form.
+pub(crate) fn made_times(evaluation_id: &str) -> impl Iterator<Item = Micros> + use<> {
+    let digits: Option<&[u8; MADE_ID_LEN]> = evaluation_id.as_bytes().try_into().ok();
+    let is_made = |digits: &&[u8; MADE_ID_LEN]| digits.iter().all(u8::is_ascii_alphanumeric);
+    let times = digits.filter(is_made).map(|digits| {
+        let (millis, rest) = digits.split_at(MILLIS_DIGITS);
+        let millisecond = Micros(number(millis) * Micros::PER_MILLI);
+        let within = number(&rest[..MICROS_DIGITS]);
+        let exact = (within < Micros::PER_MILLI).then_some(Micros(millisecond.0 + within));
+        exact.into_iter().chain([millisecond])
     });
-    Some(Micros(millis * Micros::PER_MILLI))
+    times.into_iter().flatten()
+}
+
+/// The number that alphanumeric digits stand for in base 62.
+fn number(digits: &[u8]) -> i64 {
+    digits.iter().fold(0, |sum, digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'A'..=b'Z' => digit - b'A' + 10,
+            _ => digit - b'a' + 36,
+        };
+        sum * 62 + i64::from(value)
+    })
 }
 
 #[cfg(test)]
@@ -105,20 +118,16 @@ mod tests {
     }
 
     #[test]
-    fn a_made_id_carries_its_millisecond() {
-        // 1_796_000_000_000 in base 62, digits 0-9 A-Z a-z.
-        let mut digits = Vec::new();
-        let mut rest = 1_796_000_000_000i64;
-        for _ in 0..MADE_ID_TIME_LEN {
-            digits.push(
-                b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[(rest % 62) as usize],
-            );
-            rest /= 62;
-        }
-        digits.reverse();
-        let id = format!("{}Zz09Aa11x", String::from_utf8(digits).unwrap());
-        assert_eq!(made_at(&id), Some(Micros(1_796_000_000_000_000)));
-        assert_eq!(made_at("too-short"), None);
-        assert_eq!(made_at("has-a-dash-in-it"), None);
+    fn a_made_id_carries_its_time() {
+        let times = |id: &str| made_times(id).collect::<Vec<_>>();
+        // 1_767_225_600_000 in base 62, digits 0-9 A-Z a-z.
+        let millisecond = Micros(1_767_225_600_000_000);
+        assert_eq!(times("V70MWDgG7random"), []);
+        assert_eq!(
+            times("V70MWDgG7randomX"),
+            [Micros(millisecond.0 + 999), millisecond]
+        );
+        assert_eq!(times("V70MWDgG8randomX"), [millisecond]);
+        assert_eq!(times("has-a-dash-in-it"), []);
     }
 }

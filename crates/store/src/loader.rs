@@ -5,7 +5,7 @@ use crate::agent::{AgentName, AgentNo, AgentState, Aside, Question, identify};
 use crate::batch::Verdict;
 use crate::codec::{CarriedWindow, CarryRecord};
 use crate::facts::Facts;
-use crate::identity::{Identities, made_at};
+use crate::identity::{Identities, made_times};
 use crate::owner::{Message, Work};
 use crate::query::{Counted, Past, Search};
 use crate::registry::{Carried, Entry};
@@ -94,7 +94,7 @@ fn reaches_back(entry: &Entry, question: &Question<'_>) -> bool {
     });
     by_time
         || made.is_some_and(|made| {
-            made_at(question.evaluation_id).is_some_and(|time| made.holds(time) && forgotten(time))
+            made_times(question.evaluation_id).any(|time| made.holds(time) && forgotten(time))
         })
 }
 
@@ -187,7 +187,7 @@ impl<'a> Stored<'a> {
                 return Ok(true);
             }
         }
-        if let Some(made) = made_at(id) {
+        for made in made_times(id) {
             let rows = search.at_time(whose, made, id)?;
             if rows
                 .iter()
@@ -241,9 +241,7 @@ fn is_carried(
     let is_aside = |aside: &Aside| {
         aside.arrival + WINDOW as u64 > known && (aside.identity == sent || aside.identity == evaluated)
     };
-    sent_at.is_some_and(is_at)
-        || made_at(evaluation_id).is_some_and(is_at)
-        || window.aside.iter().any(is_aside)
+    sent_at.is_some_and(is_at) || made_times(evaluation_id).any(is_at) || window.aside.iter().any(is_aside)
 }
 
 /// Brings the states of the work's cold agents.

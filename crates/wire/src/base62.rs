@@ -3,16 +3,6 @@
 /// In the order of their bytes, so that numbers of one length sort like their texts.
 pub(crate) const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// The value of a digit.
-pub(crate) fn value(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'A'..=b'Z' => Some(digit - b'A' + 10),
-        b'a'..=b'z' => Some(digit - b'a' + 36),
-        _ => None,
-    }
-}
-
 /// Fills the text with random digits, every one as likely as the other.
 ///
 /// `fill` overwrites a buffer with random bytes; its error is handed on. Six bits of each byte are used, and
@@ -39,14 +29,6 @@ pub(crate) fn randomise<E>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_digit_has_its_value() {
-        for byte in 0..=u8::MAX {
-            let expected = ALPHABET.iter().position(|&digit| digit == byte);
-            assert_eq!(value(byte).map(usize::from), expected, "{byte}");
-        }
-    }
 
     #[test]
     fn every_digit_is_as_likely_as_the_other() {

@@ -1,6 +1,6 @@
 //! `POST /v1/evaluate` and `GET /v1/gates`: verdicts over the wire, and what becomes of them.
 
-use crate::kit::{Answer, Lab};
+use crate::kit::{Answer, Lab, one};
 use gate::config::{Config, Set};
 use gate::{Engine, Gate, Listed, Outcome, Settings, Stopped, Subject};
 use serde_json::{Value, json};
@@ -93,6 +93,18 @@ fn an_id_that_the_server_made_can_be_found_and_ingested_again_without_counting()
         assert_eq!(lab.ingest(event).json()["duplicates"], 1);
     }
     assert_eq!(lab.get("/v1/reputation/a").json()["evaluations"], 1);
+}
+
+#[test]
+fn an_evaluation_is_newer_than_what_was_acknowledged_before_it() {
+    let lab = Lab::new();
+    for number in 0..100 {
+        let agent = format!("a{number}");
+        assert_eq!(lab.ingest(one(&agent)).status, 202);
+        evaluate(&lab, &json!({ "agent_id": agent, "output": "rm -rf x" }));
+        let page = lab.get(&format!("/v1/events?agent_id={agent}")).json();
+        assert_eq!(page["events"][0]["source"], "evaluate", "{page}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::codec::{
 };
 use crate::erasure;
 use crate::facts::{Facts, Recorded};
-use crate::identity::made_at;
+use crate::identity::made_times;
 use crate::index::{CarryPlace, NewBatch, NewRow};
 use crate::registry::{AgentUpdate, Carried};
 use crate::segments::{NewCarry, Other};
@@ -597,7 +597,7 @@ fn recorded_at_of(batch: &Batch, event: &BatchEvent, received_at: Micros, shared
         None if batch.source == Source::EvaluateMadeId => (
             batch
                 .evaluation_id(event)
-                .and_then(made_at)
+                .and_then(|id| made_times(id).next())
                 .unwrap_or(received_at),
             false,
         ),

@@ -140,6 +140,16 @@ impl Lab {
 
     /// Brings in events under numbers of their own, as of this time.
     pub(crate) fn import(&self, first_seq: u64, at: i64, evaluations: &[Evaluation<'_>]) -> Receipt {
+        self.import_as(Source::Ingest, first_seq, at, evaluations)
+    }
+
+    pub(crate) fn import_as(
+        &self,
+        source: Source,
+        first_seq: u64,
+        at: i64,
+        evaluations: &[Evaluation<'_>],
+    ) -> Receipt {
         let provenance = Provenance {
             received_at: Micros(at),
             recorded_at: vec![Micros(at); evaluations.len()],
@@ -149,7 +159,7 @@ impl Lab {
             org: ORG,
             key: KEY,
             signed: true,
-            source: Source::Ingest,
+            source,
             max_agents: 100,
             lenient: false,
             evaluations,

@@ -186,6 +186,40 @@ fn an_evaluate_id_of_the_servers_is_known_at_another_time() {
 }
 
 #[test]
+fn an_evaluate_id_of_the_servers_tells_the_microsecond() {
+    let lab = Lab::new();
+    let id = "V70MWDgG7andMore"; // 2026-01-01T00:00:00.000999Z
+    let at = 1_767_225_600_000_999;
+    lab.set_clock(at - 1);
+    lab.send(&[event("a", Some("before"), None)]);
+    lab.set_clock(at + 300);
+    lab.send_as(Source::EvaluateMadeId, &[event("a", Some(id), None)]);
+    let stored = lab.all(ORG);
+    let times: Vec<_> = stored.iter().map(|e| e.recorded_at.0).collect();
+    assert_eq!(times, [at, at - 1]);
+    assert_eq!(lab.send(&[event("a", Some(id), Some(NOW))]).duplicates, 1);
+}
+
+#[test]
+fn an_evaluate_id_is_known_where_it_was_recorded_at_its_millisecond() {
+    let mut lab = Lab::new();
+    // Its two characters behind the millisecond say nothing: it was made when they were two more of chance.
+    let id = "V70MWDg0zandMore";
+    lab.import_as(
+        Source::EvaluateMadeId,
+        1,
+        1_767_225_600_000_000,
+        &[event("a", Some(id), None)],
+    );
+    let again = [event("a", Some(id), Some(NOW + 5))];
+    assert_eq!(lab.send(&again).duplicates, 1);
+    fill_window(&lab, "a", NOW);
+    assert_eq!(lab.send(&again).duplicates, 1);
+    lab.restart();
+    assert_eq!(lab.send(&again).duplicates, 1);
+}
+
+#[test]
 fn an_evaluate_id_of_the_clients_is_known_at_another_time() {
     let lab = Lab::new();
     lab.send_as(Source::Evaluate, &[event("a", Some("mine"), None)]);

@@ -163,8 +163,7 @@ impl Job {
 
 /// A new id, which carries the time.
 fn new_id(now: Micros) -> Result<String, Refusal> {
-    let millis = now.0.div_euclid(1_000);
-    evaluation_id::make(millis, getrandom::fill)
+    evaluation_id::make(now.0, getrandom::fill)
         .map_err(|error| Refusal::Internal(format!("no random bytes: {error}")))
 }
 
