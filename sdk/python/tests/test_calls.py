@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import socket
 import threading
 from typing import Any, Dict, List
 
@@ -209,6 +210,25 @@ def test_a_redirect_is_an_error_and_not_followed() -> None:
             client.whoami()
     assert (wrong.value.status, wrong.value.code) == (302, "http_302")
     assert not server.beyond
+
+
+def test_an_answer_to_a_body_that_was_not_sent_to_its_end_is_read() -> None:
+    body = b'{"error":"too large","code":"payload_too_large","status":413}'
+    answer = b"HTTP/1.1 413 Payload Too Large\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    def refuse(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(100)
+            connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        refusing = threading.Thread(target=refuse, args=(listener,))
+        refusing.start()
+        with repute.Client(f"http://127.0.0.1:{listener.getsockname()[1]}", KEY) as client, pytest.raises(repute.ApiError) as wrong:
+            client.evaluate("a", "x" * 20_000_000)
+        refusing.join()
+    assert (wrong.value.status, wrong.value.code) == (413, "payload_too_large")
 
 
 def test_the_url_may_have_a_path() -> None:

@@ -5,6 +5,7 @@ import selectors
 import socket
 import ssl
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from importlib import import_module
@@ -50,7 +51,9 @@ class Connection:
         try:
             http = self._connected(deadline)
             http.sock.settimeout(_left(deadline))
-            http.request(method, self._path + path, body, {"User-Agent": USER_AGENT, **headers})
+            # A server that refuses a body may answer and hang up before all of it was sent.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                http.request(method, self._path + path, body, {"User-Agent": USER_AGENT, **headers})
             http.response_class = lambda sock, *args, **kw: _Timed(sock, deadline, *args, **kw)  # type: ignore[assignment]
             response = http.getresponse()
             told = {name.lower(): value for name, value in response.getheaders()}
