@@ -7,9 +7,9 @@ use super::error::Refusal;
 use super::packing::Packing;
 use super::signature;
 use crate::accounts::Principal;
-use axum::body::{Body, HttpBody as _};
+use axum::body::Body;
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_LENGTH, EXPECT};
+use axum::http::header::CONTENT_LENGTH;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use std::sync::Arc;
@@ -17,8 +17,6 @@ use tokio::time::{Instant, timeout_at};
 
 /// The least that a body which comes in pieces has room for, and is counted as.
 const PIECE: usize = 64 << 10;
-/// The largest body that is read only to be thrown away.
-const MAX_DISCARDED: usize = 64 << 10;
 
 /// A body in memory, as it is meant.
 pub(crate) struct Received {
@@ -113,7 +111,7 @@ fn open(
 }
 
 /// How many bytes a request says that its body has.
-fn announced(headers: &HeaderMap) -> Option<usize> {
+pub(super) fn announced(headers: &HeaderMap) -> Option<usize> {
     let value = headers.get(CONTENT_LENGTH)?;
     let announced: u64 = value.to_str().ok()?.parse().ok()?;
     Some(usize::try_from(announced).unwrap_or(usize::MAX))
@@ -166,7 +164,7 @@ async fn receive(
 }
 
 /// The next bytes of a body, of which all must be there by the deadline; `None` at its end.
-async fn next(app: &App, body: &mut Body, deadline: Instant) -> Result<Option<Bytes>, Refusal> {
+pub(super) async fn next(app: &App, body: &mut Body, deadline: Instant) -> Result<Option<Bytes>, Refusal> {
     loop {
         let idle = (Instant::now() + app.config.body_idle_timeout).min(deadline);
         let Ok(frame) = timeout_at(idle, body.frame()).await else {
@@ -201,24 +199,4 @@ pub(super) fn make_room(
         buffer.reserve_exact(room - buffer.len());
     }
     Ok(())
-}
-
-/// Reads a small body that nobody wants and throws it away, so that a client which is still sending it lives to see the
-/// answer. Whether the connection is good for another request.
-pub(super) async fn discard(app: &App, headers: &HeaderMap, mut body: Body) -> bool {
-    // Who asks whether to send waits for the answer; of a body without a length nobody knows how long it is.
-    if headers.contains_key(EXPECT) || announced(headers).is_some_and(|bytes| bytes > MAX_DISCARDED) {
-        return false;
-    }
-    if announced(headers).is_none() {
-        return body.is_end_stream();
-    }
-    let deadline = Instant::now() + app.config.body_timeout;
-    loop {
-        match next(app, &mut body, deadline).await {
-            Ok(Some(_)) => {}
-            Ok(None) => return true,
-            Err(_) => return false,
-        }
-    }
 }

@@ -1,13 +1,12 @@
 //! Before a route runs: who asks, may they, and how often.
 
 use super::app::App;
-use super::body;
 use super::error::Refusal;
 use crate::accounts::Principal;
 use crate::rate_limit::{Admission, Class};
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{AUTHORIZATION, CONNECTION};
+use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue, Response};
 use std::future::Future;
 use std::sync::Arc;
@@ -36,7 +35,7 @@ where
 {
     let caller = match authenticate(&app, request.headers()) {
         Ok(caller) => caller,
-        Err(refusal) => return turn_away(&app, request, refusal).await,
+        Err(refusal) => return refusal.into_response(),
     };
     let open = app.books(&caller).request();
     let limit = match needs.class {
@@ -56,7 +55,7 @@ where
             ticket,
         } => (Some((limit, remaining, reset_s)), Some(ticket)),
         Admission::Refused { limit, retry_after_s } => {
-            let mut response = turn_away(&app, request, Refusal::RateLimited { retry_after_s }).await;
+            let mut response = Refusal::RateLimited { retry_after_s }.into_response();
             rate_limit_fields(&mut response, limit, 0, retry_after_s);
             response.extensions_mut().insert(caller.org);
             open.answered(response.status().as_u16());
@@ -66,7 +65,7 @@ where
     let (shared, org) = (Arc::clone(&app), caller.org);
     // A good key's request counts, whatever comes of it.
     let mut response = match needs.scope.filter(|scope| !caller.scopes.contains(*scope)) {
-        Some(scope) => turn_away(&app, request, Refusal::ScopeMissing(scope)).await,
+        Some(scope) => Refusal::ScopeMissing(scope).into_response(),
         None => route(Call { app, caller, request })
             .await
             .unwrap_or_else(Refusal::into_response),
@@ -79,20 +78,6 @@ where
     }
     response.extensions_mut().insert(org); // for the log
     open.answered(response.status().as_u16());
-    response
-}
-
-/// The answer to a request that no route gets to see. Its body is read where that is little, since a client that sends it behind
-/// the headers would else find the connection closed before it sees the answer; and else told that the connection ends.
-pub(super) async fn turn_away(app: &App, request: Request, refusal: Refusal) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let goes_on = body::discard(app, &parts.headers, body).await;
-    let mut response = refusal.into_response();
-    if !goes_on {
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
-    }
     response
 }
 

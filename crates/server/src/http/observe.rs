@@ -3,6 +3,7 @@
 use super::app::App;
 use super::books::GONE;
 use super::error::{Cause, Refusal};
+use super::unread::Unread;
 use crate::Metrics;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -68,7 +69,10 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     } else {
         // Whatever else is logged on the way carries the id too.
         let span = tracing::debug_span!("request", request_id = id);
-        next.run(request).instrument(span).await
+        let (request, unread) = Unread::watch(request);
+        let mut response = next.run(request).instrument(span).await;
+        unread.settle(&app, &mut response);
+        response
     };
     if is_api {
         allow_origin(&app, origin.as_ref(), response.headers_mut());

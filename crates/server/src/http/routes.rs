@@ -13,7 +13,7 @@ pub(crate) mod status;
 
 use super::app::App;
 use super::error::Refusal;
-use super::guard::{Call, Needs, guard, turn_away};
+use super::guard::{Call, Needs, guard};
 use super::observe::{observe, panicked};
 use crate::rate_limit::Class;
 use axum::Router;
@@ -113,9 +113,7 @@ pub(crate) fn operators(app: Arc<App>) -> Router {
 fn surrounded(app: Arc<App>, routes: Router<Arc<App>>) -> Router {
     routes
         .fallback(not_found)
-        .method_not_allowed_fallback(async |State(app): State<Arc<App>>, request: Request| {
-            turn_away(&app, request, Refusal::MethodNotAllowed).await
-        })
+        .method_not_allowed_fallback(async || Refusal::MethodNotAllowed.into_response())
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(&app), observe))
         .with_state(app)
@@ -134,12 +132,12 @@ where
 }
 
 /// No route. Says how to write an id with a slash, since that is how most get here.
-async fn not_found(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+async fn not_found(request: Request) -> Response<Body> {
     let path = request.uri().path();
     let sentence = if path.starts_with("/v1/reputation/") || path.starts_with("/v1/agents/") {
         "no such route: an agent_id is one path segment; write a slash in it as %2F"
     } else {
         "no such route"
     };
-    turn_away(&app, request, Refusal::NotFound(sentence.to_owned())).await
+    Refusal::NotFound(sentence.to_owned()).into_response()
 }

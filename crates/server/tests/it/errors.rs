@@ -3,7 +3,7 @@
 use crate::kit::{Lab, answer_on, event, one};
 use reputation::Micros;
 use server::accounts::{Actor, OrgSettings, SignatureRule};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::time::Duration;
 use wire::{KeyKind, Scope, Scopes, SignatureTime, SigningKey};
 
@@ -629,6 +629,74 @@ fn who_is_turned_away_before_a_small_body_came_reads_the_answer_and_goes_on() {
         let answer = lab.raw(head.as_bytes(), false);
         assert_eq!((answer.status, answer.header("connection")), (401, Some("close")));
     }
+}
+
+#[test]
+fn who_is_refused_while_sending_a_large_body_reads_the_answer() {
+    let lab = Lab::with(|config| config.max_body_bytes = 8 << 20);
+    // Beside a body that has its whole budget there is no room.
+    let tight = Lab::with(|config| config.bytes_in_flight = 1 << 20);
+    let mut first = tight.connect();
+    let head = format!(
+        "POST /v1/ingest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 3000000\r\n\r\n",
+        tight.pk
+    );
+    first.write_all(head.as_bytes()).unwrap();
+    first.write_all(&vec![b' '; 2_000_000]).unwrap();
+    let in_flight = || {
+        let metrics = String::from_utf8(tight.get("/metrics").body).unwrap();
+        let value = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("repute_body_bytes_in_flight "));
+        value.unwrap().parse::<usize>().unwrap()
+    };
+    while in_flight() < 2_000_000 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let unknown = format!("pk_live_{}", "0".repeat(32));
+    for (lab, path, key, bytes, status) in [
+        (&lab, "/v1/ingest", &unknown, 5 << 20, 401),
+        (&lab, "/v1/nope", &unknown, 5 << 20, 404),
+        (&lab, "/v1/keys", &lab.pk, 5 << 20, 403),
+        (&lab, "/v1/ingest", &lab.pk, 9 << 20, 413),
+        (&tight, "/v1/ingest", &tight.pk, 5 << 20, 503),
+        (&lab, "/v1/evaluate", &lab.pk, 5 << 20, 413),
+    ] {
+        for is_chunked in [false, true] {
+            let mut stream = lab.connect();
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            let (length, end) = if is_chunked {
+                (
+                    format!("Transfer-Encoding: chunked\r\n\r\n{bytes:x}"),
+                    "\r\n0\r\n\r\n",
+                )
+            } else {
+                (format!("Content-Length: {bytes}\r\n"), "")
+            };
+            let head =
+                format!("POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n{length}\r\n");
+            let case = format!("{path} {status} chunked: {is_chunked}");
+            let request = [head.as_bytes(), &vec![b' '; bytes], end.as_bytes()].concat();
+            stream.write_all(&request).expect(&case);
+            let answer = answer_on(&mut stream, false);
+            assert_eq!(
+                (answer.status, answer.header("connection")),
+                (status, Some("close")),
+                "{case}"
+            );
+            assert_eq!(
+                stream.read(&mut [0]).expect(&case),
+                0,
+                "{case}: the connection ends"
+            );
+        }
+    }
+    // Nobody reads without an end.
+    let mut stream = lab.connect();
+    let head = "POST /v1/ingest HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let piece = vec![b' '; 1 << 20];
+    assert!((0..64).any(|_| stream.write_all(&piece).is_err()));
 }
 
 #[test]
