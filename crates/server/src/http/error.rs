@@ -22,6 +22,10 @@ pub(crate) enum Refusal {
     BrokenEncoding(&'static str),
     /// The compressed body begins with more than is read of a beginning.
     LongGzipHeader,
+    /// The compressed body has more parts than are unpacked.
+    ManyGzipMembers {
+        limit: usize,
+    },
     AuthInvalid,
     AuthRevoked,
     HmacNoSecret,
@@ -123,6 +127,13 @@ impl Refusal {
             Self::LongGzipHeader => once(
                 Code::BadJson,
                 "the body's gzip header has a field of more than 65535 bytes",
+            ),
+            Self::ManyGzipMembers { limit } => (
+                ErrorBody::new(
+                    Code::BadJson,
+                    format!("the body has more than {limit} gzip members: pack it as one"),
+                ),
+                None,
             ),
             Self::AuthInvalid => once(Code::AuthInvalid, "Authorization: no such key"),
             Self::AuthRevoked => once(
@@ -301,6 +312,7 @@ mod tests {
             }]),
             Refusal::BrokenEncoding("gzip"),
             Refusal::LongGzipHeader,
+            Refusal::ManyGzipMembers { limit: 1_000 },
             Refusal::Fault(Fault::AuthMissing),
             Refusal::Fault(Fault::AuthFormat),
             Refusal::AuthInvalid,

@@ -14,7 +14,8 @@ pub(crate) fn hand_over<T: Send>() -> (impl FnOnce(Result<T, Refused>) + Send, H
 }
 
 impl<T> HandedOver<T> {
-    /// What became of it; `positions` are the original indexes of the events that were handed over.
+    /// What became of it. `positions` are the original indexes of the events that were handed over, empty where the
+    /// client sent no list of them.
     pub(crate) async fn outcome(self, positions: &[usize]) -> Result<T, Refusal> {
         let outcome = self.0.await;
         let outcome = outcome.map_err(|_| Refusal::Internal("the store gave no answer".to_owned()))?;
@@ -26,10 +27,10 @@ impl<T> HandedOver<T> {
 fn refusal(refused: Refused, positions: &[usize]) -> Refusal {
     match refused {
         Refused::AgentLimit { limit, events } => {
-            let original = |event: u32| positions.get(event as usize).copied().unwrap_or(event as usize);
+            let original = |event: u32| positions.get(event as usize).copied();
             Refusal::AgentLimit {
                 limit,
-                events: events.into_iter().map(original).collect(),
+                events: events.into_iter().filter_map(original).collect(),
             }
         }
         Refused::NotKept(NotKept::Overloaded) => Refusal::Overloaded,

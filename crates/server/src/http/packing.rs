@@ -10,7 +10,7 @@ use super::budget::Share;
 use super::error::Refusal;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_ENCODING;
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use std::io::Read as _;
 use zstd::zstd_safe::{self, DCtx, zstd_sys::ZSTD_ErrorCode};
 
@@ -19,6 +19,8 @@ const STEP: usize = 64 << 10;
 /// The largest packed body that is unpacked by a thread that serves connections. Of more, also of such as unpack to
 /// nothing, the many small parts alone could keep it for long.
 const SMALL_BYTES: usize = 64 << 10;
+/// The most members of a gzip body: each takes some microseconds, and may be 20 bytes of nothing.
+const MAX_MEMBERS: usize = 1_000;
 /// What `flate2` says of a header that is larger than it reads.
 const LONG_HEADER: &str = "gzip header field too long";
 
@@ -73,43 +75,48 @@ impl Packing {
 }
 
 fn gunzip(packed: &[u8], most: usize, share: &mut Share) -> Result<Vec<u8>, Refusal> {
-    let mut decoder = MultiGzDecoder::new(packed);
     let mut out = Vec::new();
-    loop {
-        let len = out.len();
-        make_room(
-            &mut out,
-            len + STEP,
-            most.saturating_add(STEP),
-            packed.len(),
-            share,
-        )?;
-        let read = decoder.by_ref().take(STEP as u64).read_to_end(&mut out);
-        read.map_err(|error| {
-            if error.to_string() == LONG_HEADER {
-                Refusal::LongGzipHeader
-            } else {
-                Refusal::BrokenEncoding("gzip")
+    let mut rest = packed;
+    for _ in 0..MAX_MEMBERS {
+        let mut member = GzDecoder::new(rest);
+        loop {
+            let len = out.len();
+            let room = most.saturating_add(STEP);
+            make_room(&mut out, len + STEP, room, packed.len(), share)?;
+            let read = member.by_ref().take(STEP as u64).read_to_end(&mut out);
+            read.map_err(|error| {
+                if error.to_string() == LONG_HEADER {
+                    Refusal::LongGzipHeader
+                } else {
+                    Refusal::BrokenEncoding("gzip")
+                }
+            })?;
+            if out.len() > most {
+                return Err(Refusal::BodyTooLarge { limit: most });
             }
-        })?;
-        if out.len() > most {
-            return Err(Refusal::BodyTooLarge { limit: most });
+            if out.len() == len {
+                break;
+            }
         }
-        if out.len() == len {
+        rest = member.into_inner();
+        if rest.is_empty() {
             return Ok(out);
         }
     }
+    Err(Refusal::ManyGzipMembers { limit: MAX_MEMBERS })
 }
 
 fn unzstd(packed: &[u8], most: usize, share: &mut Share) -> Result<Vec<u8>, Refusal> {
     let broken = || Refusal::BrokenEncoding("zstd");
     let bound = zstd_safe::decompress_bound(packed).map_err(|_| broken())?;
-    let room = usize::try_from(bound).unwrap_or(most).min(most);
+    let bound = usize::try_from(bound).unwrap_or(usize::MAX);
+    let room = bound.min(most);
     let mut out = Vec::new();
     make_room(&mut out, room, room, packed.len(), share)?;
     let mut context = DCtx::try_create().ok_or_else(|| Refusal::Internal("no memory for zstd".to_owned()))?;
     context.decompress(&mut out, packed).map_err(|code| {
-        if code == 0usize.wrapping_sub(ZSTD_ErrorCode::ZSTD_error_dstSize_tooSmall as usize) {
+        let too_small = 0usize.wrapping_sub(ZSTD_ErrorCode::ZSTD_error_dstSize_tooSmall as usize);
+        if code == too_small && bound > most {
             Refusal::BodyTooLarge { limit: most }
         } else {
             broken()

@@ -253,12 +253,14 @@ fn a_new_agent_beyond_the_limit_is_refused_before_anything_is_counted() {
     let metrics = String::from_utf8(lab.get("/metrics").body).unwrap();
     let refused = r#"repute_events_refused_total{reason="agent_limit"} 4"#; // two, one and one
     assert!(metrics.contains(refused), "{metrics}");
-    assert_eq!(
-        lab.send("POST", "/v1/agents", &lab.pk, &[], br#"{"agent_id":"c"}"#)
-            .error()
-            .1,
-        "agent_limit"
-    );
+    for (path, body) in [
+        ("/v1/agents", r#"{"agent_id":"c"}"#),
+        ("/v1/evaluate", r#"{"agent_id":"c","output":"x"}"#),
+    ] {
+        let answer = lab.send("POST", path, &lab.pk, &[], body.as_bytes());
+        assert_eq!(answer.error().1, "agent_limit", "{path}");
+        assert_eq!(answer.json().get("details"), None, "{path}: it has no events");
+    }
 }
 
 #[test]
@@ -539,6 +541,48 @@ fn a_zstd_window_may_be_of_any_size_and_a_field_of_a_gzip_header_may_not() {
         error(400, "bad_json", sentence),
         "which is not to say that it is broken"
     );
+}
+
+#[test]
+fn a_gzip_body_has_a_thousand_members_at_most() {
+    let lab = Lab::new();
+    let body = gzip(one("a").as_bytes());
+    let send = |empty: usize| {
+        let body = [body.clone(), gzip(b"").repeat(empty)].concat();
+        lab.send(
+            "POST",
+            "/v1/ingest",
+            &lab.pk,
+            &[("Content-Encoding", "gzip")],
+            &body,
+        )
+    };
+    assert_eq!(send(999).status, 202);
+    let sentence = "the body has more than 1000 gzip members: pack it as one";
+    for beyond in [1_000, 800_000] {
+        assert_eq!(send(beyond).error(), error(400, "bad_json", sentence));
+    }
+}
+
+#[test]
+fn a_zstd_body_that_is_damaged_is_never_too_large() {
+    let lab = Lab::with(|config| config.max_body_bytes = 1 << 20);
+    let one = one("a");
+    let mut unsized_frame = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
+    unsized_frame.write_all(one.repeat(20).as_bytes()).unwrap();
+    for whole in [
+        unsized_frame.finish().unwrap(),
+        zstd::bulk::compress(one.as_bytes(), 3).unwrap(),
+        zstd::bulk::compress(one.repeat(20).as_bytes(), 3).unwrap(),
+    ] {
+        for bit in 8 * 6..8 * whole.len() {
+            let mut body = whole.clone();
+            body[bit / 8] ^= 1 << (bit % 8);
+            let headers = [("Content-Encoding", "zstd")];
+            let answer = lab.send("POST", "/v1/ingest", &lab.pk, &headers, &body);
+            assert_ne!(answer.status, 413, "bit {bit}");
+        }
+    }
 }
 
 #[test]

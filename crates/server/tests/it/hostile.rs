@@ -324,7 +324,7 @@ fn hostile_bodies_cost_little_and_leave_nothing() {
 fn bombs_of_any_packing_unpack_no_further_than_a_body_may() {
     let lab = Lab::with(|config| config.max_body_bytes = 1 << 20);
     let zeros = vec![b' '; 64 << 20];
-    let members = gzip(&[b' '; 1_000]).repeat(10_000);
+    let members = gzip(&[b' '; 2_000]).repeat(10_000);
     let mut wide = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
     wide.window_log(27).unwrap();
     wide.write_all(&zeros).unwrap();

@@ -63,7 +63,7 @@ pub(crate) async fn evaluate(call: Call) -> Result<Response<Body>, Refusal> {
         app.off_thread(turn, move |app, _turn| job.run(app, &received))
             .await?
     };
-    let receipt = submitted.receipt.outcome(&[0]).await?;
+    let receipt = submitted.receipt.outcome(&[]).await?;
     let summary = receipt.updates.first().map(|update| update.summary);
     let body = EvaluateAnswer {
         evaluation_id: submitted.evaluation_id,
