@@ -13,6 +13,7 @@ mod packing;
 pub(crate) mod routes;
 mod signature;
 mod socket;
+mod turns;
 mod unread;
 
 pub use routes::events::event;

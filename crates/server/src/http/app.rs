@@ -3,6 +3,7 @@
 use super::books::Books;
 use super::budget::Budget;
 use super::error::{NO_ROOM, Refusal};
+use super::turns::{SharedTurn, SharedTurns, Turns};
 use crate::accounts::{Accounts, OrgSettings, Principal};
 use crate::rate_limit::RateLimits;
 use crate::{Config, Gates, Ledger, Metrics};
@@ -10,18 +11,13 @@ use reputation::Micros;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use store::{Health, Store};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use store::{Health, OrgId, Store};
 use wire::CursorKey;
 
 /// Reads of the store that run at once; each has a thread of the blocking pool.
 const READS_AT_ONCE: usize = 64;
 /// Changes of keys, and reads of the audit log and the ledger, that run or wait for SQLite at once.
 const ADMINISTRATION_AT_ONCE: usize = 16;
-/// How long any of these may wait for its turn before it is answered with 503. Nothing else uses the blocking pool, which has
-/// more threads (512) than there are turns: who has a turn has a thread, so this is the only wait.
-const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Large bodies that are checked, unpacked and parsed at once, and evaluations that may take long, off the threads that
 /// serve connections.
 const LARGE_BODIES_AT_ONCE: usize = 4;
@@ -38,9 +34,9 @@ pub(crate) struct App {
     pub(crate) limits: RateLimits,
     pub(crate) budget: Budget,
     pub(crate) cursors: CursorKey,
-    large_bodies: Arc<Semaphore>,
-    reads: Arc<Semaphore>,
-    administration: Arc<Semaphore>,
+    large_bodies: SharedTurns,
+    reads: Turns,
+    administration: Turns,
     draining: AtomicBool,
     started: Instant,
 }
@@ -58,9 +54,9 @@ impl App {
             limits: RateLimits::new(),
             budget: Budget::new(config.bytes_in_flight),
             cursors: CursorKey::new(&store.cursor_key()),
-            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_AT_ONCE)),
-            reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
-            administration: Arc::new(Semaphore::new(ADMINISTRATION_AT_ONCE)),
+            large_bodies: SharedTurns::new(LARGE_BODIES_AT_ONCE),
+            reads: Turns::new(READS_AT_ONCE),
+            administration: Turns::new(ADMINISTRATION_AT_ONCE),
             draining: AtomicBool::new(false),
             started: Instant::now(),
             config,
@@ -123,16 +119,17 @@ impl App {
         }
     }
 
-    /// Does what a large body asks for off the threads that serve connections, in the turn that it has already, or in one that
-    /// it waits for. The work keeps the turn, or lets it go.
+    /// Does what a large body of this organisation asks for off the threads that serve connections, in the turn that it has
+    /// already, or in one that it waits for. The work keeps the turn, or lets it go.
     pub(crate) async fn off_thread<T: Send + 'static>(
         self: &Arc<Self>,
-        turn: Option<Turn>,
-        work: impl FnOnce(&Self, Turn) -> Result<T, Refusal> + Send + 'static,
+        org: OrgId,
+        turn: Option<SharedTurn>,
+        work: impl FnOnce(&Self, SharedTurn) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
         let turn = match turn {
             Some(turn) => turn,
-            None => take_turn(&self.large_bodies).await?,
+            None => self.large_bodies.take(org).await?,
         };
         let app = Arc::clone(self);
         on_a_thread(move || work(&app, turn)).await
@@ -158,22 +155,11 @@ impl App {
     }
 }
 
-/// A turn at something of which only so much is done at once. It goes along with the work: a client that goes away takes
-/// no turn back while a thread is still busy for it.
-pub(crate) type Turn = OwnedSemaphorePermit;
-
-async fn take_turn(turns: &Arc<Semaphore>) -> Result<Turn, Refusal> {
-    match timeout(QUEUE_TIMEOUT, Arc::clone(turns).acquire_owned()).await {
-        Ok(Ok(turn)) => Ok(turn),
-        _ => Err(Refusal::Overloaded),
-    }
-}
-
 async fn in_turn<T: Send + 'static>(
-    turns: &Arc<Semaphore>,
+    turns: &Turns,
     work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
-    let turn = take_turn(turns).await?;
+    let turn = turns.take().await?;
     on_a_thread(move || {
         let _turn = turn;
         work()

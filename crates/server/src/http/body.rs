@@ -1,11 +1,12 @@
 //! Bodies: read within size, time and budget; then, with the key asked once more and after the signature, unpacked within
 //! the same size.
 
-use super::app::{App, LARGE_BODY_BYTES, Turn};
+use super::app::{App, LARGE_BODY_BYTES};
 use super::budget::Share;
 use super::error::Refusal;
 use super::packing::Packing;
 use super::signature;
+use super::turns::SharedTurn;
 use crate::accounts::Principal;
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -28,7 +29,7 @@ pub(crate) struct Received {
     /// Whether a good signature came with it.
     pub(crate) signed: bool,
     /// Its turn off the threads that serve connections, where it had to take one.
-    pub(crate) turn: Option<Turn>,
+    pub(crate) turn: Option<SharedTurn>,
 }
 
 /// What a route makes of a signature that comes with a body.
@@ -65,7 +66,7 @@ pub(crate) async fn read(
         }
     }
     let (caller, headers) = (caller.clone(), headers.clone());
-    app.off_thread(None, move |app, turn| {
+    app.off_thread(caller.org, None, move |app, turn| {
         let (bytes, caller, signed) = open(app, &caller, &headers, &bytes, &mut share, limit, signing)?;
         Ok(Received {
             bytes,

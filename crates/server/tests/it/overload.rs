@@ -2,12 +2,14 @@
 //! recovers by itself, and the books balance.
 
 use crate::kit::{Lab, event, one};
+use gate::config::{Config as GateConfig, Set};
+use gate::{Engine, Gate, Listed, Outcome, Settings, Stopped, Subject};
 use journal::SimDisk;
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Submissions in flight at most.
@@ -142,6 +144,59 @@ fn a_full_queue_is_told_before_a_byte_of_the_body_is_sent() {
         "of the one whose body was read"
     );
     assert_eq!(books["requests"]["by_status"]["503"], 5);
+}
+
+/// A gate that takes its time over what one agent puts out: until it is let go.
+struct Slow {
+    held: AtomicU64,
+    gone: AtomicBool,
+}
+
+impl Gate for &'static Slow {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    fn is_heavy(&self) -> bool {
+        true
+    }
+
+    fn check(&self, subject: &Subject<'_>) -> Result<Outcome, Stopped> {
+        if subject.context().agent_id == "slow" {
+            self.held.fetch_add(1, Ordering::Relaxed);
+            wait_for("it is never let go", || self.gone.load(Ordering::Relaxed));
+        }
+        Ok(Outcome::pass())
+    }
+}
+
+#[test]
+fn one_organisation_with_many_slow_gates_leaves_a_turn_to_others() {
+    static SLOW: Slow = Slow {
+        held: AtomicU64::new(0),
+        gone: AtomicBool::new(false),
+    };
+    let lab = Lab::new();
+    let gate = Box::new(&SLOW);
+    let engine = Engine::new(vec![Listed { gate, shadow: false }], Settings::default()).unwrap();
+    lab.gates.replace(GateConfig::of(Set::of("default", engine)));
+    let other = lab.tenant("other");
+    let evaluate = |key: &str, agent: &str| {
+        let body = format!(r#"{{"agent_id":"{agent}","output":1}}"#);
+        lab.send("POST", "/v1/evaluate", key, &[], body.as_bytes()).status
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| evaluate(&lab.pk, "slow"));
+        }
+        wait_for("the gates are never busy", || {
+            SLOW.held.load(Ordering::Relaxed) >= 3
+        });
+        let told: Vec<u16> = (0..20).map(|_| evaluate(&other.pk, "quick")).collect();
+        let held = SLOW.held.load(Ordering::Relaxed);
+        SLOW.gone.store(true, Ordering::Relaxed);
+        assert_eq!((told, held), (vec![200; 20], 3));
+    });
 }
 
 #[test]

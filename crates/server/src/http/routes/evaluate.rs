@@ -60,8 +60,10 @@ pub(crate) async fn evaluate(call: Call) -> Result<Response<Body>, Refusal> {
         job.run(&app, &received)?
     } else {
         let turn = received.turn.take();
-        app.off_thread(turn, move |app, _turn| job.run(app, &received))
-            .await?
+        app.off_thread(received.caller.org, turn, move |app, _turn| {
+            job.run(app, &received)
+        })
+        .await?
     };
     let receipt = submitted.receipt.outcome(&[]).await?;
     let summary = receipt.updates.first().map(|update| update.summary);

@@ -38,8 +38,10 @@ pub(crate) async fn ingest(call: Call) -> Result<Response<Body>, Refusal> {
         submit(&app, received, lenient)?
     } else {
         let turn = received.turn.take();
-        app.off_thread(turn, move |app, _turn| submit(app, received, lenient))
-            .await?
+        app.off_thread(received.caller.org, turn, move |app, _turn| {
+            submit(app, received, lenient)
+        })
+        .await?
     };
     let receipt = submitted.receipt.outcome(&submitted.positions).await?;
     Ok(answer(
