@@ -44,13 +44,7 @@ pub(crate) fn step(shared: &Shared) -> Result<Step, Error> {
         let segment = &entry.segment;
         if matches!(entry.index, SegmentIndex::Open(_)) {
             // Its index is being written, unless that fails.
-            return match shared.sealing.failure() {
-                None => Ok(Step::Idle),
-                Some(why) => Err(Error::System {
-                    what: "an index",
-                    why,
-                }),
-            };
+            return shared.sealing.check().map(|()| Step::Idle);
         }
         let is_gone = |org: OrgId, agent_id: &str| {
             let mut of_org = erasures

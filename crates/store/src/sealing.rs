@@ -6,9 +6,8 @@ use crate::agent::{AgentName, AgentNo, AgentState};
 use crate::checkpoint::{self, Covered};
 use crate::shared::Shared;
 use crate::{Error, segments};
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLockReadGuard};
-
 use std::time::Duration;
 
 /// Full segments without an index, beyond which writers wait: a start has to read all of them.
@@ -17,6 +16,8 @@ const MAX_UNSEALED: usize = 3;
 const MAX_WAITING_COPIES: usize = 4_096;
 /// Log bytes after which a small registry gets a new checkpoint.
 const CHECKPOINT_EVERY_BYTES: u64 = 48 << 20;
+/// How often who waits for a file looks whether it can come at all.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The background's inbox, and what writers must know of its backlog.
 pub(crate) struct Sealing {
@@ -117,15 +118,24 @@ impl Sealing {
         let _ = self.jobs.0.send(Job::Close);
     }
 
-    /// Has these files written anew, durably, without agents that were erased.
+    /// Has these files written anew, durably, without agents that were erased. Fails at once while a segment cannot be
+    /// indexed: that may last until others let segments go, who must not wait for it here.
     pub(crate) fn renew(&self, what: Derived) -> Result<(), Error> {
+        self.check()?;
         let (answer, answers) = bounded(1);
         self.hand_in(Job::Renew(what, answer));
-        let closing = |_| Error::System {
-            what: "a checkpoint",
-            why: "the store is closing".to_owned(),
-        };
-        answers.recv().map_err(closing)?
+        loop {
+            match answers.recv_timeout(LOOK_EVERY) {
+                Ok(renewed) => return renewed,
+                Err(RecvTimeoutError::Timeout) => self.check()?,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::System {
+                        what: "a checkpoint",
+                        why: "the store is closing".to_owned(),
+                    });
+                }
+            }
+        }
     }
 
     /// Waits before another attempt; true if there should be none, since the store is closing.
@@ -152,9 +162,15 @@ impl Sealing {
         backlog.jobs > 1 || backlog.closing
     }
 
-    /// What keeps a segment from being indexed.
-    pub(crate) fn failure(&self) -> Option<String> {
-        self.backlog.lock().trouble.clone()
+    /// Fails while something keeps a segment from being indexed.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let trouble = self.backlog.lock().trouble.clone();
+        trouble.map_or(Ok(()), |why| {
+            Err(Error::System {
+                what: "an index",
+                why,
+            })
+        })
     }
 
     /// What keeps segments from being indexed, once writers have to wait for it.
@@ -445,5 +461,30 @@ mod tests {
         assert!(!sealing.is_behind());
         sealing.close();
         assert!(sealing.is_behind());
+    }
+
+    #[test]
+    fn nobody_waits_for_a_file_behind_a_segment_that_cannot_be_indexed() {
+        let sealing = Arc::new(Sealing::new());
+        let renew = || {
+            let (sealing, (answer, answers)) = (Arc::clone(&sealing), bounded(1));
+            std::thread::spawn(move || answer.send(sealing.renew(Derived::Checkpoint)));
+            answers
+        };
+        sealing.seal(1);
+        let early = renew();
+        let waits = early.recv_timeout(Duration::from_millis(100));
+        assert!(matches!(waits, Err(RecvTimeoutError::Timeout)), "{waits:?}");
+        sealing.fail(&Error::System {
+            what: "an index",
+            why: "no room".to_owned(),
+        });
+        for renewed in [early, renew()] {
+            let told = renewed.recv_timeout(Duration::from_secs(10)).expect("an answer");
+            assert!(
+                matches!(told, Err(Error::System { what: "an index", .. })),
+                "{told:?}"
+            );
+        }
     }
 }
