@@ -218,13 +218,14 @@ impl Segments {
         self.place_of(number).map(|at| &self.entries[at])
     }
 
-    /// Gives a segment another index, unless another generation has taken its place meanwhile.
-    fn set_index(&mut self, segment: &Segment, index: SegmentIndex) {
-        if let Some(at) = self.place_of(segment.number)
-            && self.entries[at].segment.generation == segment.generation
-        {
+    /// Gives a segment another index, unless it is gone or another generation has taken its place; says whether it did.
+    fn set_index(&mut self, segment: &Segment, index: SegmentIndex) -> bool {
+        let at = self.place_of(segment.number);
+        let at = at.filter(|at| self.entries[*at].segment.generation == segment.generation);
+        if let Some(at) = at {
             self.entries[at] = Arc::new(IndexedSegment::new(segment.clone(), index));
         }
+        at.is_some()
     }
 
     /// Whether this very generation is shown.
@@ -375,28 +376,36 @@ pub(crate) fn write_index(
     })
 }
 
-/// Builds the index of a segment anew from the segment itself, since its file turned out to be damaged.
+/// Builds the index of a segment anew from the segment itself, since its file turned out to be damaged. Of those who find
+/// that out together one does it, and the others wait.
 pub(crate) fn rebuild(shared: &Shared, file: &Path) -> Result<(), Error> {
-    let entry = {
+    let find = || {
         let published = shared.published.read();
         let is_it = |entry: &&Arc<IndexedSegment>| {
             index_path(&shared.dir, &SegmentExtent::of(&entry.segment)) == file
         };
         published.segments.entries.iter().find(is_it).cloned()
     };
-    let Some(entry) = entry else { return Ok(()) };
+    let Some(entry) = find() else { return Ok(()) };
+    let _turn = shared.rebuilding.lock();
+    if find().is_none_or(|now| !Arc::ptr_eq(&now, &entry)) {
+        return Ok(()); // it was done, or the segment is gone
+    }
     tracing::warn!(file = %file.display(), "an index is damaged: building it anew from its segment");
     let open = OpenIndex::default();
     for frame in entry.segment.frames() {
         let frame = frame.map_err(journal::Error::from)?;
         crate::recover::index_frame(&entry.segment, &frame, &open)?;
     }
-    let sealed = write_index(shared, &entry.segment, &open, || ())?;
-    shared
+    let sealed = SegmentIndex::Sealed(write_index(shared, &entry.segment, &open, || ())?);
+    if !shared
         .published
         .write()
         .segments
-        .set_index(&entry.segment, SegmentIndex::Sealed(sealed));
+        .set_index(&entry.segment, sealed)
+    {
+        remove_index(shared, &entry.segment);
+    }
     Ok(())
 }
 

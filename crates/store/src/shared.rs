@@ -82,6 +82,8 @@ pub(crate) struct Shared {
     pub(crate) expected: Expected,
     /// Those who wait for an erasure.
     pub(crate) waiting: Mutex<Vec<Waiting>>,
+    /// Held by who builds a damaged index anew.
+    pub(crate) rebuilding: Mutex<()>,
 }
 
 impl Shared {
@@ -152,12 +154,20 @@ impl Shared {
         (published.segments.past(org), known)
     }
 
-    /// Reads; where an index turns out to be damaged, rebuilds it and reads again. Damage of the stored
+    /// Reads; where indexes turn out to be damaged, rebuilds each once and reads again. Damage of the stored
     /// events themselves is noted for the operator.
     pub(crate) fn read<T>(&self, mut read: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-        let outcome = match read() {
-            Err(Error::Index { file, .. }) => segments::rebuild(self, &file).and_then(|()| read()),
-            outcome => outcome,
+        let mut rebuilt = Vec::new();
+        let outcome = loop {
+            match read() {
+                Err(Error::Index { file, .. }) if !rebuilt.contains(&file) => {
+                    if let Err(error) = segments::rebuild(self, &file) {
+                        break Err(error);
+                    }
+                    rebuilt.push(file);
+                }
+                outcome => break outcome,
+            }
         };
         self.damage.note(outcome)
     }

@@ -415,3 +415,25 @@ fn what_was_carried_of_an_erased_agent_is_not_given_to_one_of_its_name() {
     }
     assert_eq!(lab.store().stats().erasures, 0);
 }
+
+#[test]
+fn readers_who_find_damaged_indexes_together_all_get_their_answers() {
+    let mut lab = varied_lab();
+    fill(&lab, 0, 80);
+    let before = lab.all(ORG);
+    for _ in 0..20 {
+        lab.restart(); // what is open keeps nothing of the files in memory
+        let indexes = files(lab.path(), ".idx");
+        for index in &indexes {
+            flip(index, 100);
+            flip(index, fs::metadata(index).unwrap().len() / 2);
+        }
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..8).map(|_| scope.spawn(|| lab.all(ORG))).collect();
+            for reader in readers {
+                assert!(reader.join().unwrap() == before);
+            }
+        });
+        assert_eq!(files(lab.path(), ".tmp"), Vec::<PathBuf>::new());
+    }
+}
