@@ -168,7 +168,13 @@ impl Writer {
     fn commit(&self, mut write: Write, pending: PendingFrame) {
         let outcome = match self.state.poisoned() {
             Some(reason) => Err(Poisoned(reason)),
-            None => self.write(&mut write),
+            None => {
+                let written = catch_unwind(AssertUnwindSafe(|| self.write(&mut write)));
+                written.unwrap_or_else(|panic| {
+                    let reason = format!("writing frame {} panicked: {}", write.seq, message(&*panic));
+                    Err(self.give_up(reason))
+                })
+            }
         };
         drop(pending); // the next group is formed while this one is published
         self.spare.give(write.frame);
@@ -185,9 +191,7 @@ impl Writer {
         let payload_bytes = write.frame.len();
         if let Err(e) = self.put(write) {
             let reason = format!("{}: frame {}: {e}", write.segment.path.display(), write.seq);
-            tracing::error!("the log is not written any more until a restart: {reason}");
-            self.state.poison(&reason);
-            return Err(Poisoned(reason));
+            return Err(self.give_up(reason));
         }
         write
             .segment
@@ -198,6 +202,12 @@ impl Writer {
             offset: write.offset + FRAME_HEADER_BYTES as u64,
             latency: started.elapsed(),
         })
+    }
+
+    fn give_up(&self, reason: String) -> Poisoned {
+        tracing::error!("the log is not written any more until a restart: {reason}");
+        self.state.poison(&reason);
+        Poisoned(reason)
     }
 
     fn put(&self, write: &mut Write) -> io::Result<()> {
@@ -215,7 +225,8 @@ impl Writer {
     }
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
     match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(text), _) => text,
         (None, Some(text)) => text,

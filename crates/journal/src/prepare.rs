@@ -2,6 +2,7 @@
 //! their directory synced, so that a commit changes no metadata and never runs out of space.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::commit::message;
 use crate::disk::{Disk, File, SYNC_BYTES, create_anew};
 use crate::name::segment_path;
 use crate::segment::Segment;
@@ -169,7 +171,15 @@ impl Shared {
                 continue;
             };
             let existing = slot.ready.take();
-            let made = parking_lot::MutexGuard::unlocked(&mut slot, || self.make(existing, wanted));
+            let make = || catch_unwind(AssertUnwindSafe(|| self.make(existing, wanted)));
+            let made = parking_lot::MutexGuard::unlocked(&mut slot, make);
+            // Who waits for the segment must be told.
+            let made = made.unwrap_or_else(|panic| {
+                Err(Failed {
+                    error: io::Error::other(format!("preparing a segment panicked: {}", message(&*panic))),
+                    existing: None,
+                })
+            });
             slot.settle(made, wanted, &self.state);
             self.changed.notify_all();
             if slot.failure.is_some() && !slot.stop {

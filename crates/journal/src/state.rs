@@ -37,8 +37,9 @@ impl StateHandle {
         }
     }
 
-    /// The first reason stays: what follows from it explains nothing.
-    pub(crate) fn poison(&self, reason: &str) {
+    /// From now on nothing is written any more until the log is opened again. The first reason stays: what follows from
+    /// it explains nothing.
+    pub fn poison(&self, reason: &str) {
         let mut state = self.0.lock();
         if !matches!(*state, State::Poisoned(_)) {
             *state = State::Poisoned(reason.to_owned());

@@ -158,19 +158,18 @@ pub(crate) fn wait_for(shared: &Shared, org: OrgId, name: NameHash, reply: Reply
 
 /// Tells those who wait that it takes longer; it goes on by itself.
 pub(crate) fn put_off(shared: &Shared, why: &Error) {
-    for waiting in take_waiting(shared, |_| true) {
-        (waiting.reply)(Err(if why.is_damage() {
-            Refused::Internal(why.to_string())
-        } else {
-            Refused::NotKept(NotKept::Full(why.to_string()))
-        }));
-    }
+    let refused = if why.is_damage() {
+        Refused::Internal(why.to_string())
+    } else {
+        Refused::NotKept(NotKept::Full(why.to_string()))
+    };
+    refuse_waiting(shared, &refused);
 }
 
-/// Tells those who wait that the store is closing; the next start goes on.
-pub(crate) fn stop(shared: &Shared) {
+/// Tells those who wait that they wait in vain; the next start goes on.
+pub(crate) fn refuse_waiting(shared: &Shared, why: &Refused) {
     for waiting in take_waiting(shared, |_| true) {
-        (waiting.reply)(Err(Refused::NotKept(NotKept::Draining)));
+        (waiting.reply)(Err(why.clone()));
     }
 }
 

@@ -47,6 +47,7 @@ mod shared;
 mod span;
 mod spill;
 mod store;
+mod threads;
 mod types;
 mod upkeep;
 mod verify;

@@ -10,9 +10,10 @@ use crate::owner::{Message, Work};
 use crate::query::{Counted, Past, Search};
 use crate::registry::{Carried, Entry};
 use crate::shared::{Known, Seen, Shared};
-use crate::{Error, OrgId, Refused, Source};
+use crate::{Error, OrgId, Refused, Source, threads};
 use crossbeam_channel::{Receiver, Sender};
 use reputation::{Micros, Slot, WINDOW, Window};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// A submission that has to be prepared, or prepared again.
@@ -33,8 +34,16 @@ pub(crate) fn run(shared: &Shared, errands: &Receiver<Errand>, owner: &Sender<Me
     } in errands
     {
         shared.progress.wait_for(after_group);
-        let prepared =
-            shared.read(|| look_up(shared, &mut work, &doubts).and_then(|()| load_cold(shared, &mut work)));
+        let mut prepare = || {
+            shared.read(|| look_up(shared, &mut work, &doubts).and_then(|()| load_cold(shared, &mut work)))
+        };
+        // One that panics is answered like one that fails: it has changed nothing, and others need the thread.
+        let prepared = catch_unwind(AssertUnwindSafe(&mut prepare)).unwrap_or_else(|_| {
+            Err(Error::System {
+                what: "a look-up of stored events",
+                why: "it panicked".to_owned(),
+            })
+        });
         let undelivered = match prepared {
             Ok(()) => owner.send(Message::Batch(work)).err().map(|back| back.0),
             Err(error) => {
@@ -338,22 +347,18 @@ fn from_rows(shared: &Shared, seen: &Seen) -> Result<AgentState, Error> {
     Ok(AgentState::loaded(facts, window, aside.into()))
 }
 
-/// Starts `threads` loaders.
+/// Starts so many loaders.
 pub(crate) fn spawn(
     shared: &Arc<Shared>,
     errands: &Receiver<Errand>,
     owner: &Sender<Message>,
-    threads: usize,
+    at_once: usize,
 ) -> Result<Vec<std::thread::JoinHandle<()>>, Error> {
     let start = |number: usize| {
         let (shared, errands, owner) = (Arc::clone(shared), errands.clone(), owner.clone());
-        std::thread::Builder::new()
-            .name(format!("repute-load-{number}"))
-            .spawn(move || run(&shared, &errands, &owner))
-            .map_err(|why| Error::System {
-                what: "a thread",
-                why: why.to_string(),
-            })
+        threads::spawn(&format!("repute-load-{number}"), move || {
+            run(&shared, &errands, &owner);
+        })
     };
-    (0..threads).map(start).collect()
+    (0..at_once).map(start).collect()
 }

@@ -162,6 +162,12 @@ impl Sealing {
         backlog.jobs > 1 || backlog.closing
     }
 
+    /// Says that segments will not be indexed any more, and why.
+    pub(crate) fn give_up(&self, why: &str) {
+        self.backlog.lock().trouble = Some(why.to_owned());
+        self.changed.notify_all();
+    }
+
     /// Fails while something keeps a segment from being indexed.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let trouble = self.backlog.lock().trouble.clone();

@@ -9,6 +9,7 @@ use crate::owner::{self, EraseOrder, Message, Owner, Registration, Work};
 use crate::recover::{self, Recovered};
 use crate::sealing::Background;
 use crate::shared::{Permit, Shared};
+use crate::threads::{spawn, spawn_vital};
 use crate::upkeep::{self, Upkeep};
 use crate::warming::Warming;
 use crate::{
@@ -149,15 +150,14 @@ impl Store {
         let (loader_inbox, errands) = unbounded(); // likewise
         let loaders = loader::spawn(&shared, &errands, &owner_inbox, LOADERS)?;
         let owner = Owner::new(Arc::clone(&shared), journal, messages, loader_inbox.clone());
-        let owner = spawn("repute-owner", move || owner.run())?;
+        let owner = spawn_vital("repute-owner", &shared, &journal_state, move |_| owner.run())?;
         for number in shared.published.read().segments.unsealed() {
             shared.sealing.seal(number);
         }
         let background = Background::new(covered);
-        let background = {
-            let shared = Arc::clone(&shared);
-            spawn("repute-seal", move || background.run(&shared))?
-        };
+        let background = spawn_vital("repute-seal", &shared, &journal_state, move |shared| {
+            background.run(shared)
+        })?;
         let draining = Arc::new(AtomicBool::new(false));
         let warming = warming.map(|warming| {
             let (shared, owner, closing) = (Arc::clone(&shared), owner_inbox.clone(), Arc::clone(&draining));
@@ -168,11 +168,10 @@ impl Store {
             warming.take().map(JoinHandle::join); // so that one thread after the other uses the disk
         }
         let (upkeep_inbox, jobs) = unbounded(); // bounded by those who wait
-        let upkeep = {
-            let (shared, closing) = (Arc::clone(&shared), Arc::clone(&draining));
-            let upkeep = Upkeep::new(owner_inbox.clone());
-            spawn("repute-upkeep", move || upkeep.run(&shared, &jobs, &closing))?
-        };
+        let (upkeep, closing) = (Upkeep::new(owner_inbox.clone()), Arc::clone(&draining));
+        let upkeep = spawn_vital("repute-upkeep", &shared, &journal_state, move |shared| {
+            upkeep.run(shared, &jobs, &closing);
+        })?;
         Ok(Self {
             shared,
             journal_state,
@@ -483,19 +482,6 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn spawn<T: Send + 'static>(
-    name: &str,
-    run: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>, Error> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(run)
-        .map_err(|why| Error::System {
-            what: "a thread",
-            why: why.to_string(),
-        })
 }
 
 #[cfg(test)]

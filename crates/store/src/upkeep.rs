@@ -1,13 +1,13 @@
 //! What keeps the stored segments in order while events come: one thread, one thing at a time, at a measured
 //! pace, so that neither the log nor queries wait for it.
 
-use crate::Error;
 use crate::compaction::Compaction;
 use crate::erasure;
 use crate::owner::{self, Message};
 use crate::retention::Retention;
 use crate::scrub::Scrub;
 use crate::shared::Shared;
+use crate::{Error, NotKept, Refused};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -65,7 +65,9 @@ impl Upkeep {
                     self.work(shared, closing);
                     drop(done);
                 }
-                Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => return erasure::stop(shared),
+                Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => {
+                    return erasure::refuse_waiting(shared, &Refused::NotKept(NotKept::Draining));
+                }
             }
         }
     }

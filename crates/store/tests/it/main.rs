@@ -11,6 +11,7 @@ mod forgetting;
 mod kit;
 mod model;
 mod once;
+mod panics;
 mod repair;
 mod restart;
 mod retention;
