@@ -104,6 +104,7 @@ struct StoreGauges {
     erasures: Gauge,
     agents: Gauge,
     resident_windows: Gauge,
+    windows_in_transit: Gauge,
     oldest_event: Gauge,
     newest_event: Gauge,
     damage: Gauge,
@@ -316,6 +317,11 @@ impl Metrics {
             g.resident_windows.clone(),
         );
         r.register(
+            "windows_in_transit",
+            "Windows read for events of agents that were not in memory, and not counted with yet",
+            g.windows_in_transit.clone(),
+        );
+        r.register(
             "oldest_event_timestamp_seconds",
             "Recorded time of the earliest event",
             g.oldest_event.clone(),
@@ -490,6 +496,7 @@ impl Metrics {
         set(&g.erasures, stats.erasures);
         set(&g.agents, stats.agents);
         set(&g.resident_windows, stats.resident_windows);
+        set(&g.windows_in_transit, stats.windows_in_transit);
         set(&g.damage, stats.damage.len() as u64);
         let whole_seconds = |time: Option<Micros>| time.map_or(0, |time| time.0 / Micros::PER_SECOND);
         g.oldest_event.set(whole_seconds(stats.oldest_event));

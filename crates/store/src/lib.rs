@@ -48,6 +48,7 @@ mod span;
 mod spill;
 mod store;
 mod threads;
+mod transit;
 mod types;
 mod upkeep;
 mod verify;

@@ -10,6 +10,7 @@ use crate::owner::{Message, Work};
 use crate::query::{Counted, Past, Search};
 use crate::registry::{Carried, Entry};
 use crate::shared::{Known, Seen, Shared};
+use crate::transit::Loaded;
 use crate::{Error, OrgId, Refused, Source, threads};
 use crossbeam_channel::{Receiver, Sender};
 use reputation::{Micros, Slot, WINDOW, Window};
@@ -255,8 +256,9 @@ fn is_carried(
 
 /// Brings the states of the work's cold agents.
 fn load_cold(shared: &Shared, work: &mut Work) -> Result<(), Error> {
-    work.loaded.clear();
+    work.loaded = Loaded::default(); // those of an attempt before
     let batch = &mut work.batch;
+    let mut states = Vec::new();
     for agent in 0..batch.agents.len() {
         let agent_id = batch.agent_id(agent);
         let name = AgentName {
@@ -265,12 +267,16 @@ fn load_cold(shared: &Shared, work: &mut Work) -> Result<(), Error> {
         };
         if let Some((no, _)) = shared.find(name) {
             if !shared.is_resident(no) {
+                if states.is_empty() {
+                    shared.transit.wait_for_room();
+                }
                 let state = bring(shared, no, name)?;
-                work.loaded.extend(state.map(|state| (no, state)));
+                states.extend(state.map(|state| (no, state)));
             }
             batch.agents[agent].no = Some(no);
         }
     }
+    work.loaded = shared.transit.send(states);
     Ok(())
 }
 

@@ -17,6 +17,7 @@ use crate::erasure;
 use crate::loader::Errand;
 use crate::outside::FEW;
 use crate::shared::{Permit, Shared};
+use crate::transit::Loaded;
 use crate::{KeyId, NotKept, OrgId, Receipt, Refused, Reply, Source};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use group::Group;
@@ -55,7 +56,7 @@ const IDLE: Duration = Duration::from_secs(1);
 pub(crate) struct Work {
     pub(crate) batch: Batch,
     /// States of agents that were cold when somebody looked.
-    pub(crate) loaded: Vec<(AgentNo, AgentState)>,
+    pub(crate) loaded: Loaded,
     pub(crate) reply: Reply<Receipt>,
     pub(crate) permit: Permit,
 }
@@ -478,7 +479,7 @@ impl Owner {
     fn resolve(&mut self, work: &mut Work) -> Result<Vec<Option<AgentNo>>, Cold> {
         let org = work.batch.org;
         self.forget_erased(&mut work.batch);
-        self.warm(work.loaded.drain(..));
+        self.warm(work.loaded.take());
         (0..work.batch.agents.len())
             .map(|agent| {
                 let known = work.batch.agents[agent].no;

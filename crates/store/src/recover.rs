@@ -94,6 +94,7 @@ pub(crate) fn open(
         event_bytes: Default::default(),
         expected: Expected::new(),
         waiting: Default::default(),
+        transit: Default::default(),
         rebuilding: Default::default(),
         disk,
         dir,

@@ -16,6 +16,7 @@ use crate::sealing::Sealing;
 use crate::segments;
 use crate::segments::Segments;
 use crate::spill::Spill;
+use crate::transit::Transit;
 use crate::warming::Expected;
 use crate::{Error, Observer, Options, OrgId};
 use journal::Disk;
@@ -82,6 +83,7 @@ pub(crate) struct Shared {
     pub(crate) expected: Expected,
     /// Those who wait for an erasure.
     pub(crate) waiting: Mutex<Vec<Waiting>>,
+    pub(crate) transit: Arc<Transit>,
     /// Held by who builds a damaged index anew.
     pub(crate) rebuilding: Mutex<()>,
 }

@@ -10,6 +10,7 @@ use crate::recover::{self, Recovered};
 use crate::sealing::Background;
 use crate::shared::{Permit, Shared};
 use crate::threads::{spawn, spawn_vital};
+use crate::transit::Loaded;
 use crate::upkeep::{self, Upkeep};
 use crate::warming::Warming;
 use crate::{
@@ -215,7 +216,7 @@ impl Store {
         };
         let mut work = Work {
             batch,
-            loaded: Vec::new(),
+            loaded: Loaded::default(),
             reply,
             permit,
         };
@@ -424,6 +425,7 @@ impl Store {
         stats.erasures = published.registry.erasures.len() as u64;
         stats.in_flight = self.shared.in_flight.load(Ordering::Relaxed) as u64;
         stats.resident_windows = self.shared.resident_windows.load(Ordering::Relaxed) as u64;
+        stats.windows_in_transit = self.shared.transit.windows() as u64;
         stats.damage = self.shared.damage.list();
         stats
     }
@@ -572,7 +574,7 @@ mod tests {
             let (answer, answers) = bounded(1);
             let work = Work {
                 batch,
-                loaded: Vec::new(),
+                loaded: Loaded::default(),
                 reply: Box::new(move |outcome| drop(answer.send(outcome))),
                 permit: store.admit().expect("there is room"),
             };

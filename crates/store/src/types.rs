@@ -241,6 +241,8 @@ pub struct Stats {
     pub bytes: u64,
     /// Agents whose windows are in memory.
     pub resident_windows: u64,
+    /// Windows read for submissions that the owner has not taken yet.
+    pub windows_in_transit: u64,
     /// Agents known, over all organisations.
     pub agents: u64,
     /// Agents whose erasure isn't done yet.

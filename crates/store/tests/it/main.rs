@@ -4,6 +4,7 @@
 
 mod backup;
 mod books;
+mod cold;
 mod compaction;
 mod crash;
 mod erase;
