@@ -13,7 +13,7 @@ pub const MAX_KEY_NAME: usize = 100;
 pub struct KeyRequest {
     /// Publishable or secret.
     pub kind: KeyKind,
-    /// What its owner calls it, at most [`MAX_KEY_NAME`] code points.
+    /// What its owner calls it, at most [`MAX_KEY_NAME`] code points, none of them a control character.
     pub name: Option<String>,
     /// What it may do: never nothing, and `admin` only for a secret key.
     pub scopes: Scopes,
@@ -63,7 +63,12 @@ fn read_name(reader: &mut Reader<'_>, name: &'static str) -> Result<Option<Strin
     if is_null(reader)? {
         return Ok(None);
     }
-    text(reader, name, MAX_KEY_NAME).map(|name| Some(name.into_owned()))
+    let text = text(reader, name, MAX_KEY_NAME)?;
+    // In a table it would begin a row of its own, and a terminal would obey it.
+    if text.chars().any(char::is_control) {
+        return Err(Stop::broken(name, "has a control character"));
+    }
+    Ok(Some(text.into_owned()))
 }
 
 fn read_scopes(reader: &mut Reader<'_>, name: &'static str) -> Result<Option<Scopes>, Stop> {
@@ -147,6 +152,14 @@ mod tests {
             (r#"{"kind":"secret","kind":"secret"}"#, "kind: given twice"),
             (&long, "name: longer than 100 characters"),
             (r#"{"kind":"secret","name":1}"#, "name: not a string"),
+            (
+                r#"{"kind":"secret","name":"ci\n2   secret"}"#,
+                "name: has a control character",
+            ),
+            (
+                r#"{"kind":"secret","name":"\u009b2J"}"#,
+                "name: has a control character",
+            ),
             (r#"{"kind":"secret","scopes":"read"}"#, "scopes: not an array"),
             (r#"{"kind":"secret","scopes":[]}"#, "scopes: fewer than 1 item"),
             (

@@ -91,8 +91,8 @@ pub struct RegisterAgentRequest {
 pub struct CreateKeyRequest {
     /// Publishable or secret.
     pub kind: KeyKind,
-    /// What to call it.
-    #[schema(max_length = 100)]
+    /// What to call it; without control characters.
+    #[schema(max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub name: Option<String>,
     /// What it may do; `admin` for secret keys alone.
     #[schema(min_items = 1, max_items = 4)]

@@ -54,11 +54,12 @@ pub(super) fn execute(
                 Kind::Publishable => KeyKind::Publishable,
                 Kind::Secret => KeyKind::Secret,
             };
-            if name
-                .as_ref()
-                .is_some_and(|name| name.chars().count() > wire::MAX_KEY_NAME)
-            {
+            let name_is = |wrong: fn(&str) -> bool| name.as_deref().is_some_and(wrong);
+            if name_is(|name| name.chars().count() > wire::MAX_KEY_NAME) {
                 bail!("--name: longer than {} characters", wire::MAX_KEY_NAME);
+            }
+            if name_is(|name| name.chars().any(char::is_control)) {
+                bail!("--name: has a control character");
             }
             let scopes = match scopes {
                 None => Scopes::default_of(kind),

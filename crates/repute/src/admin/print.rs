@@ -59,9 +59,22 @@ fn table(rows: &[Value]) -> String {
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::String(text) => escaped(text),
+        other => escaped(&other.to_string()),
     }
+}
+
+/// Without what a terminal would obey, or what would begin another row: ids and names may come from anybody.
+fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -77,6 +90,18 @@ mod tests {
         assert_eq!(
             for_people(&json!({ "id": "1", "revoked": true })),
             "id: 1\nrevoked: true\n"
+        );
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown_as_it_is_written() {
+        let name = "ci\n2  secret\t\u{1b}[2J\u{9b}é";
+        let shown = r"ci\n2  secret\t\u{1b}[2J\u{9b}é";
+        let list = json!({ "keys": [{ "id": "1", "name": name }] });
+        assert_eq!(for_people(&list), format!("id  name\n1   {shown}\n"));
+        assert_eq!(
+            for_people(&json!({ "agent_id": name })),
+            format!("agent_id: {shown}\n")
         );
     }
 }

@@ -295,3 +295,23 @@ fn an_agent_is_erased_on_a_running_and_on_a_stopped_server() {
     server.start_again(&[]);
     assert_eq!(agents(&server), 1);
 }
+
+#[test]
+fn a_key_is_given_no_name_that_would_forge_a_row_of_the_list() {
+    let mut server = Server::start(&[]);
+    let dir = server.path().to_str().unwrap().to_owned();
+    let create = |name: &str| run(&["key", "create", "default", "--name", name, "--data-dir", &dir]);
+    let sentence = "repute: --name: has a control character\n";
+    let refused = create("ci\n2   secret");
+    assert_eq!(
+        (refused.status.code(), said(&refused).as_str()),
+        (Some(1), sentence)
+    );
+    assert_eq!(server.stop(), Some(0));
+    let refused = create("ci\u{1b}[2J");
+    assert_eq!(
+        (refused.status.code(), said(&refused).as_str()),
+        (Some(1), sentence)
+    );
+    assert_eq!(create("zwölf Größen").status.code(), Some(0));
+}
