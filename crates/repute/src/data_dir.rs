@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use journal::{Disk, OsDisk};
-use server::accounts::{Accounts, DATABASE, MasterKey, MasterKeyFile};
+use server::accounts::{self, Accounts, DATABASE, MasterKey, MasterKeyFile};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -110,8 +110,23 @@ impl DataDir {
         path.join(DATABASE).is_file()
     }
 
-    /// Opens the organisations and keys: under this master key, or the one in the directory's own file.
+    /// Opens the organisations and keys for a server: under this master key, or the one in the directory's own file, which
+    /// is made where there is none.
+    pub(crate) fn open_accounts_to_serve(&self, master_key: Option<&str>) -> Result<Accounts> {
+        self.open_accounts_with(master_key, Accounts::open_with_file)
+    }
+
+    /// The same for a command. The server may have its master key from elsewhere, and one that a command made would seal what
+    /// the server could not read.
     pub(crate) fn open_accounts(&self, master_key: Option<&str>) -> Result<Accounts> {
+        self.open_accounts_with(master_key, Accounts::open_with_file_if_any)
+    }
+
+    fn open_accounts_with(
+        &self,
+        master_key: Option<&str>,
+        with_file: fn(&Path, MasterKeyFile) -> Result<Accounts, accounts::Error>,
+    ) -> Result<Accounts> {
         let database = self.path.join(DATABASE);
         // New organisations would get the numbers of others, and with them their events.
         if fs::metadata(&database).map_or(0, |database| database.len()) == 0
@@ -123,7 +138,7 @@ impl DataDir {
             Some(text) => Accounts::open(&self.path, MasterKey::parse(text)?)?,
             None => {
                 let [file, next] = [MASTER_KEY_FILE, NEXT_MASTER_KEY_FILE].map(|name| self.path.join(name));
-                Accounts::open_with_file(&self.path, MasterKeyFile::new(file, next))?
+                with_file(&self.path, MasterKeyFile::new(file, next))?
             }
         };
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);

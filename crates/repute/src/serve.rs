@@ -70,7 +70,7 @@ pub(crate) fn serve(given: &ServeSettings) -> Result<()> {
             "this directory was a backup: what came after it is not here, and keys revoked since then work again"
         );
     }
-    let accounts = Arc::new(dir.open_accounts(secrets.master_key.as_deref())?);
+    let accounts = Arc::new(dir.open_accounts_to_serve(secrets.master_key.as_deref())?);
     let metrics = Metrics::new();
     let ledger = Arc::new(Ledger::open(dir.path())?);
     let observer = server::observer(Arc::clone(&metrics), Arc::clone(&ledger));

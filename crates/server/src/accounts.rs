@@ -56,7 +56,7 @@ pub struct Accounts {
     database: Mutex<Database>,
     directory: RwLock<Directory>,
     /// Changed by a rotation alone, which holds the database.
-    master: RwLock<MasterKey>,
+    master: RwLock<Option<MasterKey>>,
     /// Where the master key lies, if it is in the data directory.
     master_file: Option<MasterKeyFile>,
 }
@@ -67,7 +67,7 @@ impl Accounts {
     /// # Errors
     /// Where it cannot be opened, or is of a newer version.
     pub fn open(dir: &Path, master: MasterKey) -> Result<Self, Error> {
-        Self::load(Database::open(&dir.join(DATABASE))?, master, None)
+        Self::load(Database::open(&dir.join(DATABASE))?, Some(master), None)
     }
 
     /// The same under the master key of this file, which is made with a random key if there is none.
@@ -77,16 +77,33 @@ impl Accounts {
     pub fn open_with_file(dir: &Path, file: MasterKeyFile) -> Result<Self, Error> {
         let database = Database::open(&dir.join(DATABASE))?;
         let master = file.settle(&database)?;
+        Self::load(database, Some(master), Some(file))
+    }
+
+    /// The same, but a file that is not there is not made: then nothing can be done that needs the master key, which the
+    /// operator may keep elsewhere.
+    ///
+    /// # Errors
+    /// As for [`Self::open`], and where the file is there but cannot be read.
+    pub fn open_with_file_if_any(dir: &Path, file: MasterKeyFile) -> Result<Self, Error> {
+        let database = Database::open(&dir.join(DATABASE))?;
+        let master = if file.is_there()? {
+            Some(file.settle(&database)?)
+        } else {
+            None
+        };
         Self::load(database, master, Some(file))
     }
 
     fn load(
         database: Database,
-        master: MasterKey,
+        master: Option<MasterKey>,
         master_file: Option<MasterKeyFile>,
     ) -> Result<Self, Error> {
-        let directory = Directory::load(&database, &master)?;
-        for org in directory.unreadable(store::now()) {
+        let directory = Directory::load(&database, master.as_ref())?;
+        // Without a master key nobody knows which keys it opens.
+        let unreadable = master.as_ref().map(|_| directory.unreadable(store::now()));
+        for org in unreadable.unwrap_or_default() {
             let keys: Vec<u32> = org.keys.iter().map(|key| key.0).collect();
             tracing::error!(
                 org_id = org.org.0,
@@ -208,7 +225,7 @@ impl Accounts {
             let org = change.insert_org(name, settings)?;
             let keys = keys
                 .into_iter()
-                .map(|made| change.insert_key(org.id, made, &self.master.read()))
+                .map(|made| change.insert_key(org.id, made, self.master.read().as_ref()))
                 .collect::<Result<Vec<_>, _>>()?;
             Ok((org, keys))
         })?;
@@ -258,7 +275,7 @@ impl Accounts {
             return Err(Error::TooManySecretKeys);
         }
         let made = database.change(actor, now, |change| {
-            change.insert_key(org, made, &self.master.read())
+            change.insert_key(org, made, self.master.read().as_ref())
         })?;
         self.directory.write().put_made_key(org, &made);
         Ok(made)

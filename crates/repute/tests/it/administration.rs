@@ -2,7 +2,10 @@
 
 use crate::kit::{Server, program, run, said};
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
@@ -314,4 +317,73 @@ fn a_key_is_given_no_name_that_would_forge_a_row_of_the_list() {
         (Some(1), sentence)
     );
     assert_eq!(create("zwölf Größen").status.code(), Some(0));
+}
+
+/// All files below a directory, and what is in them, but for SQLite's logs, which come and go with whoever looks.
+fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(contents(&path));
+        } else if !["db-wal", "db-shm"]
+            .map(OsStr::new)
+            .map(Some)
+            .contains(&path.extension())
+        {
+            files.insert(path.clone(), std::fs::read(&path).unwrap());
+        }
+    }
+    files
+}
+
+#[test]
+fn commands_that_only_look_write_nothing() {
+    let mut command = program(&[]);
+    command.env("REPUTE_MASTER_KEY", "01".repeat(32));
+    let mut server = Server::start_with_keys(&mut command);
+    assert_eq!(server.stop(), Some(0));
+    let dir = server.path().to_str().unwrap();
+    let before = contents(server.path());
+    for look in [
+        &["key", "list", "default"][..],
+        &["org", "list"],
+        &["org", "audit", "default"],
+        &["export", "default"],
+    ] {
+        let output = run(&[look, &["--data-dir", dir]].concat());
+        assert_eq!(
+            (output.status.code(), said(&output)),
+            (Some(0), String::new()),
+            "{look:?}"
+        );
+        let after = contents(server.path());
+        assert!(before == after, "{look:?}: {:?}", after.keys());
+    }
+}
+
+#[test]
+fn no_command_makes_a_master_key_in_the_place_of_the_servers_own() {
+    let mut command = program(&[]);
+    command.env("REPUTE_MASTER_KEY", "01".repeat(32));
+    let mut server = Server::start_with_keys(&mut command);
+    assert_eq!(server.stop(), Some(0));
+    let dir = server.path().to_str().unwrap();
+    for change in [
+        &["key", "create", "default", "--kind", "secret"][..],
+        &["key", "rotate-master"],
+    ] {
+        let refused = run(&[change, &["--data-dir", dir]].concat());
+        let sentence = "repute: there is no master key in the data directory: give the one that the server starts with as \
+                        REPUTE_MASTER_KEY, or in the file that REPUTE_MASTER_KEY_FILE names\n";
+        assert_eq!(
+            (refused.status.code(), said(&refused).as_str()),
+            (Some(1), sentence),
+            "{change:?}"
+        );
+    }
+    // What seals nothing needs none.
+    json(&run(&["key", "create", "default", "--json", "--data-dir", dir]));
+    json(&run(&["org", "create", "acme", "--json", "--data-dir", dir]));
+    assert!(!server.path().join("master.key").exists());
 }

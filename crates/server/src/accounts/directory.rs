@@ -71,7 +71,7 @@ impl Account {
 }
 
 impl Directory {
-    pub(super) fn load(database: &Database, master: &MasterKey) -> Result<Self, Error> {
+    pub(super) fn load(database: &Database, master: Option<&MasterKey>) -> Result<Self, Error> {
         let mut directory = Self::default();
         for org in database.orgs()? {
             directory.put_org(org);
@@ -80,7 +80,7 @@ impl Directory {
             let text = key
                 .sealed
                 .as_deref()
-                .and_then(|sealed| master.unseal(key.org, key.info.id, sealed));
+                .and_then(|sealed| master?.unseal(key.org, key.info.id, sealed));
             let signing = text.map(|text| SigningKey::new(&text));
             directory.put_key(key.org, key.digest, key.info, signing);
         }

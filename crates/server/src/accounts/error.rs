@@ -35,6 +35,12 @@ pub enum Error {
     /// The file of the master key holds none.
     #[error("{} must hold a master key: 32 bytes, written as 64 hexadecimal digits or as base64", .0.display())]
     BadMasterKeyFile(PathBuf),
+    /// The master key is neither in the data directory nor given.
+    #[error(
+        "there is no master key in the data directory: give the one that the server starts with as REPUTE_MASTER_KEY, or in the \
+             file that REPUTE_MASTER_KEY_FILE names"
+    )]
+    NoMasterKey,
     /// The master key was given by the operator, so it is the operator who gives another.
     #[error(
         "the master key is not in the data directory: give the new one as REPUTE_NEW_MASTER_KEY, or in the file that \

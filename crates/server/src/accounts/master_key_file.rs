@@ -27,6 +27,11 @@ impl MasterKeyFile {
         Self { path, next }
     }
 
+    /// Whether the file is there.
+    pub(super) fn is_there(&self) -> Result<bool, Error> {
+        self.path.try_exists().map_err(io_at(&self.path))
+    }
+
     /// The key that the database is under, made at the first start. Finishes or undoes what a crash left half done.
     pub(super) fn settle(&self, database: &Database) -> Result<MasterKey, Error> {
         let key = MasterKey::load_or_create(&self.path)?;

@@ -33,8 +33,8 @@ impl Accounts {
     /// Seals everything under this master key, or, where it lies in the data directory, under a new random one.
     ///
     /// # Errors
-    /// Where the master key in force does not open all live secret keys, which would be lost; where it was given by
-    /// the operator, and no other is; where the database or the file cannot be written.
+    /// Where the master key in force does not open all live secret keys, which would be lost, or is not at hand; where it was
+    /// given by the operator, and no other is; where the database or the file cannot be written.
     pub fn rotate_master(&self, given: Option<&str>, actor: Actor) -> Result<Rotation, Error> {
         let (key, text) = match given {
             Some(text) => (MasterKey::parse(text)?, text.trim().to_owned().into()),
@@ -43,15 +43,20 @@ impl Accounts {
         };
         let mut database = self.database.lock();
         let now = store::now();
+        if self.master.read().is_none() {
+            return Err(Error::NoMasterKey);
+        }
         if !self.directory.read().unreadable(now).is_empty() {
             return Err(Error::UnreadableSecrets);
         }
         if let Some(file) = &self.master_file {
             file.prepare(&text)?;
         }
-        let (resealed, forgotten) =
-            database.change(actor, now, |change| change.reseal(&self.master.read(), &key))?;
-        *self.master.write() = key;
+        let (resealed, forgotten) = database.change(actor, now, |change| {
+            let master = self.master.read();
+            change.reseal(master.as_ref().ok_or(Error::NoMasterKey)?, &key)
+        })?;
+        *self.master.write() = Some(key);
         if let Some(file) = &self.master_file {
             file.take_place()?;
         }
@@ -66,9 +71,13 @@ impl Accounts {
         })
     }
 
-    /// Live secret keys that are sealed under another master key: they authenticate, but check no signature.
+    /// Live secret keys that are sealed under another master key: they authenticate, but check no signature. None are known
+    /// where there is no master key at hand.
     #[must_use]
     pub fn unreadable(&self) -> Vec<Unreadable> {
+        if self.master.read().is_none() {
+            return Vec::new();
+        }
         self.directory.read().unreadable(store::now())
     }
 }

@@ -64,7 +64,7 @@ impl<'a> Change<'a> {
         &self,
         org: OrgId,
         made: CreatedKey,
-        master: &MasterKey,
+        master: Option<&MasterKey>,
     ) -> Result<CreatedKey, Error> {
         let CreatedKey { info, key } = made;
         // No key is ever removed, so the next number was never given.
@@ -75,7 +75,10 @@ impl<'a> Change<'a> {
         )?;
         let id = KeyId(number(last + 1)?);
         let sealed = match info.kind {
-            KeyKind::Secret => Some(master.seal(org, id, key.as_str())?),
+            KeyKind::Secret => {
+                let master = master.ok_or(Error::NoMasterKey)?;
+                Some(master.seal(org, id, key.as_str())?)
+            }
             KeyKind::Publishable => None,
         };
         self.transaction.execute(
