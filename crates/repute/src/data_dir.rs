@@ -105,9 +105,14 @@ impl DataDir {
         }
     }
 
-    /// Whether a server has ever been started on this directory.
-    pub(crate) fn is_one(path: &Path) -> bool {
-        path.join(DATABASE).is_file()
+    /// Whether a server has ever been started on this directory, as far as the system lets that be seen.
+    pub(crate) fn is_one(path: &Path) -> Result<bool> {
+        let database = path.join(DATABASE);
+        match fs::metadata(&database) {
+            Ok(found) => Ok(found.is_file()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error).with_context(|| format!("cannot look at {}", database.display())),
+        }
     }
 
     /// Opens the organisations and keys for a server: under this master key, or the one in the directory's own file, which

@@ -26,13 +26,15 @@ pub(crate) struct Place {
 impl Place {
     /// Sees that a server was ever started there.
     pub(crate) fn check(&self) -> Result<()> {
-        if !DataDir::is_one(&self.data_dir) {
+        // First: a backup that is not whole may lack what tells a data directory.
+        store::refuse_unfinished_backup(&ReadOnlyDisk, &self.data_dir)?;
+        if !DataDir::is_one(&self.data_dir)? {
             bail!(
                 "there is nothing of Repute's in {}: start the server first, or name its directory with --data-dir \
                  (REPUTE_DATA_DIR)",
                 self.data_dir.display()
             );
         }
-        Ok(store::refuse_unfinished_backup(&ReadOnlyDisk, &self.data_dir)?)
+        Ok(())
     }
 }

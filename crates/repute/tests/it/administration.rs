@@ -387,3 +387,26 @@ fn no_command_makes_a_master_key_in_the_place_of_the_servers_own() {
     json(&run(&["org", "create", "acme", "--json", "--data-dir", dir]));
     assert!(!server.path().join("master.key").exists());
 }
+
+#[test]
+fn a_place_that_cannot_be_looked_at_or_is_half_a_backup_is_told_from_an_empty_one() {
+    let place = tempfile::tempdir().unwrap();
+    let list = |dir: &Path| {
+        let output = program(&["org", "list", "--data-dir"]).arg(dir).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        said(&output)
+    };
+    let file = place.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(
+        list(&file),
+        format!(
+            "repute: cannot look at {}/repute.db: Not a directory (os error 20)\n",
+            file.display()
+        )
+    );
+    let half = place.path().join("half");
+    std::fs::create_dir(&half).unwrap();
+    std::fs::write(half.join("backup.unfinished"), "").unwrap();
+    assert!(list(&half).contains("cut short"), "{}", list(&half));
+}
