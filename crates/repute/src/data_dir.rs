@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use journal::{Disk, OsDisk};
+use rustix::process::geteuid;
 use server::accounts::{self, Accounts, DATABASE, MasterKey, MasterKeyFile};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
@@ -21,6 +22,25 @@ pub(crate) fn no_organisation(database: &Path) -> String {
         "{}, which has the organisations and their keys, is missing or empty though there are events: put it back from a backup",
         database.display()
     )
+}
+
+/// Sees that this is not root in the directory of a server that runs as another user: what root makes there, that user
+/// cannot open. The database tells whose it is, since the directory may have been made for a server that runs as root.
+fn refuse_root_in_anothers(path: &Path) -> Result<()> {
+    let database = path.join(DATABASE);
+    let owner = match fs::metadata(&database) {
+        Ok(found) => found.uid(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("cannot look at {}", database.display())),
+    };
+    if geteuid().is_root() && owner != 0 {
+        bail!(
+            "{} belongs to the user with the id {owner}, and what root makes there, that user's server cannot open: run this as \
+             that user (sudo -u '#{owner}' repute …)",
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 /// A data directory that no other process has.
@@ -63,8 +83,8 @@ impl DataDir {
         OsDisk
             .create_dir_all(path)
             .with_context(|| format!("cannot make the data directory {}", path.display()))?;
-        match Self::try_take(path)? {
-            Some(dir) => Ok(dir),
+        match Self::lock(path)? {
+            Some(lock) => Self::locked(path, lock),
             None => bail!(
                 "another process is using {}: stop it first, or choose another --data-dir",
                 path.display()
@@ -72,24 +92,37 @@ impl DataDir {
         }
     }
 
-    /// Takes the directory, which is there, unless another process has it.
+    /// Takes the directory of a stopped server for a command, unless another process has it.
     pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
-        let Some(lock) = Self::lock(path)? else {
+        let Some(dir) = Self::lock_dir(path)? else {
             return Ok(None);
         };
+        refuse_root_in_anothers(path)?;
+        let lock = Self::lock_file(path, dir)?;
+        lock.map(|lock| Self::locked(path, lock)).transpose()
+    }
+
+    fn locked(path: &Path, lock: Lock) -> Result<Self> {
         store::refuse_unfinished_backup(&OsDisk, path)?;
-        Ok(Some(Self {
+        Ok(Self {
             path: path.to_owned(),
             lock,
-        }))
+        })
     }
 
     /// Locks the directory, whatever it holds, unless another process has it.
     pub(crate) fn lock(path: &Path) -> Result<Option<Lock>> {
+        let dir = Self::lock_dir(path)?;
+        dir.map_or(Ok(None), |dir| Self::lock_file(path, dir))
+    }
+
+    fn lock_dir(path: &Path) -> Result<Option<File>> {
         let dir = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        if let Err(TryLockError::WouldBlock) = dir.try_lock() {
-            return Ok(None);
-        }
+        let is_taken = matches!(dir.try_lock(), Err(TryLockError::WouldBlock));
+        Ok((!is_taken).then_some(dir))
+    }
+
+    fn lock_file(path: &Path, dir: File) -> Result<Option<Lock>> {
         let file = path.join("lock");
         let file = OpenOptions::new()
             .write(true)

@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -409,4 +410,34 @@ fn a_place_that_cannot_be_looked_at_or_is_half_a_backup_is_told_from_an_empty_on
     std::fs::create_dir(&half).unwrap();
     std::fs::write(half.join("backup.unfinished"), "").unwrap();
     assert!(list(&half).contains("cut short"), "{}", list(&half));
+}
+
+#[test]
+fn a_command_as_root_leaves_nothing_that_the_servers_own_user_could_not_open() {
+    let mut server = Server::start(&[]);
+    assert_eq!(server.stop(), Some(0));
+    // Only root can give it to another user, and only then there is something to refuse.
+    if chown(server.path().join("repute.db"), Some(65_534), Some(65_534)).is_err() {
+        return;
+    }
+    let dir = server.path().to_str().unwrap();
+    std::fs::remove_file(server.path().join("lock")).unwrap();
+    let before = contents(server.path());
+    for command in [
+        &["org", "create", "acme"][..],
+        &["repair"],
+        &["import", "default", "-"],
+    ] {
+        let refused = run(&[command, &["--data-dir", dir]].concat());
+        let sentence = format!(
+            "repute: {dir} belongs to the user with the id 65534, and what root makes there, that user's server cannot open: \
+             run this as that user (sudo -u '#65534' repute …)\n"
+        );
+        assert_eq!(
+            (refused.status.code(), said(&refused)),
+            (Some(1), sentence),
+            "{command:?}"
+        );
+        assert!(before == contents(server.path()), "{command:?}");
+    }
 }
