@@ -19,6 +19,7 @@ mod serve;
 mod settings;
 mod torture;
 mod units;
+mod unknown_variables;
 mod usage;
 mod verify;
 

@@ -8,7 +8,7 @@ use crate::housekeeping;
 use crate::logging;
 use crate::settings::{Secrets, ServeSettings};
 use crate::usage::WrongSetting;
-use crate::{huge_pages, open_files};
+use crate::{huge_pages, open_files, unknown_variables};
 use anyhow::{Context as _, Result, bail};
 use journal::{LimitedDisk, OsDisk};
 use server::accounts::Accounts;
@@ -62,6 +62,7 @@ pub(crate) fn serve(given: &ServeSettings) -> Result<()> {
              (ulimit -n)"
         );
     }
+    unknown_variables::warn();
     warn_of_plain_text(settings);
     let dir = DataDir::take(&settings.data_dir)?;
     if let Some(backup) = store::adopt_backup(&OsDisk, dir.path())? {

@@ -243,3 +243,38 @@ fn a_wrong_secret_is_named_and_never_repeated() {
         assert!(!data.exists());
     }
 }
+
+#[test]
+fn a_variable_that_nobody_knows_is_warned_of_with_the_one_that_was_meant() {
+    let mut command = program(&[]);
+    for (variable, value) in [
+        ("REPUTE_RETENTION_BYTE", "secret-1"),
+        ("REPUTE_COLOUR_OF_THE_LAMP", "secret-2"),
+        // The clients', the tests', and what Kubernetes gives every container of a service of this name.
+        ("REPUTE_API_KEY", "x"),
+        ("REPUTE_URL", "x"),
+        ("REPUTE_NEW_MASTER_KEY_FILE", "x"),
+        ("REPUTE_SIMULATIONS", "x"),
+        ("REPUTE_SERVICE_HOST", "x"),
+        ("REPUTE_SERVICE_PORT_HTTP", "x"),
+        ("REPUTE_PORT", "x"),
+        ("REPUTE_PORT_8080_TCP_ADDR", "x"),
+        ("REPUTE_MAX_AGENTS", "7"),
+    ] {
+        command.env(variable, value);
+    }
+    let server = Server::start_with_keys(&mut command);
+    let logged = server.logged();
+    let warnings: Vec<&str> = logged
+        .lines()
+        .filter(|line| line.contains("no setting of Repute's"))
+        .collect();
+    assert_eq!(warnings.len(), 2, "{logged}");
+    let of = |variable: &str| *warnings.iter().find(|line| line.contains(variable)).unwrap();
+    assert!(
+        of("REPUTE_RETENTION_BYTE").contains(r#""meant":"REPUTE_RETENTION_BYTES""#),
+        "{logged}"
+    );
+    assert!(!of("REPUTE_COLOUR_OF_THE_LAMP").contains("meant"), "{logged}");
+    assert!(!logged.contains("secret-"), "values may be secret: {logged}");
+}
