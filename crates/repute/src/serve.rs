@@ -46,6 +46,7 @@ pub(crate) fn serve(given: &ServeSettings) -> Result<()> {
     logging::start(given.log_format, given.log_level);
     huge_pages::avoid();
     let max_open_files = open_files::raise();
+    open_files::check(max_open_files)?;
     let max_connections = given
         .max_connections
         .min(open_files::for_connections(max_open_files));

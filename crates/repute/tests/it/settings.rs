@@ -1,6 +1,6 @@
 //! Wrong settings: each is told in one whole sentence, before anything is opened.
 
-use crate::kit::{Server, program, run, said};
+use crate::kit::{Server, program, run, said, with_open_files};
 
 /// A flag, a value that it doesn't take, and the rule that the sentence tells.
 const WRONG: &[(&str, &str, &str)] = &[
@@ -277,4 +277,22 @@ fn a_variable_that_nobody_knows_is_warned_of_with_the_one_that_was_meant() {
     );
     assert!(!of("REPUTE_COLOUR_OF_THE_LAMP").contains("meant"), "{logged}");
     assert!(!logged.contains("secret-"), "values may be secret: {logged}");
+}
+
+#[test]
+fn a_limit_of_open_files_that_is_too_low_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let mut command = program(&["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+    command.arg(&data);
+    let refused = with_open_files(16, &command).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let said = said(&refused);
+    assert!(
+        said.ends_with(
+            "repute: the system allows this process 16 open files (ulimit -n); it needs at least 80\n"
+        ),
+        "{said}"
+    );
+    assert!(!data.exists());
 }
