@@ -17,7 +17,7 @@ use std::fs;
 use std::io::{self, Write as _, stdout};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
@@ -66,6 +66,12 @@ pub(crate) fn serve(given: &ServeSettings) -> Result<()> {
     unknown_variables::warn();
     warn_of_plain_text(settings);
     let dir = DataDir::take(&settings.data_dir)?;
+    if is_open_to_others(dir.path()) {
+        tracing::warn!(
+            data_dir = %dir.path().display(),
+            "others than its owner can open this directory (chmod 700)"
+        );
+    }
     if let Some(backup) = store::adopt_backup(&OsDisk, dir.path())? {
         tracing::warn!(
             backup = backup.trim(),
@@ -191,12 +197,16 @@ fn warn_of_plain_text(settings: &ServeSettings) {
              proxy that has TLS"
         );
     }
-    let mode = |file: &PathBuf| fs::metadata(file).map(|found| found.permissions().mode());
     if let Some(key) = &settings.tls_key
-        && mode(key).is_ok_and(|mode| mode & 0o077 != 0)
+        && is_open_to_others(key)
     {
         tracing::warn!(file = %key.display(), "--tls-key (REPUTE_TLS_KEY): others than its owner can open this file");
     }
+}
+
+/// Whether others than its owner can open a file or a directory.
+fn is_open_to_others(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
 }
 
 fn is_readable_on_the_way(settings: &ServeSettings) -> bool {

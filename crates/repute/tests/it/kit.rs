@@ -4,7 +4,9 @@ use crate::torture::client::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -48,6 +50,15 @@ pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// A directory as the server would make it.
+fn private_dir() -> tempfile::TempDir {
+    let mut builder = tempfile::Builder::new();
+    builder
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()
+        .unwrap()
+}
+
 /// A server on a directory that outlives it.
 pub(crate) struct Server {
     pub(crate) dir: tempfile::TempDir,
@@ -60,7 +71,7 @@ pub(crate) struct Server {
 impl Server {
     /// A first start.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::start_on(tempfile::tempdir().unwrap(), arguments)
+        Self::start_on(private_dir(), arguments)
     }
 
     /// A start on a directory in which a first start may have begun.
@@ -73,7 +84,7 @@ impl Server {
 
     /// A first start with a prepared command.
     pub(crate) fn start_with_keys(command: &mut Command) -> Self {
-        let mut server = Self::stopped_on(tempfile::tempdir().unwrap());
+        let mut server = Self::stopped_on(private_dir());
         server.start_with(command);
         server.read_keys();
         server
@@ -81,7 +92,7 @@ impl Server {
 
     /// A first start whose standard error is a pipe that is read until the server listens, then closed.
     pub(crate) fn start_with_a_deaf_log(arguments: &[&str]) -> Self {
-        let mut server = Self::stopped_on(tempfile::tempdir().unwrap());
+        let mut server = Self::stopped_on(private_dir());
         let (mut reader, writer) = std::io::pipe().unwrap();
         // Closed for good once the start is over; until then it's read, so that the server never waits.
         let (over, is_over) = std::sync::mpsc::channel();
@@ -139,7 +150,7 @@ impl Server {
 
     /// A start with at most that many open files.
     pub(crate) fn start_with_open_files(limit: usize, arguments: &[&str]) -> Self {
-        let mut server = Self::stopped_on(tempfile::tempdir().unwrap());
+        let mut server = Self::stopped_on(private_dir());
         server.start_again_with_open_files(limit, arguments);
         server.read_keys();
         server

@@ -1,6 +1,7 @@
 //! Wrong settings: each is told in one whole sentence, before anything is opened.
 
 use crate::kit::{Server, program, run, said, with_open_files};
+use std::os::unix::fs::PermissionsExt as _;
 
 /// A flag, a value that it doesn't take, and the rule that the sentence tells.
 const WRONG: &[(&str, &str, &str)] = &[
@@ -295,4 +296,15 @@ fn a_limit_of_open_files_that_is_too_low_is_named() {
         "{said}"
     );
     assert!(!data.exists());
+}
+
+#[test]
+fn a_data_directory_that_others_can_open_is_warned_of() {
+    let mut server = Server::start_with_umask("022", &[]);
+    let warning = "others than its owner can open this directory";
+    assert!(!server.logged().contains(warning), "{}", server.logged());
+    assert_eq!(server.stop(), Some(0));
+    std::fs::set_permissions(server.path(), std::fs::Permissions::from_mode(0o750)).unwrap();
+    server.start_again(&[]);
+    assert!(server.logged().contains(warning), "{}", server.logged());
 }
