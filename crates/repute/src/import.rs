@@ -5,7 +5,7 @@ use crate::logging::{self, LogFormat};
 use crate::open_files;
 use crate::place::Place;
 use crate::settings;
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 use clap::Args;
 use journal::OsDisk;
 use serde::Deserialize;
@@ -69,6 +69,8 @@ struct Import {
     keeps_ids: bool,
     /// The number of the newest event there was when it began.
     last_id: u64,
+    /// All lines before this one are in.
+    next_line: u64,
     recorded: u64,
     duplicates: u64,
     passed_over: u64,
@@ -101,6 +103,7 @@ pub(crate) fn import(arguments: &ImportArguments) -> Result<()> {
         org,
         keeps_ids: arguments.resume || last_id == 0,
         last_id,
+        next_line: 1,
         recorded: 0,
         duplicates: 0,
         passed_over: 0,
@@ -110,7 +113,7 @@ pub(crate) fn import(arguments: &ImportArguments) -> Result<()> {
     let accounts = dir.open_accounts(master_key.as_deref())?;
     accounts.note_import(org, import.recorded, Actor::Operator)?;
     accounts.close()?;
-    outcome?;
+    outcome.map_err(|error| import.and_how_far(error))?;
     let text = if place.json {
         let report = json!({
             "recorded": import.recorded, "duplicates": import.duplicates, "passed_over": import.passed_over,
@@ -151,6 +154,9 @@ impl Import {
             if resume && line.number()? <= self.last_id {
                 is_of_this_file |= line.number()? == self.last_id && self.is_newest(&line)?;
                 self.passed_over += 1;
+                if is_of_this_file {
+                    self.next_line = number + 1;
+                }
                 continue;
             }
             self.check(is_of_this_file)?;
@@ -247,7 +253,22 @@ impl Import {
         } = answers.recv().context("the store ended")??;
         self.recorded += u64::from(accepted - duplicates);
         self.duplicates += u64::from(duplicates);
+        self.next_line = batch.first_line + batch.lines.len() as u64;
         Ok(())
+    }
+
+    /// Why it ended, and how to go on from there.
+    fn and_how_far(&self, error: Error) -> Error {
+        let next = self.next_line;
+        if next == 1 {
+            return error;
+        }
+        let go_on = if self.keeps_ids {
+            "with --resume"
+        } else {
+            "with what is left of the file from there"
+        };
+        anyhow!("{error:#}; all lines before line {next} are in: once this is mended, go on {go_on}")
     }
 }
 

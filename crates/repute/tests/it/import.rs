@@ -191,3 +191,34 @@ fn a_line_that_is_none_is_named() {
         said(&refused)
     );
 }
+
+#[test]
+fn an_import_that_ends_says_how_far_it_came_and_how_to_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut from, mut to) = (Server::start(&[]), Server::start(&[]));
+    fill(&from);
+    assert_eq!((from.stop(), to.stop()), (Some(0), Some(0)));
+    let file = dir.path().join("events.jsonl");
+    export(&from, &file);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let broken = dir.path().join("broken.jsonl");
+    let lines: Vec<&str> = text.lines().collect();
+    std::fs::write(&broken, [&lines[..60], &["{}"]].concat().join("\n")).unwrap();
+    // In batches of 25 as they came: the third is not whole.
+    let refused = said(&import(&to, &broken, &[]));
+    assert!(
+        refused.starts_with("repute: line 61: missing field")
+            && refused
+                .ends_with("; all lines before line 51 are in: once this is mended, go on with --resume\n"),
+        "{refused}"
+    );
+    assert_eq!(report(&import(&to, &file, &["--resume"]))["recorded"], 950);
+    // Under new ids there is nothing to tell by what is in.
+    let refused = said(&import(&to, &broken, &[]));
+    assert!(
+        refused.ends_with(
+            "; all lines before line 51 are in: once this is mended, go on with what is left of the file from there\n"
+        ),
+        "{refused}"
+    );
+}
