@@ -39,7 +39,7 @@ const RETENTION_VARIABLES: [&str; 2] = ["REPUTE_RETENTION", "REPUTE_RETENTION_BY
 /// `repute torture`.
 #[derive(Args)]
 pub(crate) struct TortureArguments {
-    /// Where: it works in a directory of its own below this one, on the disk that matters.
+    /// Where: it works in a directory of its own below this one, which is there, on the disk that matters.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
     /// How often the server is hurt.
@@ -83,8 +83,15 @@ struct Outcome {
 /// Runs the lab.
 pub(crate) fn torture(arguments: &TortureArguments) -> Result<ExitCode> {
     logging::start(LogFormat::Auto, tracing::Level::WARN);
+    // A path that was mistyped may be on another disk than the one that matters.
+    if !arguments.dir.is_dir() {
+        bail!(
+            "there is no directory {}: name one on the disk that matters",
+            arguments.dir.display()
+        );
+    }
     let dir = arguments.dir.join(format!("torture-{}", std::process::id()));
-    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let outcomes =
         run(arguments, &dir).with_context(|| format!("everything is left in {}", dir.display()))?;
     let lost: u64 = outcomes.iter().map(|one| one.balance.lost).sum();

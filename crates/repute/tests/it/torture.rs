@@ -177,3 +177,16 @@ fn retention_is_refused_since_its_work_looks_like_a_loss() {
         assert!(said(&refused).contains("taken for lost"), "{}", said(&refused));
     }
 }
+
+#[test]
+fn a_place_that_is_not_there_is_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let typo = dir.path().join("typo");
+    let refused = run(&["torture", typo.to_str().unwrap(), "--crashes", "1"]);
+    let sentence = format!(
+        "repute: there is no directory {}: name one on the disk that matters\n",
+        typo.display()
+    );
+    assert_eq!((refused.status.code(), said(&refused)), (Some(1), sentence));
+    assert!(!typo.exists());
+}
