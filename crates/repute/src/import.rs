@@ -268,7 +268,8 @@ impl Import {
         } else {
             "with what is left of the file from there"
         };
-        anyhow!("{error:#}; all lines before line {next} are in: once this is mended, go on {go_on}")
+        let why = logging::whole(&error);
+        anyhow!("{why}; all lines before line {next} are in: once this is mended, go on {go_on}")
     }
 }
 

@@ -48,5 +48,46 @@ pub(crate) fn start(format: LogFormat, level: Level) {
 /// Says why the program ends, in one line.
 pub(crate) fn failure(error: &anyhow::Error) {
     // Where standard error is gone there is nobody left to tell.
-    let _ = writeln!(stderr(), "repute: {error:#}");
+    let _ = writeln!(stderr(), "repute: {}", whole(error));
+}
+
+/// What an error says and what it comes from, each part once: many say themselves what they come from, and SQLite's say the
+/// same again behind a number.
+pub(crate) fn whole(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for part in error.chain().skip(1).map(ToString::to_string) {
+        let end = part.rsplit(": ").next().unwrap_or_default();
+        if !text.contains(&part) && !text.ends_with(end) {
+            text = format!("{text}: {part}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn what_an_error_says_of_its_cause_is_not_said_again() {
+        let denied = || anyhow!("permission denied");
+        for (error, sentence) in [
+            (denied(), "permission denied"),
+            (
+                denied().context("cannot open x"),
+                "cannot open x: permission denied",
+            ),
+            (
+                denied().context("x: permission denied; try again").context("y"),
+                "y: x: permission denied; try again",
+            ),
+            (
+                anyhow!("Error code 26: no database").context("x.db: no database"),
+                "x.db: no database",
+            ),
+        ] {
+            assert_eq!(whole(&error), sentence);
+        }
+    }
 }

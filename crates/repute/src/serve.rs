@@ -273,7 +273,10 @@ fn admin_socket(dir: &DataDir, accounts: &Arc<Accounts>, store: &Arc<Store>) -> 
     match admin::listen(dir.path(), Arc::clone(accounts), Arc::clone(store)) {
         Ok(socket) => Some(socket),
         Err(error) => {
-            tracing::warn!("`repute org` and `repute key` only work once this server is stopped: {error:#}");
+            tracing::warn!(
+                "`repute org` and `repute key` only work once this server is stopped: {}",
+                logging::whole(&error)
+            );
             None
         }
     }

@@ -3,6 +3,7 @@
 use super::Request;
 use super::execute::execute;
 use crate::data_dir::DataDir;
+use crate::logging;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -102,7 +103,8 @@ fn serve_one(stream: UnixStream, accounts: &Arc<Accounts>, store: &Arc<Store>) -
         }
         Ok(request) => done(accounts, store, &request),
         Err(error) => Answer::Refused(format!(
-            "the server does not understand this command; is it of another version? ({error:#})"
+            "the server does not understand this command; is it of another version? ({})",
+            logging::whole(&error)
         )),
     };
     send(&stream, &answer)
@@ -111,7 +113,7 @@ fn serve_one(stream: UnixStream, accounts: &Arc<Accounts>, store: &Arc<Store>) -
 fn done(accounts: &Accounts, store: &Arc<Store>, request: &Request) -> Answer {
     match execute(accounts, &|| Ok(Arc::clone(store)), request) {
         Ok(done) => Answer::Done(done),
-        Err(error) => Answer::Refused(format!("{error:#}")),
+        Err(error) => Answer::Refused(logging::whole(&error)),
     }
 }
 

@@ -252,3 +252,25 @@ fn it_goes_on_when_nobody_reads_its_log_any_more() {
     }
     assert_eq!(server.stop(), Some(0));
 }
+
+#[test]
+fn each_part_of_an_error_is_said_once() {
+    let mut server = Server::start(&[]);
+    assert_eq!(server.stop(), Some(0));
+    std::fs::write(
+        server.path().join("repute.db"),
+        "no database, whatever its name says",
+    )
+    .unwrap();
+    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["org", "list"]] {
+        let output = program(command)
+            .arg("--data-dir")
+            .arg(server.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = said(&output);
+        let last = said.lines().last().unwrap();
+        assert_eq!(last, "repute: repute.db: file is not a database", "{said}");
+    }
+}
