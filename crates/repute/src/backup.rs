@@ -4,15 +4,15 @@ use crate::data_dir::{DataDir, MASTER_KEY_FILE, NEXT_MASTER_KEY_FILE, no_organis
 use crate::logging::{self, LogFormat};
 use crate::open_files;
 use crate::place::Place;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 use clap::Args;
 use journal::{OsDisk, ReadOnlyDisk};
 use serde_json::{Value, json};
 use server::accounts::MasterKey;
 use server::{accounts, ledger};
 use std::fs;
-use std::io::{ErrorKind, Write as _, stdout};
-use std::path::{Path, PathBuf};
+use std::io::{self, ErrorKind, Write as _, stdout};
+use std::path::{Component, Path, PathBuf};
 use store::{Backup, BackupFigures};
 
 /// `repute backup`.
@@ -41,15 +41,18 @@ pub(crate) fn backup(arguments: &BackupArguments) -> Result<()> {
     // Before the log is looked at, so that what is acknowledged until now is in it.
     let taken_at = store::now();
     let target = &arguments.target;
+    // All that may be refused is, before anything is written there.
+    refuse_overlap(data_dir, target)?;
+    if target.is_dir() && DataDir::lock_dir(target)?.is_none() {
+        return Err(is_in_use(target));
+    }
+    Backup::may_go_to(&*disk, target)?;
+    let master_key = master_key(arguments)?;
     disk.create_dir_all(target)
         .with_context(|| format!("cannot make {}", target.display()))?;
     let Some(_lock) = DataDir::lock(target)? else {
-        bail!(
-            "another process is using {}: name another directory for the backup",
-            target.display()
-        );
+        return Err(is_in_use(target));
     };
-    let master_key = master_key(arguments)?;
     let from = open_files::most_of(ReadOnlyDisk);
     let mut backup = Backup::begin(&disk, target)?;
     // Before the log: what the ledger lacks, a start counts from there.
@@ -91,6 +94,46 @@ pub(crate) fn backup(arguments: &BackupArguments) -> Result<()> {
         for_people(arguments, &figures)
     };
     Ok(stdout().write_all(text.as_bytes())?)
+}
+
+fn is_in_use(target: &Path) -> Error {
+    anyhow!(
+        "another process is using {}: name another directory for the backup",
+        target.display()
+    )
+}
+
+/// Sees that neither of the two directories is or holds the other, whatever they are called.
+fn refuse_overlap(data_dir: &Path, target: &Path) -> Result<()> {
+    let cannot = |path: &Path| format!("cannot look at {}", path.display());
+    let from = fs::canonicalize(data_dir).with_context(|| cannot(data_dir))?;
+    let to = whereabouts(target).with_context(|| cannot(target))?;
+    if from.starts_with(&to) || to.starts_with(&from) {
+        bail!(
+            "{}: is the data directory, holds it or lies in it; name another directory for the backup",
+            target.display()
+        );
+    }
+    Ok(())
+}
+
+/// Where a directory is or would be made, without links.
+fn whereabouts(path: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        found => return found,
+    }
+    let path = std::path::absolute(path)?;
+    match (path.parent(), path.components().next_back()) {
+        (Some(parent), Some(Component::ParentDir)) => {
+            // Out of a directory that is not there.
+            let mut parent = whereabouts(parent)?;
+            parent.pop();
+            Ok(parent)
+        }
+        (Some(parent), Some(name)) => Ok(whereabouts(parent)?.join(name)),
+        _ => Ok(path),
+    }
 }
 
 /// The file of the master key, if it is wanted.

@@ -116,7 +116,8 @@ impl DataDir {
         dir.map_or(Ok(None), |dir| Self::lock_file(path, dir))
     }
 
-    fn lock_dir(path: &Path) -> Result<Option<File>> {
+    /// Locks the directory itself, which writes nothing; not all file systems do.
+    pub(crate) fn lock_dir(path: &Path) -> Result<Option<File>> {
         let dir = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
         let is_taken = matches!(dir.try_lock(), Err(TryLockError::WouldBlock));
         Ok((!is_taken).then_some(dir))

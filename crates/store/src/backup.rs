@@ -12,6 +12,7 @@ use crate::secret;
 use crate::segments;
 use hashbrown::HashSet;
 use journal::{Disk, Place, Survey, copy_durably, parent, write_atomically};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,6 +56,7 @@ impl Backup {
     /// # Errors
     /// [`Error::NotABackup`] for a target that holds something else; where a disk refuses.
     pub fn begin(disk: &Arc<dyn Disk>, target: &Path) -> Result<Self, Error> {
+        let is_backup = Self::may_go_to(&**disk, target)?;
         let log = target.join(SHARD_DIR);
         disk.create_dir_all(&log).map_err(Error::io(&log))?;
         let backup = Self {
@@ -64,8 +66,34 @@ impl Backup {
             whole: HashSet::new(),
             figures: BackupFigures::default(),
         };
-        backup.claim()?;
+        if !is_backup {
+            backup.mark()?;
+        }
         Ok(backup)
+    }
+
+    /// Sees that a backup may go to `target`, which is not there, empty, or a backup: gives whether it is one. Writes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotABackup`] for a target that holds something else; where it cannot be looked at.
+    pub fn may_go_to(disk: &dyn Disk, target: &Path) -> Result<bool, Error> {
+        let has = |name: &str| disk.open(&target.join(name)).is_ok();
+        if has(MANIFEST) || has(MARK) {
+            return Ok(true);
+        }
+        let names = |dir: &Path| match disk.list(dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            listed => listed.map_err(Error::io(dir)),
+        };
+        // The lock is the caller's own; a mark that was not finished is what a crash leaves of a first backup.
+        let mark = temporary(Path::new(MARK));
+        let is_ours = |name: &String| name == "lock" || Path::new(name) == mark;
+        if !names(target)?.iter().all(is_ours) || !names(&target.join(SHARD_DIR))?.is_empty() {
+            return Err(Error::NotABackup {
+                dir: target.to_owned(),
+            });
+        }
+        Ok(false)
     }
 
     /// Copies the log of the data directory at `source` as it is now. With `link`, what is never written again is
@@ -124,26 +152,6 @@ impl Backup {
             });
         }
         Ok(())
-    }
-
-    /// Sees that the target is empty or a backup; marks an empty one.
-    fn claim(&self) -> Result<(), Error> {
-        let has = |name: &str| self.disk.open(&self.target.join(name)).is_ok();
-        if has(MANIFEST) || has(MARK) {
-            return Ok(());
-        }
-        let names = self.disk.list(&self.target).map_err(Error::io(&self.target))?;
-        let log = self.target.join(SHARD_DIR);
-        let in_log = self.disk.list(&log).map_err(Error::io(&log))?;
-        // The lock is the caller's own; a mark that was not finished is what a crash leaves of a first backup.
-        let mark = temporary(Path::new(MARK));
-        let is_ours = |name: &String| name == "lock" || Path::new(name) == mark;
-        if !names.iter().all(is_ours) || !in_log.is_empty() {
-            return Err(Error::NotABackup {
-                dir: self.target.clone(),
-            });
-        }
-        self.mark()
     }
 
     fn mark(&self) -> Result<(), Error> {

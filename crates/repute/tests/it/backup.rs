@@ -2,9 +2,10 @@
 
 use crate::kit::{Server, program, run, said};
 use serde_json::Value;
-use std::collections::HashSet;
-use std::path::Path;
-use std::process::Output;
+use std::collections::{BTreeSet, HashSet};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -213,4 +214,61 @@ fn a_backup_that_was_cut_short_is_refused_until_it_is_taken_again() {
         "{}",
         said(&refused)
     );
+}
+
+#[test]
+fn a_backup_that_is_refused_leaves_nothing_behind() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let mut command = program(&["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+    let mut child = command
+        .arg(&data)
+        .env("REPUTE_MASTER_KEY", "5".repeat(64))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let other = place.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("letter"), "").unwrap();
+    let link = place.path().join("link");
+    std::os::unix::fs::symlink(&data, &link).unwrap();
+    let names = |dir: &Path| -> BTreeSet<PathBuf> {
+        let entries = std::fs::read_dir(dir).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    };
+    let before = [place.path(), &data, &other].map(names);
+    let overlaps = "is the data directory, holds it or lies in it";
+    for (target, more, why) in [
+        (data.clone(), &[][..], overlaps),
+        (data.join("backup/today"), &[], overlaps),
+        (data.join("new/../backup"), &[], overlaps),
+        (link.join("backup"), &[], overlaps),
+        (place.path().to_owned(), &[], overlaps),
+        (other.clone(), &[], "neither empty nor a backup"),
+        (place.path().join("new"), &["--with-master-key"], "there is no"),
+    ] {
+        let of = ["--data-dir", data.to_str().unwrap()];
+        let refused = run(&[&["backup", target.to_str().unwrap()][..], &of, more].concat());
+        assert_eq!(refused.status.code(), Some(1), "{}", target.display());
+        assert!(
+            said(&refused).contains(why),
+            "{}: {}",
+            target.display(),
+            said(&refused)
+        );
+        assert_eq!(
+            [place.path(), &data, &other].map(names),
+            before,
+            "{}",
+            target.display()
+        );
+    }
 }
