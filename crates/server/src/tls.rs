@@ -3,6 +3,7 @@
 //! TLS 1.2 and 1.3, as rustls has them: no older version, no renegotiation, no compression, no early data.
 
 use parking_lot::RwLock;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_rustls::rustls::crypto::ring;
@@ -35,6 +36,13 @@ pub enum TlsError {
     /// A file has no certificate in it.
     #[error("{}: has no certificate", .0.display())]
     NoCertificate(PathBuf),
+    /// The key can only be read with a passphrase, and nobody is there to give it.
+    #[error(
+        "{file}: the key is encrypted: decrypt it with `openssl pkey -in {file} -out FILE`, and give that file, which only the server's \
+         user should be able to read",
+        file = .0.display()
+    )]
+    EncryptedKey(PathBuf),
     /// The two do not fit each other, or rustls cannot use them.
     #[error("{} with the key {}: {source}", certificate.display(), key.display())]
     Unusable {
@@ -77,6 +85,15 @@ impl Tls {
     }
 }
 
+/// Whether a key is under a passphrase, as PKCS #8 says it, or as OpenSSL's older format does.
+fn is_encrypted(key: &Path) -> bool {
+    let text = fs::read(key).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "Proc-Type: 4,ENCRYPTED"]
+        .iter()
+        .any(|mark| text.contains(mark))
+}
+
 fn load(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
     let in_file = |path: &Path| {
         let path = path.to_owned();
@@ -88,7 +105,13 @@ fn load(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
     if chain.is_empty() {
         return Err(TlsError::NoCertificate(certificate.to_owned()));
     }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(in_file(key))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|source| {
+        if is_encrypted(key) {
+            TlsError::EncryptedKey(key.to_owned())
+        } else {
+            in_file(key)(source)
+        }
+    })?;
     let unusable = |source| TlsError::Unusable {
         certificate: certificate.to_owned(),
         key: key.to_owned(),

@@ -202,3 +202,28 @@ fn assert_private(dir: &Path) -> usize {
     }
     files
 }
+
+#[test]
+fn a_key_under_a_passphrase_is_told_from_one_that_is_none() {
+    let files = tempfile::tempdir().unwrap();
+    write_certificate(files.path());
+    let data = files.path().join("data");
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| files.path().join(name));
+    for text in [
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIGjMF8GCSqGSIb3DQEFDTBSMDEGCSqGSIb3DQEFDDAkBBBnA9\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,01\n\nMIGjMF8G\n-----END RSA PRIVATE KEY-----\n",
+    ] {
+        std::fs::write(&key, text).unwrap();
+        let output = program(&["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(&data)
+            .args([Path::new("--tls-cert"), &cert, Path::new("--tls-key"), &key])
+            .output()
+            .unwrap();
+        let sentence = format!(
+            "repute: --tls-cert (REPUTE_TLS_CERT), --tls-key (REPUTE_TLS_KEY): {0}: the key is encrypted: decrypt it with \
+             `openssl pkey -in {0} -out FILE`, and give that file, which only the server's user should be able to read\n",
+            key.display()
+        );
+        assert_eq!((output.status.code(), said(&output)), (Some(2), sentence));
+    }
+}
