@@ -65,6 +65,9 @@ pub(crate) fn serve(given: &ServeSettings) -> Result<()> {
     }
     unknown_variables::warn();
     warn_of_plain_text(settings);
+    if let Some(tls) = &tls {
+        tls.warn_of_dates();
+    }
     let dir = DataDir::take(&settings.data_dir)?;
     if is_open_to_others(dir.path()) {
         tracing::warn!(
@@ -226,7 +229,10 @@ async fn reload(mut hangup: Signal, reloaded: Reloaded) {
     let Reloaded { gates, tls, metrics } = reloaded;
     while hangup.recv().await.is_some() {
         let (reading, certificate) = (Arc::clone(&gates), tls.clone());
-        let read = move || (reading.reload(), certificate.map(|tls| tls.reload()));
+        let read = move || {
+            let certificate = certificate.map(|tls| tls.reload().inspect(|()| tls.warn_of_dates()));
+            (reading.reload(), certificate)
+        };
         let (gates, tls) = match tokio::task::spawn_blocking(read).await {
             Ok(outcomes) => outcomes,
             Err(panic) => {

@@ -2,13 +2,15 @@
 //!
 //! TLS 1.2 and 1.3, as rustls has them: no older version, no renegotiation, no compression, no early data.
 
+mod dates;
+
 use parking_lot::RwLock;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use tokio_rustls::rustls::{self, ServerConfig};
 
 /// What is spoken over it.
@@ -19,7 +21,14 @@ const ALPN: &[u8] = b"http/1.1";
 pub struct Tls {
     certificate: PathBuf,
     key: PathBuf,
-    current: RwLock<Arc<ServerConfig>>,
+    current: RwLock<Current>,
+}
+
+/// What is in force.
+#[derive(Clone, Debug)]
+struct Current {
+    config: Arc<ServerConfig>,
+    chain: Vec<CertificateDer<'static>>,
 }
 
 /// Why a certificate or its key cannot be used.
@@ -81,7 +90,15 @@ impl Tls {
 
     /// Those in force now.
     pub(crate) fn current(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.current.read())
+        Arc::clone(&self.current.read().config)
+    }
+
+    /// Warns of certificates in force that clients refuse for their dates, or will within two weeks.
+    pub fn warn_of_dates(&self) {
+        let chain = self.current.read().chain.clone();
+        for (number, certificate) in (1..).zip(&chain) {
+            dates::warn(&self.certificate, number, certificate, UnixTime::now());
+        }
     }
 }
 
@@ -94,7 +111,7 @@ fn is_encrypted(key: &Path) -> bool {
         .any(|mark| text.contains(mark))
 }
 
-fn load(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+fn load(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
     let in_file = |path: &Path| {
         let path = path.to_owned();
         move |source| TlsError::File { path, source }
@@ -121,8 +138,11 @@ fn load(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
         .with_safe_default_protocol_versions()
         .map_err(unusable)?
         .with_no_client_auth()
-        .with_single_cert(chain, private)
+        .with_single_cert(chain.clone(), private)
         .map_err(unusable)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
-    Ok(Arc::new(config))
+    Ok(Current {
+        config: Arc::new(config),
+        chain,
+    })
 }

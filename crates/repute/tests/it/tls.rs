@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -226,4 +226,52 @@ fn a_key_under_a_passphrase_is_told_from_one_that_is_none() {
         );
         assert_eq!((output.status.code(), said(&output)), (Some(2), sentence));
     }
+}
+
+/// Writes a certificate that is good from one day to another, counted from today, and its key.
+fn write_certificate_of_days(dir: &Path, from: i64, to: i64) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let day =
+        |days: i64| SystemTime::UNIX_EPOCH + Duration::from_secs((today() + days).unsigned_abs() * 86_400);
+    parameters.not_before = day(from).into();
+    parameters.not_after = day(to).into();
+    std::fs::write(dir.join("cert.pem"), parameters.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
+}
+
+/// The number of the day.
+fn today() -> i64 {
+    store::now().0 / 86_400_000_000
+}
+
+/// The beginning of a day, counted from today.
+fn day(days: i64) -> String {
+    wire::timestamp::format(reputation::Micros((today() + days) * 86_400_000_000))
+}
+
+#[test]
+fn a_certificate_that_clients_refuse_or_will_soon_is_warned_of() {
+    let files = tempfile::tempdir().unwrap();
+    write_certificate_of_days(files.path(), -30, -2);
+    let server = start(files.path(), &[]);
+    let line = await_log(&server, "the certificate has expired");
+    assert_eq!(
+        (&line["level"], &line["not_after"]),
+        (&json!("WARN"), &json!(day(-2)))
+    );
+    let after_reload = |message: &str| {
+        server.signal(Signal::HUP);
+        await_log(&server, message)
+    };
+    write_certificate_of_days(files.path(), 2, 30);
+    assert_eq!(
+        after_reload("the certificate is not good yet")["not_before"],
+        day(2)
+    );
+    write_certificate_of_days(files.path(), -30, 12);
+    assert_eq!(after_reload("the certificate expires soon")["not_after"], day(12));
+    write_certificate_of_days(files.path(), -30, 16);
+    let fresh = start(files.path(), &[]);
+    assert!(!fresh.logged().contains("the certificate"), "{}", fresh.logged());
 }
