@@ -274,6 +274,18 @@ impl Store {
         }));
     }
 
+    /// Whether there is such an agent, or one of this name whose erasure is not done yet.
+    #[must_use]
+    pub fn knows(&self, org: OrgId, agent_id: &str) -> bool {
+        let published = self.shared.published.read();
+        let registry = &published.registry;
+        registry.find(AgentName { org, agent_id }).is_some() || {
+            let name = self.shared.identities.of_agent(org, agent_id);
+            let mut erasures = registry.erasures.iter();
+            erasures.any(|erasure| erasure.org == org && erasure.name == name)
+        }
+    }
+
     fn admit(&self) -> Result<Permit, Refused> {
         if self.draining.load(Ordering::Acquire) {
             return Err(Refused::NotKept(NotKept::Draining));

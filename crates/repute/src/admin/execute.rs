@@ -33,6 +33,9 @@ pub(super) fn execute(
         }
         Request::EraseAgent { org, agent_id } => {
             let (id, store) = (find(accounts, org)?.id, store()?);
+            if !store.knows(id, agent_id) {
+                bail!("there is no agent `{agent_id}` in the organisation `{org}`");
+            }
             accounts.note_erasure(id, Actor::Operator)?;
             erase(&store, id, agent_id)?;
             Ok(json!({ "org": org, "agent_id": agent_id, "erased": true }))

@@ -153,6 +153,8 @@ fn what_the_operator_does_is_written_down() {
     let dir = server.path().to_str().unwrap().to_owned();
     let ask = |arguments: &[&str]| run(&[arguments, &["--data-dir", &dir, "--json"]].concat());
     json(&ask(&["org", "set", "default", "--max-agents", "7"]));
+    let agent = br#"{"agent_id":"some agent"}"#;
+    assert_eq!(server.client().post("/v1/agents", agent).unwrap().0, 201);
     json(&ask(&["org", "erase-agent", "default", "some agent"]));
     json(&ask(&["org", "create", "acme"]));
     assert_eq!(server.stop(), Some(0));
@@ -289,10 +291,22 @@ fn an_agent_is_erased_on_a_running_and_on_a_stopped_server() {
     assert_eq!(agents(&server), 3);
     assert_eq!(json(&erase("one"))["erased"], true);
     assert_eq!(agents(&server), 2);
+    let again = erase("one");
+    assert_eq!(again.status.code(), Some(1));
+    assert!(
+        said(&again).contains("there is no agent `one`"),
+        "{}",
+        said(&again)
+    );
     assert_eq!(server.get("/v1/events").1["events"].as_array().unwrap().len(), 2);
     assert_eq!(server.stop(), Some(0));
     assert_eq!(json(&erase("two"))["erased"], true);
-    assert_eq!(json(&erase("nobody"))["erased"], true);
+    let nobody = erase("nobody");
+    let sentence = "repute: there is no agent `nobody` in the organisation `default`\n";
+    assert_eq!(
+        (nobody.status.code(), said(&nobody).as_str()),
+        (Some(1), sentence)
+    );
     assert!(
         said(&run(&["org", "erase-agent", "nobody", "two", "--data-dir", &dir])).contains("no organisation")
     );

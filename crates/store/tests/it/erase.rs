@@ -406,6 +406,7 @@ fn who_asks_again_before_the_erasure_is_on_disk_waits_for_it_too() {
     let any_disk = Arc::clone(&disk) as Arc<dyn Disk>;
     let store = Store::open(any_disk, Path::new("/data"), options, Arc::new(Unobserved)).unwrap();
     ingest(&store, &[event("doomed", Some("e"), Some(NOW))]).unwrap();
+    assert!(store.knows(ORG, "doomed") && !store.knows(ORG, "nobody"));
     disk.hold_syncs(true);
     store.register(ORG, KEY, "new", 10, Box::new(drop)); // it keeps the disk busy
     let erase = || {
@@ -420,6 +421,7 @@ fn who_asks_again_before_the_erasure_is_on_disk_waits_for_it_too() {
     // Nothing is erased before upkeep comes by.
     let early = both[1].recv_timeout(Duration::from_millis(500));
     assert_eq!(early, Err(mpsc::RecvTimeoutError::Timeout));
+    assert!(store.knows(ORG, "doomed"), "some of it is there");
     for answers in both {
         let mut outcome = answers.try_recv();
         while outcome == Err(mpsc::TryRecvError::Empty) {
@@ -429,6 +431,7 @@ fn who_asks_again_before_the_erasure_is_on_disk_waits_for_it_too() {
         assert_eq!(outcome, Ok(Ok(())));
         assert_eq!(files_with(&*disk, Path::new("/data"), b"doomed"), [""; 0]);
     }
+    assert!(!store.knows(ORG, "doomed"));
 }
 
 #[test]
