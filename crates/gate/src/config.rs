@@ -6,7 +6,7 @@ mod gates;
 mod pattern;
 
 pub use error::{ConfigError, Wrong};
-pub use gates::Described;
+pub use gates::{Described, KINDS};
 pub use pattern::Pattern;
 
 use crate::{Engine, Listed, MAX_NAME, Settings, Target, Unfit};

@@ -2,8 +2,9 @@
 //! organisation.
 
 use crate::ledger::{Fate, Side};
-use axum::http::Method;
-use gate::config::Set;
+use crate::openapi;
+use axum::http::{Method, StatusCode};
+use gate::config::{KINDS, Set};
 use gate::{Ending, Verdict};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -164,7 +165,24 @@ impl Metrics {
     pub fn new() -> Arc<Self> {
         let mut metrics = Self::default();
         metrics.register();
+        metrics.begin_at_zero();
         Arc::new(metrics)
+    }
+
+    /// Counters that are worth an alarm are there from the start, where it is known what they will count by: one that appears
+    /// with its first event has not grown, as Prometheus sees it.
+    fn begin_at_zero(&self) {
+        for fate in Fate::ALL {
+            self.count_not_taken(fate, 0);
+        }
+        for gate in KINDS {
+            self.gate_timeouts.get_or_create(&GateLabel { gate }).inc_by(0);
+        }
+        for (method, route) in openapi::routes() {
+            let code = StatusCode::SERVICE_UNAVAILABLE.as_u16();
+            let labels = RequestLabels { route, method, code };
+            self.requests.get_or_create(&labels).inc_by(0);
+        }
     }
 
     fn register(&mut self) {
@@ -381,15 +399,20 @@ impl Metrics {
 
     /// Events that were not taken.
     pub(crate) fn not_taken(&self, fate: Fate, events: u64) {
+        // For most batches it is none of them, which takes no look at the family.
+        if events > 0 {
+            self.count_not_taken(fate, events);
+        }
+    }
+
+    fn count_not_taken(&self, fate: Fate, events: u64) {
         let family = match fate.side() {
             Side::Recorded | Side::Duplicates => return, // the store tells of these
             Side::Refused => &self.refused,
             Side::Shed => &self.shed,
         };
-        if events > 0 {
-            let reason = fate.as_str();
-            family.get_or_create(&ReasonLabel { reason }).inc_by(events);
-        }
+        let reason = fate.as_str();
+        family.get_or_create(&ReasonLabel { reason }).inc_by(events);
     }
 
     /// Gates judged an output.

@@ -49,6 +49,19 @@ pub fn openapi_json() -> String {
         .unwrap_or_default()
 }
 
+/// The method and the path of every route, as the metrics have them.
+pub(crate) fn routes() -> Vec<(&'static str, String)> {
+    let mut routes = Vec::new();
+    for (path, item) in Description::openapi().paths.paths {
+        for (method, operation) in [("GET", item.get), ("POST", item.post), ("DELETE", item.delete)] {
+            if operation.is_some() {
+                routes.push((method, path.clone()));
+            }
+        }
+    }
+    routes
+}
+
 /// One empty function a route, to carry its description.
 mod paths {
     #![allow(dead_code, reason = "they are read by the derive alone")]

@@ -40,7 +40,7 @@ pub(super) type Built = (Box<dyn Gate>, Described);
 type Read<'r> = &'r dyn Fn(&str) -> io::Result<String>;
 
 /// All gates, as they are named in a set.
-const KINDS: [&str; 12] = [
+pub const KINDS: [&str; 12] = [
     "latency",
     "schema",
     "filesystem",

@@ -33,7 +33,7 @@ pub(crate) enum Side {
 }
 
 impl Fate {
-    const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Recorded,
         Self::Duplicate,
         Self::Invalid,

@@ -443,6 +443,37 @@ fn health_metrics_and_the_description_need_no_key_and_name_nobody() {
 }
 
 #[test]
+fn counters_that_are_worth_an_alarm_stand_at_zero_before_anything_happens() {
+    let lab = Lab::new();
+    let answer = lab.raw(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", false);
+    let metrics = String::from_utf8(answer.body).unwrap();
+    for series in [
+        "repute_events_refused_total{reason=\"invalid\"}",
+        "repute_events_refused_total{reason=\"agent_limit\"}",
+        "repute_events_shed_total{reason=\"overloaded\"}",
+        "repute_events_shed_total{reason=\"full\"}",
+        "repute_events_shed_total{reason=\"draining\"}",
+        "repute_events_shed_total{reason=\"outcome_unknown\"}",
+        "repute_events_shed_total{reason=\"internal\"}",
+        "repute_gate_timeouts_total{gate=\"pii\"}",
+        "repute_gate_timeouts_total{gate=\"rtb.tmax-guard\"}",
+        "repute_requests_total{route=\"/v1/ingest\",method=\"POST\",code=\"503\"}",
+        "repute_requests_total{route=\"/v1/agents/{agent_id}\",method=\"DELETE\",code=\"503\"}",
+        "repute_requests_total{route=\"/v1/events\",method=\"GET\",code=\"503\"}",
+        "repute_events_late_total",
+        "repute_events_clamped_total",
+        "repute_gates_not_reloaded_total",
+        "repute_tls_not_reloaded_total",
+    ] {
+        let line = format!("\n{series} 0\n");
+        assert!(metrics.contains(&line), "{series} is missing in {metrics}");
+    }
+    for fate in ["recorded", "duplicate"] {
+        assert!(!metrics.contains(&format!("reason=\"{fate}\"")), "{metrics}");
+    }
+}
+
+#[test]
 fn an_agent_is_erased_by_an_admin_alone_and_may_begin_anew() {
     let lab = Lab::new();
     let two = format!(r#"{{"events":[{},{}]}}"#, event("a/b", ""), event("other", ""));
