@@ -5,6 +5,7 @@ use crate::Program;
 use clap::{Command, CommandFactory as _};
 use std::collections::BTreeSet;
 use std::env;
+use strsim::levenshtein;
 
 const PREFIX: &str = "REPUTE_";
 /// Secrets, which no flag stands for; each may also come from a file.
@@ -72,42 +73,14 @@ fn is_of_a_service(variable: &str, given: &BTreeSet<String>) -> bool {
 
 /// The one that was meant, if one is close.
 fn nearest<'a>(variable: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
-    let distances = known.iter().map(|name| (distance(variable, name), name));
+    let distances = known.iter().map(|name| (levenshtein(variable, name), name));
     let (distance, name) = distances.min()?;
     (distance <= CLOSE).then_some(name)
-}
-
-/// How many letters must be put in, taken out or replaced to make one of the other.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.bytes().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_distance_is_the_fewest_changes_of_a_letter() {
-        for (one, other, changes) in [
-            ("", "", 0),
-            ("", "abc", 3),
-            ("kitten", "sitting", 3),
-            ("RETENTION_BYTE", "RETENTION_BYTES", 1),
-            ("abcd", "bcde", 2),
-        ] {
-            assert_eq!((distance(one, other), distance(other, one)), (changes, changes));
-        }
-    }
 
     #[test]
     fn every_secret_and_every_flag_is_known() {
