@@ -15,13 +15,13 @@
 //! organisation's own, so it shows nothing of another.
 
 use crate::Fault;
-use crate::signature::keyed;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, Mac};
 use reputation::Micros;
-use sha2::{Digest, Sha256};
+use ring::digest::{self, SHA256};
+use ring::hmac;
 use std::fmt;
+use subtle::ConstantTimeEq as _;
 
 const VERSION: u8 = 1;
 const TAG_BYTES: usize = 16;
@@ -76,25 +76,29 @@ pub struct Filters([u8; 32]);
 impl Filters {
     /// Of a route and its parameters, absent ones included, in a fixed order.
     pub(crate) fn of(route: &str, parameters: &[Option<&[u8]>]) -> Self {
-        let mut digest = Sha256::new().chain_update(route).chain_update([0]);
+        let mut digest = digest::Context::new(&SHA256);
+        digest.update(route.as_bytes());
+        digest.update(&[0]);
         for parameter in parameters {
             // The length in front keeps neighbours apart.
             match parameter {
-                None => digest.update([0]),
+                None => digest.update(&[0]),
                 Some(value) => {
-                    digest.update([1]);
-                    digest.update((value.len() as u64).to_le_bytes());
+                    digest.update(&[1]);
+                    digest.update(&(value.len() as u64).to_le_bytes());
                     digest.update(value);
                 }
             }
         }
-        Self(digest.finalize().into())
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.finish().as_ref());
+        Self(bytes)
     }
 }
 
 /// The key under which cursors are authenticated.
 #[derive(Clone)]
-pub struct CursorKey(Hmac<Sha256>);
+pub struct CursorKey(hmac::Key);
 
 impl fmt::Debug for CursorKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,7 +110,7 @@ impl CursorKey {
     /// Prepares a key.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(keyed(key))
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
     /// The cursor to the events after this one.
@@ -222,8 +226,8 @@ impl CursorKey {
         bytes.extend([VERSION, list]);
         bytes.extend(time.0.to_le_bytes());
         bytes.extend(rest);
-        let tag = self.mac(organisation, filters, &bytes).finalize().into_bytes();
-        bytes.extend(&tag[..TAG_BYTES]);
+        let tag = self.tag(organisation, filters, &bytes);
+        bytes.extend(tag);
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
@@ -233,9 +237,9 @@ impl CursorKey {
         }
         let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| wrong())?;
         let (sealed, tag) = bytes.split_last_chunk::<TAG_BYTES>().ok_or_else(wrong)?;
-        self.mac(organisation, filters, sealed)
-            .verify_truncated_left(tag)
-            .map_err(|_| wrong())?;
+        if !bool::from(self.tag(organisation, filters, sealed).ct_eq(tag)) {
+            return Err(wrong());
+        }
         match sealed.split_first_chunk::<10>() {
             Some(([VERSION, list, time @ ..], rest)) => Ok(Opened {
                 list: *list,
@@ -246,13 +250,15 @@ impl CursorKey {
         }
     }
 
-    fn mac(&self, organisation: u32, filters: &Filters, sealed: &[u8]) -> Hmac<Sha256> {
-        self.0
-            .clone()
-            .chain_update(DOMAIN)
-            .chain_update(organisation.to_le_bytes())
-            .chain_update(filters.0)
-            .chain_update(sealed)
+    /// The first bytes of an HMAC-SHA256.
+    fn tag(&self, organisation: u32, filters: &Filters, sealed: &[u8]) -> [u8; TAG_BYTES] {
+        let mut mac = hmac::Context::with_key(&self.0);
+        for part in [DOMAIN, &organisation.to_le_bytes(), &filters.0, sealed] {
+            mac.update(part);
+        }
+        let mut tag = [0; TAG_BYTES];
+        tag.copy_from_slice(&mac.sign().as_ref()[..TAG_BYTES]);
+        tag
     }
 }
 

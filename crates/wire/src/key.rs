@@ -1,8 +1,8 @@
 //! The format of API keys: `pk_live_` or `sk_live_` and 32 characters of `[A-Za-z0-9]`.
 
 use crate::{Fault, base62};
+use ring::digest::{SHA256, digest};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use std::fmt;
 use utoipa::ToSchema;
 
@@ -103,7 +103,9 @@ impl Key {
     /// Its SHA-256, by which it is found. A key has too many bits for the digest to need salt or stretching.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        Sha256::digest(self.text).into()
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest(&SHA256, &self.text).as_ref());
+        bytes
     }
 
     /// How many different characters follow the prefix: few of them mean that nobody's dice made it.
@@ -136,7 +138,8 @@ mod tests {
             (key.kind(), key.as_str(), key.last4()),
             (KeyKind::Secret, KEY, "IJxy")
         );
-        assert_eq!(key.digest(), <[u8; 32]>::from(Sha256::digest(KEY)));
+        let digest = "db98343b9e341a4958da0b1a6a48e4476e409296786864e5f05291ecc1216341"; // sha256sum's
+        assert_eq!(hex::encode(key.digest()), digest);
         assert_eq!(key.distinct_characters(), 32);
         assert_eq!(
             Key::parse(format!("pk_live_{}", "a".repeat(32)).as_bytes())

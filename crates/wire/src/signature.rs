@@ -2,21 +2,20 @@
 //! key. Where a time is sent with it, the digest is over `<time>.<body>`, so that neither can be exchanged.
 
 use crate::Fault;
-use hmac::{Hmac, KeyInit, Mac};
 use reputation::Micros;
-use sha2::Sha256;
+use ring::hmac;
 use std::fmt;
 use subtle::{Choice, ConstantTimeEq};
 
 /// A secret key prepared for checking signatures: the state of the hash after the key went in.
 #[derive(Clone)]
-pub struct SigningKey(Hmac<Sha256>);
+pub struct SigningKey(hmac::Key);
 
 impl SigningKey {
     /// Prepares the key with this text, `sk_live_…`.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(keyed(text.as_bytes()))
+        Self(hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()))
     }
 
     /// The signature of a body, as the header carries it.
@@ -32,12 +31,15 @@ impl SigningKey {
     }
 
     fn digest(&self, time: Option<&SignatureTime>, body: &[u8]) -> [u8; 32] {
-        let mut mac = self.0.clone();
+        let mut mac = hmac::Context::with_key(&self.0);
         if let Some(time) = time {
             mac.update(time.text.as_bytes());
             mac.update(b".");
         }
-        mac.chain_update(body).finalize().into_bytes().into()
+        mac.update(body);
+        let mut digest = [0; 32];
+        digest.copy_from_slice(mac.sign().as_ref());
+        digest
     }
 }
 
@@ -98,11 +100,6 @@ impl SignatureTime {
     pub fn as_str(&self) -> &str {
         &self.text
     }
-}
-
-/// HMAC-SHA256 with this key.
-pub(crate) fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"))
 }
 
 /// The signatures that came with a request: one or two.
