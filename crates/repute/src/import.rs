@@ -150,7 +150,10 @@ impl Import {
         };
         let mut is_of_this_file = !resume || self.last_id == 0;
         for (number, line) in (1..).zip(file.lines()) {
-            let line: Line = serde_json::from_str(&line?).with_context(|| format!("line {number}"))?;
+            let line = line
+                .map_err(Error::new)
+                .and_then(|text| Ok(serde_json::from_str::<Line>(&text)?));
+            let line = line.with_context(|| format!("line {number}"))?;
             if resume && line.number()? <= self.last_id {
                 is_of_this_file |= line.number()? == self.last_id && self.is_newest(&line)?;
                 self.passed_over += 1;

@@ -221,4 +221,11 @@ fn an_import_that_ends_says_how_far_it_came_and_how_to_go_on() {
         ),
         "{refused}"
     );
+    let no_text = [lines[..60].join("\n").as_bytes(), b"\n\xff\n"].concat();
+    std::fs::write(&broken, no_text).unwrap();
+    let refused = said(&import(&to, &broken, &[]));
+    assert!(
+        refused.starts_with("repute: line 61: stream did not contain valid UTF-8; all lines"),
+        "{refused}"
+    );
 }
