@@ -8,10 +8,12 @@ use crate::accounts::{Accounts, OrgSettings, Principal};
 use crate::rate_limit::RateLimits;
 use crate::{Config, Gates, Ledger, Metrics};
 use reputation::Micros;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use store::{Health, OrgId, Store};
+use tokio::sync::Notify;
 use wire::CursorKey;
 
 /// Reads of the store that run at once; each has a thread of the blocking pool.
@@ -38,6 +40,7 @@ pub(crate) struct App {
     reads: Turns,
     administration: Turns,
     draining: AtomicBool,
+    drain_begins: Notify,
     started: Instant,
 }
 
@@ -58,6 +61,7 @@ impl App {
             reads: Turns::new(READS_AT_ONCE),
             administration: Turns::new(ADMINISTRATION_AT_ONCE),
             draining: AtomicBool::new(false),
+            drain_begins: Notify::new(),
             started: Instant::now(),
             config,
             accounts,
@@ -86,6 +90,16 @@ impl App {
     /// From now on the server only finishes what it has.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+        self.drain_begins.notify_waiters();
+    }
+
+    /// Waits until the server only finishes what it has.
+    pub(crate) async fn drains(&self) {
+        let mut begins = pin!(self.drain_begins.notified());
+        begins.as_mut().enable(); // one that begins after the look below is heard
+        if !self.draining.load(Ordering::Acquire) {
+            begins.await;
+        }
     }
 
     /// How many agents an organisation with these settings may have.

@@ -52,28 +52,15 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     let id = request_id(request.headers());
     let method = request.method().clone();
     let origin = request.headers().get(ORIGIN).cloned();
-    let is_api = request.uri().path().starts_with("/v1/");
+    let is_api = is_api(&request);
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
     let open = OpenRequest::new(&app.metrics, &method, route, started);
-    let mut response = if headers_too_large(request.headers()) {
-        Refusal::HeadersTooLarge.into_response()
-    } else if let Some(sentence) = unclear(&request) {
-        let mut response = Refusal::Validation(sentence.to_owned()).into_response();
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
-        response
-    } else if is_api && method == Method::OPTIONS {
-        preflight()
-    } else {
-        // Whatever else is logged on the way carries the id too.
-        let span = tracing::debug_span!("request", request_id = id);
-        let (request, unread) = Unread::watch(request);
-        let mut response = next.run(request).instrument(span).await;
-        unread.settle(&app, &mut response);
-        response
-    };
+    let (request, unread) = Unread::watch(request);
+    // Whatever else is logged on the way carries the id too.
+    let span = tracing::debug_span!("request", request_id = id);
+    let mut response = answer(request, next).instrument(span).await;
+    unread.settle(&app, &mut response);
     if is_api {
         allow_origin(&app, origin.as_ref(), response.headers_mut());
         response
@@ -102,6 +89,26 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
         _ => tracing::debug!(request_id = id, %method, route, status, duration_us, org_id, "request"),
     }
     response
+}
+
+/// What the routes answer, unless something is wrong with the request as such.
+async fn answer(request: Request, next: Next) -> Response<Body> {
+    if headers_too_large(request.headers()) {
+        Refusal::HeadersTooLarge.into_response()
+    } else if let Some(sentence) = unclear(&request) {
+        let mut response = Refusal::Validation(sentence.to_owned()).into_response();
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+        response
+    } else if request.method() == Method::OPTIONS && is_api(&request) {
+        preflight()
+    } else {
+        next.run(request).await
+    }
+}
+
+fn is_api(request: &Request) -> bool {
+    request.uri().path().starts_with("/v1/")
 }
 
 /// The answer, as it goes over the wire, to what could not be read as a request.

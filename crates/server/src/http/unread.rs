@@ -60,17 +60,23 @@ impl Unread {
             response.headers_mut().insert(CONNECTION, close);
         }
         if may_come {
-            // It ends with the connection, at the latest with the time that a body may take.
-            tokio::spawn(discard(Arc::clone(app), body));
+            // It ends with the connection, at the latest with the time that a body may take or when the server stops.
+            let app = Arc::clone(app);
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = discard(&app, body) => {}
+                    () = app.drains() => {}
+                }
+            });
         }
     }
 }
 
 /// Reads the rest of a body, within the times that a body may take, and some more than the largest may have.
-async fn discard(app: Arc<App>, mut body: Body) {
+async fn discard(app: &App, mut body: Body) {
     let deadline = Instant::now() + app.config.body_timeout;
     let mut left = 2 * app.config.max_body_bytes;
-    while let Ok(Some(data)) = next(&app, &mut body, deadline).await {
+    while let Ok(Some(data)) = next(app, &mut body, deadline).await {
         match left.checked_sub(data.len()) {
             Some(rest) => left = rest,
             None => return,

@@ -4,7 +4,7 @@ use crate::kit::{Lab, answer_on, event, one};
 use reputation::Micros;
 use server::accounts::{Actor, OrgSettings, SignatureRule};
 use std::io::{Read as _, Write as _};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wire::{KeyKind, Scope, Scopes, SignatureTime, SigningKey};
 
 fn error(status: u16, code: &str, sentence: &str) -> (u16, String, String) {
@@ -741,6 +741,40 @@ fn who_is_refused_while_sending_a_large_body_reads_the_answer() {
     stream.write_all(head.as_bytes()).unwrap();
     let piece = vec![b' '; 1 << 20];
     assert!((0..64).any(|_| stream.write_all(&piece).is_err()));
+}
+
+#[test]
+fn a_stop_does_not_wait_for_the_rest_of_a_refused_body() {
+    for announced in [6_000, 6_000_000] {
+        let lab = Lab::with(|config| config.drain_timeout = Duration::from_secs(600));
+        let mut stream = lab.connect();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let head = format!("POST /v1/ingest HTTP/1.1\r\nHost: x\r\nContent-Length: {announced}\r\n\r\n{{");
+        stream.write_all(head.as_bytes()).unwrap();
+        assert_eq!(answer_on(&mut stream, false).status, 401);
+        let started = Instant::now();
+        drop(lab);
+        assert!(started.elapsed() < Duration::from_secs(8), "{announced}");
+    }
+}
+
+#[test]
+fn a_body_that_no_route_looks_at_is_thrown_away_too() {
+    let lab = Lab::new();
+    let mut stream = lab.connect();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let many = "X-Many: x\r\n".repeat(101);
+    for (request, headers, status) in [("OPTIONS", "", 204), ("POST", many.as_str(), 431)] {
+        let head = format!("{request} /v1/ingest HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: 10\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(30)); // the body is a packet of its own
+        stream.write_all(&[b' '; 10]).unwrap();
+        assert_eq!(answer_on(&mut stream, request == "OPTIONS").status, status);
+    }
+    stream
+        .write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    assert_eq!(answer_on(&mut stream, false).status, 200);
 }
 
 #[test]
