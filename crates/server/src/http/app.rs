@@ -8,12 +8,10 @@ use crate::accounts::{Accounts, OrgSettings, Principal};
 use crate::rate_limit::RateLimits;
 use crate::{Config, Gates, Ledger, Metrics};
 use reputation::Micros;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use store::{Health, OrgId, Store};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use wire::CursorKey;
 
 /// Reads of the store that run at once; each has a thread of the blocking pool.
@@ -39,8 +37,7 @@ pub(crate) struct App {
     large_bodies: SharedTurns,
     reads: Turns,
     administration: Turns,
-    draining: AtomicBool,
-    drain_begins: Notify,
+    draining: watch::Sender<bool>,
     started: Instant,
 }
 
@@ -60,8 +57,7 @@ impl App {
             large_bodies: SharedTurns::new(LARGE_BODIES_AT_ONCE),
             reads: Turns::new(READS_AT_ONCE),
             administration: Turns::new(ADMINISTRATION_AT_ONCE),
-            draining: AtomicBool::new(false),
-            drain_begins: Notify::new(),
+            draining: watch::Sender::new(false),
             started: Instant::now(),
             config,
             accounts,
@@ -89,17 +85,13 @@ impl App {
 
     /// From now on the server only finishes what it has.
     pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
-        self.drain_begins.notify_waiters();
+        self.draining.send_replace(true);
     }
 
     /// Waits until the server only finishes what it has.
     pub(crate) async fn drains(&self) {
-        let mut begins = pin!(self.drain_begins.notified());
-        begins.as_mut().enable(); // one that begins after the look below is heard
-        if !self.draining.load(Ordering::Acquire) {
-            begins.await;
-        }
+        // It fails only where nobody can say so any more: then the server is gone.
+        drop(self.draining.subscribe().wait_for(|draining| *draining).await);
     }
 
     /// How many agents an organisation with these settings may have.
@@ -109,7 +101,7 @@ impl App {
 
     /// Whether an event would be taken now, and if not, the answer that says why.
     pub(crate) fn writable(&self) -> Result<(), Refusal> {
-        if self.draining.load(Ordering::Acquire) {
+        if *self.draining.borrow() {
             return Err(Refusal::NotKept("the server is stopping".to_owned()));
         }
         match self.store.health() {

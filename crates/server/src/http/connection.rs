@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -40,7 +40,6 @@ pub(crate) struct Door {
 pub(crate) async fn serve(app: Arc<App>, door: Door, shutdown: impl Future<Output = ()> + Send) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(door.max_connections));
-    let (stopping, is_stopping) = watch::channel(false);
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -49,7 +48,7 @@ pub(crate) async fn serve(app: Arc<App>, door: Door, shutdown: impl Future<Outpu
         };
         let Some((stream, place)) = accepted else { continue };
         let (app, router, watcher) = (Arc::clone(&app), door.router.clone(), graceful.watcher());
-        let (tls, mut is_stopping) = (door.tls.clone(), is_stopping.clone());
+        let tls = door.tls.clone();
         tokio::spawn(async move {
             let open = app.metrics.connection();
             let ended = match tls {
@@ -58,7 +57,7 @@ pub(crate) async fn serve(app: Arc<App>, door: Door, shutdown: impl Future<Outpu
                     let shaken = tokio::select! {
                         shaken = shake_hands(&app, stream, &tls) => shaken,
                         // Nothing was asked yet, so there is nothing to finish.
-                        () = is_true(&mut is_stopping) => Err(ErrorKind::ConnectionAborted.into()),
+                        () = app.drains() => Err(ErrorKind::ConnectionAborted.into()),
                     };
                     match shaken {
                         Ok(stream) => speak(&app, stream, router, watcher).await,
@@ -74,18 +73,12 @@ pub(crate) async fn serve(app: Arc<App>, door: Door, shutdown: impl Future<Outpu
         });
     }
     drop(door.listener);
-    stopping.send_replace(true);
     tokio::select! {
         () = graceful.shutdown() => {}
         () = tokio::time::sleep(app.config.drain_timeout) => {
             tracing::warn!("some requests did not finish in time and are cut off");
         }
     }
-}
-
-async fn is_true(flag: &mut watch::Receiver<bool>) {
-    // Where nobody can set it any more, the server is gone.
-    drop(flag.wait_for(|is_true| *is_true).await);
 }
 
 /// HTTP on a connection, until either side ends it.

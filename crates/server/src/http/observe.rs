@@ -3,15 +3,14 @@
 use super::app::App;
 use super::books::GONE;
 use super::error::{Cause, Refusal};
-use super::unread::Unread;
+use super::unread::{Unread, end_connection};
 use crate::Metrics;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONNECTION,
-    CONTENT_SECURITY_POLICY, HOST, HeaderName, ORIGIN, REFERRER_POLICY, TRANSFER_ENCODING, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST,
+    HeaderName, ORIGIN, REFERRER_POLICY, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use axum::middleware::Next;
@@ -97,8 +96,7 @@ async fn answer(request: Request, next: Next) -> Response<Body> {
         Refusal::HeadersTooLarge.into_response()
     } else if let Some(sentence) = unclear(&request) {
         let mut response = Refusal::Validation(sentence.to_owned()).into_response();
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(CONNECTION, close);
+        end_connection(&mut response);
         response
     } else if request.method() == Method::OPTIONS && is_api(&request) {
         preflight()

@@ -56,8 +56,7 @@ impl Unread {
         // Who was waited for long enough is not waited for again.
         let may_come = !self.waits && response.status() != StatusCode::REQUEST_TIMEOUT;
         if !(may_come && self.is_small) {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
+            end_connection(response);
         }
         if may_come {
             // It ends with the connection, at the latest with the time that a body may take or when the server stops.
@@ -70,6 +69,12 @@ impl Unread {
             });
         }
     }
+}
+
+/// Has the connection end with this answer.
+pub(super) fn end_connection(response: &mut Response<Body>) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
 }
 
 /// Reads the rest of a body, within the times that a body may take, and some more than the largest may have.
