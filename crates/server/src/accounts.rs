@@ -100,10 +100,13 @@ impl Accounts {
         master: Option<MasterKey>,
         master_file: Option<MasterKeyFile>,
     ) -> Result<Self, Error> {
-        let directory = Directory::load(&database, master.as_ref())?;
-        // Without a master key nobody knows which keys it opens.
-        let unreadable = master.as_ref().map(|_| directory.unreadable(store::now()));
-        for org in unreadable.unwrap_or_default() {
+        let accounts = Self {
+            directory: RwLock::new(Directory::load(&database, master.as_ref())?),
+            database: Mutex::new(database),
+            master: RwLock::new(master),
+            master_file,
+        };
+        for org in accounts.unreadable() {
             let keys: Vec<u32> = org.keys.iter().map(|key| key.0).collect();
             tracing::error!(
                 org_id = org.org.0,
@@ -114,12 +117,7 @@ impl Accounts {
                  were made under, or make new secret keys and revoke these"
             );
         }
-        Ok(Self {
-            database: Mutex::new(database),
-            directory: RwLock::new(directory),
-            master: RwLock::new(master),
-            master_file,
-        })
+        Ok(accounts)
     }
 
     /// Who presents this key. Answers from memory, and remembers that the key was used.

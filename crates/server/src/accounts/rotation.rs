@@ -43,19 +43,16 @@ impl Accounts {
         };
         let mut database = self.database.lock();
         let now = store::now();
-        if self.master.read().is_none() {
-            return Err(Error::NoMasterKey);
-        }
+        let master = self.master.read();
+        let in_force = master.as_ref().ok_or(Error::NoMasterKey)?;
         if !self.directory.read().unreadable(now).is_empty() {
             return Err(Error::UnreadableSecrets);
         }
         if let Some(file) = &self.master_file {
             file.prepare(&text)?;
         }
-        let (resealed, forgotten) = database.change(actor, now, |change| {
-            let master = self.master.read();
-            change.reseal(master.as_ref().ok_or(Error::NoMasterKey)?, &key)
-        })?;
+        let (resealed, forgotten) = database.change(actor, now, |change| change.reseal(in_force, &key))?;
+        drop(master);
         *self.master.write() = Some(key);
         if let Some(file) = &self.master_file {
             file.take_place()?;
