@@ -144,8 +144,7 @@ pub(crate) fn wait_for(shared: &Shared, org: OrgId, name: NameHash, reply: Reply
     let mut waiting = shared.waiting.lock();
     let pending = {
         let published = shared.published.read();
-        let same = |erasure: &&Erasure| erasure.org == org && erasure.name == name;
-        published.registry.erasures.iter().rev().find(same).copied()
+        published.registry.erasures_of(org, name).next_back().copied()
     };
     match pending {
         Some(erasure) => waiting.push(Waiting { erasure, reply }),

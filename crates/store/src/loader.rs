@@ -35,11 +35,11 @@ pub(crate) fn run(shared: &Shared, errands: &Receiver<Errand>, owner: &Sender<Me
     } in errands
     {
         shared.progress.wait_for(after_group);
-        let mut prepare = || {
+        let prepared = catch_unwind(AssertUnwindSafe(|| {
             shared.read(|| look_up(shared, &mut work, &doubts).and_then(|()| load_cold(shared, &mut work)))
-        };
+        }));
         // One that panics is answered like one that fails: it has changed nothing, and others need the thread.
-        let prepared = catch_unwind(AssertUnwindSafe(&mut prepare)).unwrap_or_else(|_| {
+        let prepared = prepared.unwrap_or_else(|_| {
             Err(Error::System {
                 what: "a look-up of stored events",
                 why: "it panicked".to_owned(),

@@ -6,6 +6,7 @@ pub(crate) use entry::{Carried, Entry};
 
 use crate::OrgId;
 use crate::agent::{AgentName, AgentNo, AgentState};
+use crate::codec::NameHash;
 use crate::erasure::Erasure;
 use crate::facts::Facts;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
@@ -66,6 +67,16 @@ impl AgentUpdate {
 }
 
 impl Registry {
+    /// The erasures of agents of this name that are not done yet, in the order in which they were asked for.
+    pub(crate) fn erasures_of(
+        &self,
+        org: OrgId,
+        name: NameHash,
+    ) -> impl DoubleEndedIterator<Item = &Erasure> {
+        let erasures = self.erasures.iter();
+        erasures.filter(move |erasure| erasure.org == org && erasure.name == name)
+    }
+
     /// The number of agents of all organisations.
     pub(crate) fn known(&self) -> usize {
         self.entries.len() - self.erased

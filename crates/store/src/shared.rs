@@ -3,7 +3,7 @@
 use crate::agent::{AgentName, AgentNo, AgentState};
 use crate::codec::CarryRecord;
 use crate::damage::Damage;
-use crate::erasure::{Erasure, Waiting};
+use crate::erasure::Waiting;
 use crate::facts::Facts;
 use crate::identity::Identities;
 use crate::index::{BlockCache, NewRow};
@@ -47,13 +47,11 @@ impl Published {
     /// The first segment whose rows under an agent's name are that agent's: those before may be of one that had the
     /// same name and was erased.
     fn first_segment_of(&self, identities: &Identities, org: OrgId, agent_id: &str) -> u64 {
-        let erasures = &self.registry.erasures;
-        if erasures.is_empty() {
+        if self.registry.erasures.is_empty() {
             return 0;
         }
         let name = identities.of_agent(org, agent_id);
-        let is_it = |erasure: &&Erasure| erasure.org == org && erasure.name == name;
-        let same = erasures.iter().filter(is_it);
+        let same = self.registry.erasures_of(org, name);
         same.map(|erasure| erasure.before).max().unwrap_or(0)
     }
 }

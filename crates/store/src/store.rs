@@ -281,8 +281,7 @@ impl Store {
         let registry = &published.registry;
         registry.find(AgentName { org, agent_id }).is_some() || {
             let name = self.shared.identities.of_agent(org, agent_id);
-            let mut erasures = registry.erasures.iter();
-            erasures.any(|erasure| erasure.org == org && erasure.name == name)
+            registry.erasures_of(org, name).next().is_some()
         }
     }
 
