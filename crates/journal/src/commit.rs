@@ -180,9 +180,11 @@ impl Writer {
         self.spare.give(write.frame);
         // Those behind must still get their answers, so a panic ends this callback and not the thread.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (write.done)(outcome))) {
-            let reason = format!("publishing frame {} panicked: {}", write.seq, message(&*panic));
-            tracing::error!("{reason}");
-            self.state.poison(&reason);
+            self.give_up(format!(
+                "publishing frame {} panicked: {}",
+                write.seq,
+                message(&*panic)
+            ));
         }
     }
 
