@@ -63,12 +63,22 @@ fn read_name(reader: &mut Reader<'_>, name: &'static str) -> Result<Option<Strin
     if is_null(reader)? {
         return Ok(None);
     }
-    let text = text(reader, name, MAX_KEY_NAME)?;
-    // In a table it would begin a row of its own, and a terminal would obey it.
-    if text.chars().any(char::is_control) {
-        return Err(Stop::broken(name, "has a control character"));
+    let text = text(reader, name, usize::MAX)?;
+    match broken_name_rule(&text) {
+        Some(rule) => Err(Stop::broken(name, rule)),
+        None => Ok(Some(text.into_owned())),
     }
-    Ok(Some(text.into_owned()))
+}
+
+/// The rule that a key's name breaks, if any.
+#[must_use]
+pub fn broken_name_rule(name: &str) -> Option<String> {
+    if name.chars().count() > MAX_KEY_NAME {
+        return Some(format!("longer than {MAX_KEY_NAME} characters"));
+    }
+    // In a table it would begin a row of its own, and a terminal would obey it.
+    let has_control = name.chars().any(char::is_control);
+    has_control.then(|| "has a control character".to_owned())
 }
 
 fn read_scopes(reader: &mut Reader<'_>, name: &'static str) -> Result<Option<Scopes>, Stop> {

@@ -57,12 +57,8 @@ pub(super) fn execute(
                 Kind::Publishable => KeyKind::Publishable,
                 Kind::Secret => KeyKind::Secret,
             };
-            let name_is = |wrong: fn(&str) -> bool| name.as_deref().is_some_and(wrong);
-            if name_is(|name| name.chars().count() > wire::MAX_KEY_NAME) {
-                bail!("--name: longer than {} characters", wire::MAX_KEY_NAME);
-            }
-            if name_is(|name| name.chars().any(char::is_control)) {
-                bail!("--name: has a control character");
+            if let Some(rule) = name.as_deref().and_then(wire::broken_name_rule) {
+                bail!("--name: {rule}");
             }
             let scopes = match scopes {
                 None => Scopes::default_of(kind),
