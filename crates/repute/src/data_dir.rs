@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use journal::{Disk, OsDisk};
 use rustix::process::geteuid;
 use server::accounts::{self, Accounts, DATABASE, MasterKey, MasterKeyFile};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -24,15 +24,20 @@ pub(crate) fn no_organisation(database: &Path) -> String {
     )
 }
 
+/// The database in a directory, if there is one.
+fn database_in(path: &Path) -> Result<Option<Metadata>> {
+    let database = path.join(DATABASE);
+    match fs::metadata(&database) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot look at {}", database.display())),
+    }
+}
+
 /// Sees that this is not root in the directory of a server that runs as another user: what root makes there, that user
 /// cannot open. The database tells whose it is, since the directory may have been made for a server that runs as root.
 fn refuse_root_in_anothers(path: &Path) -> Result<()> {
-    let database = path.join(DATABASE);
-    let owner = match fs::metadata(&database) {
-        Ok(found) => found.uid(),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error).with_context(|| format!("cannot look at {}", database.display())),
-    };
+    let owner = database_in(path)?.map_or(0, |database| database.uid());
     if geteuid().is_root() && owner != 0 {
         bail!(
             "{} belongs to the user with the id {owner}, and what root makes there, that user's server cannot open: run this as \
@@ -141,12 +146,7 @@ impl DataDir {
 
     /// Whether a server has ever been started on this directory, as far as the system lets that be seen.
     pub(crate) fn is_one(path: &Path) -> Result<bool> {
-        let database = path.join(DATABASE);
-        match fs::metadata(&database) {
-            Ok(found) => Ok(found.is_file()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error).with_context(|| format!("cannot look at {}", database.display())),
-        }
+        Ok(database_in(path)?.is_some_and(|database| database.is_file()))
     }
 
     /// Opens the organisations and keys for a server: under this master key, or the one in the directory's own file, which

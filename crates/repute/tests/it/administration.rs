@@ -352,12 +352,18 @@ fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-#[test]
-fn commands_that_only_look_write_nothing() {
+/// A server that ran with its master key from elsewhere, stopped.
+fn stopped_without_a_master_key() -> Server {
     let mut command = program(&[]);
     command.env("REPUTE_MASTER_KEY", "01".repeat(32));
     let mut server = Server::start_with_keys(&mut command);
     assert_eq!(server.stop(), Some(0));
+    server
+}
+
+#[test]
+fn commands_that_only_look_write_nothing() {
+    let server = stopped_without_a_master_key();
     let dir = server.path().to_str().unwrap();
     let before = contents(server.path());
     for look in [
@@ -379,10 +385,7 @@ fn commands_that_only_look_write_nothing() {
 
 #[test]
 fn no_command_makes_a_master_key_in_the_place_of_the_servers_own() {
-    let mut command = program(&[]);
-    command.env("REPUTE_MASTER_KEY", "01".repeat(32));
-    let mut server = Server::start_with_keys(&mut command);
-    assert_eq!(server.stop(), Some(0));
+    let server = stopped_without_a_master_key();
     let dir = server.path().to_str().unwrap();
     for change in [
         &["key", "create", "default", "--kind", "secret"][..],
