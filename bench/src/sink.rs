@@ -3,15 +3,14 @@
 //! What it needs is the price of receiving the bytes at all.
 
 use anyhow::Result;
-use axum::Router;
-use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, Response, StatusCode};
-use axum::routing::post;
-use http_body_util::BodyExt as _;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
 use std::fmt::Write as _;
 use std::io::{Write as _, stdout};
 use tokio::net::TcpListener;
@@ -27,18 +26,16 @@ pub(crate) fn serve() -> Result<()> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         writeln!(stdout(), "listening on http://{}", listener.local_addr()?)?;
         stdout().flush()?;
-        let router = Router::new().route("/v1/ingest", post(answer));
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            let service = TowerToHyperService::new(router.clone());
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)));
         }
     })
 }
 
-async fn answer(body: Body) -> Response<Body> {
-    let read = body.collect().await.map_or(0, |body| body.to_bytes().len());
+async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let read = request.into_body().collect().await?.to_bytes().len();
     let (accepted, agents) = if read < SINGLE_BYTES {
         (1, 1)
     } else {
@@ -53,10 +50,10 @@ async fn answer(body: Body) -> Response<Body> {
         );
     }
     text.push_str("]}");
-    let mut response = Response::new(Body::from(text));
+    let mut response = Response::new(Full::from(text));
     *response.status_mut() = StatusCode::ACCEPTED;
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    Ok(response)
 }

@@ -8,6 +8,7 @@ mod connection;
 mod error;
 mod guard;
 mod handover;
+mod message;
 mod observe;
 mod packing;
 pub(crate) mod routes;
@@ -22,6 +23,7 @@ use crate::accounts::Accounts;
 use crate::{Config, Gates, Ledger, Metrics, Tls};
 use app::App;
 use connection::Door;
+use routes::Side;
 use std::future::Future;
 use std::sync::Arc;
 use store::Store;
@@ -76,7 +78,11 @@ impl Server {
         let Self { app, tls, metrics } = self;
         let door = Door {
             listener,
-            router: routes::router(Arc::clone(&app), metrics.is_none()),
+            side: if metrics.is_none() {
+                Side::Everybody
+            } else {
+                Side::Clients
+            },
             tls,
             max_connections: app.config.max_connections,
         };
@@ -89,7 +95,7 @@ impl Server {
         };
         let apart = Door {
             listener,
-            router: routes::operators(Arc::clone(&app)),
+            side: Side::Operators,
             tls: None,
             max_connections: MAX_METRICS_CONNECTIONS,
         };

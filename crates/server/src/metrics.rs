@@ -1,11 +1,11 @@
 //! What an operator watches, in the Prometheus text format. No label names an agent, a tool, a key or an
 //! organisation.
 
+use crate::http::routes::ROUTES;
 use crate::ledger::{Fate, Side};
-use crate::openapi;
-use axum::http::{Method, StatusCode};
 use gate::config::{KINDS, Set};
 use gate::{Ending, Verdict};
+use hyper::{Method, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -29,7 +29,7 @@ const GROUP_SIZES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, 1_02
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    route: String,
+    route: &'static str,
     method: &'static str,
     code: u16,
 }
@@ -41,7 +41,7 @@ struct ReasonLabel {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabel {
-    route: String,
+    route: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -178,10 +178,14 @@ impl Metrics {
         for gate in KINDS {
             self.gate_timeouts.get_or_create(&GateLabel { gate }).inc_by(0);
         }
-        for (method, route) in openapi::routes() {
-            let code = StatusCode::SERVICE_UNAVAILABLE.as_u16();
-            let labels = RequestLabels { route, method, code };
-            self.requests.get_or_create(&labels).inc_by(0);
+        for route in &ROUTES {
+            self.requests
+                .get_or_create(&RequestLabels {
+                    route: route.path,
+                    method: method_label(&route.method),
+                    code: StatusCode::SERVICE_UNAVAILABLE.as_u16(),
+                })
+                .inc_by(0);
         }
     }
 
@@ -365,25 +369,12 @@ impl Metrics {
     }
 
     /// A request was answered. `route` is its template, or `none`.
-    pub(crate) fn request(&self, method: &Method, route: &str, code: u16, elapsed: Duration) {
-        let method = match *method {
-            Method::GET | Method::HEAD => "GET",
-            Method::POST => "POST",
-            Method::DELETE => "DELETE",
-            _ => "other",
-        };
-        self.requests
-            .get_or_create(&RequestLabels {
-                route: route.to_owned(),
-                method,
-                code,
-            })
-            .inc();
-        let route = RouteLabel {
-            route: route.to_owned(),
-        };
+    pub(crate) fn request(&self, method: &Method, route: &'static str, code: u16, elapsed: Duration) {
+        let method = method_label(method);
+        let labels = RequestLabels { route, method, code };
+        self.requests.get_or_create(&labels).inc();
         self.request_seconds
-            .get_or_create(&route)
+            .get_or_create(&RouteLabel { route })
             .observe(elapsed.as_secs_f64());
     }
 
@@ -527,6 +518,16 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+/// The method as the metrics have it: one of ours.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET | Method::HEAD => "GET",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        _ => "other",
     }
 }
 

@@ -7,12 +7,13 @@ use super::error::Refusal;
 use super::packing::Packing;
 use super::signature;
 use super::turns::SharedTurn;
+use super::unread::Body;
 use crate::accounts::Principal;
-use axum::body::Body;
-use axum::http::HeaderMap;
-use axum::http::header::CONTENT_LENGTH;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
+use hyper::HeaderMap;
+use hyper::body::Body as HttpBody;
+use hyper::header::CONTENT_LENGTH;
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
@@ -165,14 +166,18 @@ async fn receive(
 }
 
 /// The next bytes of a body, of which all must be there by the deadline; `None` at its end.
-pub(super) async fn next(app: &App, body: &mut Body, deadline: Instant) -> Result<Option<Bytes>, Refusal> {
-    loop {
+pub(super) async fn next(
+    app: &App,
+    body: &mut (impl HttpBody<Data = Bytes> + Unpin),
+    deadline: Instant,
+) -> Result<Option<Bytes>, Refusal> {
+    while !body.is_end_stream() {
         let idle = (Instant::now() + app.config.body_idle_timeout).min(deadline);
         let Ok(frame) = timeout_at(idle, body.frame()).await else {
             return Err(Refusal::RequestTimeout);
         };
         match frame {
-            None => return Ok(None),
+            None => break,
             Some(Err(_)) => return Err(Refusal::RequestTimeout), // the client went away
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
@@ -181,6 +186,7 @@ pub(super) async fn next(app: &App, body: &mut Body, deadline: Instant) -> Resul
             }
         }
     }
+    Ok(None)
 }
 
 /// Makes room for so many bytes in all, beside others of the same share: twice what there was, so that they are seldom

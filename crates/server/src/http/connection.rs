@@ -1,13 +1,15 @@
 //! Connections: accepted one by one up to a bound, served, and at the end drained.
 
 use super::app::App;
+use super::observe::observe;
+use super::routes::Side;
 use super::socket::Socket;
 use crate::Tls;
-use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
@@ -29,7 +31,7 @@ const MAX_HEADERS_READ: usize = 512;
 /// A door: where connections come in, and what they find.
 pub(crate) struct Door {
     pub(crate) listener: TcpListener,
-    pub(crate) router: Router,
+    pub(crate) side: Side,
     /// What is spoken before HTTP, if anything.
     pub(crate) tls: Option<Arc<Tls>>,
     /// Connections at once; one more waits to be accepted.
@@ -47,12 +49,12 @@ pub(crate) async fn serve(app: Arc<App>, door: Door, shutdown: impl Future<Outpu
             () = &mut shutdown => break,
         };
         let Some((stream, place)) = accepted else { continue };
-        let (app, router, watcher) = (Arc::clone(&app), door.router.clone(), graceful.watcher());
+        let (app, side, watcher) = (Arc::clone(&app), door.side, graceful.watcher());
         let tls = door.tls.clone();
         tokio::spawn(async move {
             let open = app.metrics.connection();
             let ended = match tls {
-                None => speak(&app, stream, router, watcher).await,
+                None => speak(&app, stream, side, watcher).await,
                 Some(tls) => {
                     let shaken = tokio::select! {
                         shaken = shake_hands(&app, stream, &tls) => shaken,
@@ -60,7 +62,7 @@ pub(crate) async fn serve(app: Arc<App>, door: Door, shutdown: impl Future<Outpu
                         () = app.drains() => Err(ErrorKind::ConnectionAborted.into()),
                     };
                     match shaken {
-                        Ok(stream) => speak(&app, stream, router, watcher).await,
+                        Ok(stream) => speak(&app, stream, side, watcher).await,
                         Err(error) => Err(error.into()),
                     }
                 }
@@ -85,18 +87,19 @@ pub(crate) async fn serve(app: Arc<App>, door: Door, shutdown: impl Future<Outpu
 async fn speak(
     app: &Arc<App>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    router: Router,
+    side: Side,
     watcher: Watcher,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let service = service_fn(|request| {
+        let answer = observe(Arc::clone(app), side, request);
+        async { Ok::<_, Infallible>(answer.await) }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(app.config.header_timeout)
         .max_headers(MAX_HEADERS_READ)
         .half_close(true)
-        .serve_connection(
-            TokioIo::new(Socket::new(stream, Arc::clone(app))),
-            TowerToHyperService::new(router),
-        );
+        .serve_connection(TokioIo::new(Socket::new(stream, Arc::clone(app))), service);
     Ok(watcher.watch(connection).await?)
 }
 

@@ -3,10 +3,10 @@
 //! What the client is told and what the log is told are different: the cause of an internal error travels
 //! beside the response and is logged under the request's id.
 
+use super::message::{Response, json};
 use crate::accounts::{self, AuthFailure};
-use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, Response, StatusCode};
+use hyper::StatusCode;
+use hyper::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use wire::{Code, ErrorBody, Fault, Invalid, MAX_SIGNATURE_AGE_S, Scope};
 
 /// Why a request is not done.
@@ -266,7 +266,7 @@ impl Refusal {
     }
 
     /// The answer.
-    pub(crate) fn into_response(self) -> Response<Body> {
+    pub(crate) fn into_response(self) -> Response {
         let (body, retry_after_s) = self.body();
         let mut response = json(StatusCode::from_u16(body.status).unwrap_or_default(), &body);
         let headers = response.headers_mut();
@@ -281,20 +281,6 @@ impl Refusal {
         }
         response
     }
-}
-
-/// An answer with a JSON body.
-pub(crate) fn json(status: StatusCode, body: &impl serde::Serialize) -> Response<Body> {
-    let (status, bytes) = match serde_json::to_vec(body) {
-        Ok(bytes) => (status, bytes),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),
-    };
-    let mut response = Response::new(Body::from(bytes));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }
 
 #[cfg(test)]

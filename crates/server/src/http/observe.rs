@@ -1,21 +1,24 @@
-//! Around every request: its id, the browser's headers, the metrics, and one line in the log.
+//! Around every request: which route it asks for, its id, panics, the browser's headers, the metrics, and one line in the log.
 
 use super::app::App;
 use super::books::GONE;
 use super::error::{Cause, Refusal};
+use super::guard::guard;
+use super::message::{Request, Response, empty};
+use super::routes::{Asked, Side, Target, method_not_allowed, not_found};
 use super::unread::{Unread, end_connection};
 use crate::Metrics;
-use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{
+use futures_util::FutureExt as _;
+use hyper::body::Incoming;
+use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST,
-    HeaderName, ORIGIN, REFERRER_POLICY, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS,
+    HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
-use axum::middleware::Next;
+use hyper::{HeaderMap, Method, StatusCode, Version};
 use std::any::Any;
 use std::hash::{BuildHasher as _, RandomState};
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -40,44 +43,35 @@ const MAX_HEADERS: usize = 100;
 /// The longest id of its own that a caller may give a request.
 const MAX_REQUEST_ID: usize = 64;
 
-/// When the headers of a request were there.
-#[derive(Clone, Copy)]
-pub(crate) struct Began(pub(crate) Instant);
-
-/// The outermost layer.
-pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response<Body> {
-    let started = Instant::now();
-    request.extensions_mut().insert(Began(started));
+/// The whole way of a request.
+pub(crate) async fn observe(app: Arc<App>, side: Side, request: hyper::Request<Incoming>) -> Response {
+    let began = Instant::now();
     let id = request_id(request.headers());
     let method = request.method().clone();
     let origin = request.headers().get(ORIGIN).cloned();
-    let is_api = is_api(&request);
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
-    let open = OpenRequest::new(&app.metrics, &method, route, started);
     let (request, unread) = Unread::watch(request);
+    let is_api = is_api(&request);
+    let asked = Asked::by(side, &method, request.uri().path());
+    let route = asked.path().unwrap_or(NO_ROUTE);
+    let open = OpenRequest::new(&app.metrics, &method, route, began);
     // Whatever else is logged on the way carries the id too.
     let span = tracing::debug_span!("request", request_id = id);
-    let mut response = answer(request, next).instrument(span).await;
+    let answered = AssertUnwindSafe(answer(&app, request, began, asked)).catch_unwind();
+    let answered = answered.instrument(span).await;
+    let (mut response, org) = answered.unwrap_or_else(|panic| (panicked(&*panic), None));
     unread.settle(&app, &mut response);
+    let headers = response.headers_mut();
     if is_api {
-        allow_origin(&app, origin.as_ref(), response.headers_mut());
-        response
-            .headers_mut()
-            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        allow_origin(&app, origin.as_ref(), headers);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     for (name, value) in SECURITY {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+        headers.insert(name, HeaderValue::from_static(value));
     }
-    if let Ok(value) = HeaderValue::try_from(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
-    let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+    let (status, elapsed) = (response.status().as_u16(), began.elapsed());
     open.answered(status);
     let duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-    let org_id = response.extensions().get::<OrgId>().map(|org| org.0);
+    let org_id = org.map(|org| org.0);
     let cause = response.extensions().get::<Cause>().map(|cause| cause.0.as_str());
     match status {
         500 => {
@@ -87,12 +81,15 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
         400.. => tracing::info!(request_id = id, %method, route, status, duration_us, org_id, "request"),
         _ => tracing::debug!(request_id = id, %method, route, status, duration_us, org_id, "request"),
     }
+    if let Ok(id) = HeaderValue::try_from(id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
     response
 }
 
-/// What the routes answer, unless something is wrong with the request as such.
-async fn answer(request: Request, next: Next) -> Response<Body> {
-    if headers_too_large(request.headers()) {
+/// What the routes answer, unless something is wrong with the request as such; and whose key it came with.
+async fn answer(app: &Arc<App>, request: Request, began: Instant, asked: Asked) -> (Response, Option<OrgId>) {
+    let response = if headers_too_large(request.headers()) {
         Refusal::HeadersTooLarge.into_response()
     } else if let Some(sentence) = unclear(&request) {
         let mut response = Refusal::Validation(sentence.to_owned()).into_response();
@@ -101,8 +98,18 @@ async fn answer(request: Request, next: Next) -> Response<Body> {
     } else if request.method() == Method::OPTIONS && is_api(&request) {
         preflight()
     } else {
-        next.run(request).await
-    }
+        match asked {
+            Asked::Nothing => not_found(request.uri().path()),
+            Asked::OtherMethod(path) => method_not_allowed(path),
+            Asked::Route(route) => match route.target {
+                Target::Open(run) => run(app),
+                Target::Guarded(needs, run) => {
+                    return guard(Arc::clone(app), request, began, needs, run).await;
+                }
+            },
+        }
+    };
+    (response, None)
 }
 
 fn is_api(request: &Request) -> bool {
@@ -139,19 +146,19 @@ pub(super) fn unreadable(app: &App, status: StatusCode) -> Vec<u8> {
 struct OpenRequest<'a> {
     metrics: &'a Metrics,
     method: &'a Method,
-    route: &'a str,
-    started: Instant,
+    route: &'static str,
+    began: Instant,
     status: u16,
 }
 
 impl<'a> OpenRequest<'a> {
-    fn new(metrics: &'a Metrics, method: &'a Method, route: &'a str, started: Instant) -> Self {
+    fn new(metrics: &'a Metrics, method: &'a Method, route: &'static str, began: Instant) -> Self {
         metrics.request_received();
         Self {
             metrics,
             method,
             route,
-            started,
+            began,
             status: GONE,
         }
     }
@@ -164,18 +171,17 @@ impl<'a> OpenRequest<'a> {
 impl Drop for OpenRequest<'_> {
     fn drop(&mut self) {
         self.metrics
-            .request(self.method, self.route, self.status, self.started.elapsed());
+            .request(self.method, self.route, self.status, self.began.elapsed());
     }
 }
 
 /// The answer where a route panicked: the cause goes to the log alone.
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
-pub(crate) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response<Body> {
+fn panicked(panic: &(dyn Any + Send)) -> Response {
     let cause = panic
         .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
-        .unwrap_or_else(|| "a panic without words".to_owned());
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without words");
     Refusal::Internal(format!("panic: {cause}")).into_response()
 }
 
@@ -225,9 +231,8 @@ fn unclear(request: &Request) -> Option<&'static str> {
     (!is_understood).then_some("Transfer-Encoding: only `chunked`, and only once")
 }
 
-fn preflight() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
+fn preflight() -> Response {
+    let mut response = empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
     headers.insert(
         ACCESS_CONTROL_ALLOW_METHODS,
@@ -280,7 +285,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_panic_said_is_for_the_log_alone() {
-        let response = panicked(Box::new("a body: secret".to_owned()));
+        let response = panicked(&"a body: secret".to_owned());
         assert_eq!(
             response.extensions().get::<Cause>().map(|cause| cause.0.as_str()),
             Some("panic: a body: secret")

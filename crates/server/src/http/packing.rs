@@ -8,9 +8,9 @@ use super::app::LARGE_BODY_BYTES;
 use super::body::make_room;
 use super::budget::Share;
 use super::error::Refusal;
-use axum::http::HeaderMap;
-use axum::http::header::CONTENT_ENCODING;
 use flate2::bufread::GzDecoder;
+use hyper::HeaderMap;
+use hyper::header::CONTENT_ENCODING;
 use std::io::Read as _;
 use zstd::zstd_safe::{self, DCtx, zstd_sys::ZSTD_ErrorCode};
 

@@ -3,15 +3,20 @@
 use super::app::App;
 use super::error::Refusal;
 use crate::accounts::{Principal, SignatureRule};
-use axum::http::{HeaderMap, HeaderValue};
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
 use wire::{SignatureTime, Signatures};
 
 /// The headers that a signature may come in.
-const HEADERS: [&str; 2] = ["x-pecta-signature", "x-repute-signature"];
+const HEADERS: [HeaderName; 2] = [
+    HeaderName::from_static("x-pecta-signature"),
+    HeaderName::from_static("x-repute-signature"),
+];
+const TIME: HeaderName = HeaderName::from_static("x-repute-timestamp");
 
 /// Whether a signature came, good or not.
 pub(crate) fn is_there(headers: &HeaderMap) -> bool {
-    HEADERS.iter().any(|name| headers.contains_key(*name))
+    HEADERS.iter().any(|name| headers.contains_key(name))
 }
 
 /// Checks the signature over the bytes as sent; whether there is one.
@@ -21,15 +26,15 @@ pub(crate) fn check(
     headers: &HeaderMap,
     bytes: &[u8],
 ) -> Result<bool, Refusal> {
-    let header = |name: &str| {
+    let header = |name: &HeaderName| {
         let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
         (values.next(), values.next().is_some())
     };
     let now = app.now();
     let no_secret = || app.accounts.live_secret_keys(caller.org, now) == 0;
-    let (pecta, pecta_again) = header(HEADERS[0]);
-    let (repute, repute_again) = header(HEADERS[1]);
-    let (time, time_again) = header("x-repute-timestamp");
+    let (pecta, pecta_again) = header(&HEADERS[0]);
+    let (repute, repute_again) = header(&HEADERS[1]);
+    let (time, time_again) = header(&TIME);
     if (pecta.is_some() || repute.is_some()) && no_secret() {
         return Err(Refusal::HmacNoSecret);
     }

@@ -8,7 +8,7 @@
 
 use super::app::App;
 use super::observe;
-use axum::http::StatusCode;
+use hyper::StatusCode;
 use std::future::Future as _;
 use std::io::{self, IoSlice};
 use std::pin::Pin;

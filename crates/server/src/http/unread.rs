@@ -4,12 +4,11 @@
 
 use super::app::App;
 use super::body::{announced, next};
-use axum::body::{Body, HttpBody};
-use axum::extract::Request;
-use axum::http::header::{CONNECTION, EXPECT};
-use axum::http::{HeaderValue, Response, StatusCode};
+use super::message::{Request, Response};
 use bytes::Bytes;
-use hyper::body::{Frame, SizeHint};
+use hyper::StatusCode;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use parking_lot::Mutex;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,9 +18,13 @@ use tokio::time::Instant;
 /// The largest body after which the connection goes on.
 const SMALL: usize = 64 << 10;
 
+/// Where a body is put that is let go of before its end.
+type Left = Arc<Mutex<Option<Incoming>>>;
+
 /// The body of a request that is being answered.
 pub(super) struct Unread {
-    left: Arc<Mutex<Option<Body>>>,
+    /// `None` where the request has no body.
+    left: Option<Left>,
     /// Of at most [`SMALL`] bytes, going by what the request says.
     is_small: bool,
     /// Whether the client waits with it until it is told to go on.
@@ -30,27 +33,24 @@ pub(super) struct Unread {
 
 impl Unread {
     /// The request, whose body comes back if it is not read to its end.
-    pub(super) fn watch(request: Request) -> (Request, Self) {
+    pub(super) fn watch(request: hyper::Request<Incoming>) -> (Request, Self) {
+        let left: Option<Left> = (!request.body().is_end_stream()).then(Arc::default);
         let headers = request.headers();
-        let left = Arc::default();
         let unread = Self {
-            left: Arc::clone(&left),
+            left: left.clone(),
             is_small: announced(headers).is_some_and(|bytes| bytes <= SMALL),
             waits: headers.contains_key(EXPECT),
         };
-        let watched = |body: Body| {
-            if body.is_end_stream() {
-                body
-            } else {
-                Body::new(Watched { body, left })
-            }
+        let watched = |body| Body {
+            body: Some(body),
+            left,
         };
         (request.map(watched), unread)
     }
 
     /// What becomes of the connection, once the answer is known.
-    pub(super) fn settle(self, app: &Arc<App>, response: &mut Response<Body>) {
-        let Some(body) = self.left.lock().take() else {
+    pub(super) fn settle(self, app: &Arc<App>, response: &mut Response) {
+        let Some(body) = self.left.and_then(|left| left.lock().take()) else {
             return;
         };
         // Who was waited for long enough is not waited for again.
@@ -72,13 +72,13 @@ impl Unread {
 }
 
 /// Has the connection end with this answer.
-pub(super) fn end_connection(response: &mut Response<Body>) {
+pub(super) fn end_connection(response: &mut Response) {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(CONNECTION, close);
 }
 
 /// Reads the rest of a body, within the times that a body may take, and some more than the largest may have.
-async fn discard(app: &App, mut body: Body) {
+async fn discard(app: &App, mut body: Incoming) {
     let deadline = Instant::now() + app.config.body_timeout;
     let mut left = 2 * app.config.max_body_bytes;
     while let Ok(Some(data)) = next(app, &mut body, deadline).await {
@@ -89,40 +89,48 @@ async fn discard(app: &App, mut body: Body) {
     }
 }
 
-/// A body that is put back when it is let go of before its end.
-struct Watched {
-    body: Body,
-    left: Arc<Mutex<Option<Body>>>,
+/// The body of a request, which is put back when it is let go of before its end.
+pub(crate) struct Body {
+    /// `None` once it came to its end, or cannot.
+    body: Option<Incoming>,
+    left: Option<Left>,
 }
 
-impl HttpBody for Watched {
+impl HttpBody for Body {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = hyper::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(body).poll_frame(cx);
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
-            self.body = Body::empty();
+            self.body = None;
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
     }
 }
 
-impl Drop for Watched {
+impl Drop for Body {
     fn drop(&mut self) {
-        if !self.body.is_end_stream() {
-            *self.left.lock() = Some(std::mem::take(&mut self.body));
+        if let (Some(body), Some(left)) = (self.body.take(), &self.left)
+            && !body.is_end_stream()
+        {
+            *left.lock() = Some(body);
         }
     }
 }

@@ -2,19 +2,21 @@
 
 use crate::accounts::Actor;
 use crate::http::body::{self, Signing};
-use crate::http::error::{Refusal, json};
+use crate::http::error::Refusal;
 use crate::http::guard::Call;
 use crate::http::handover::hand_over;
-use axum::body::Body;
-use axum::http::{Response, StatusCode};
+use crate::http::message::{Response, empty, json};
+use hyper::StatusCode;
 use store::AgentOrder;
 use wire::AgentPlace;
 use wire::answers::{AgentEntry, AgentsPage, Registration};
 use wire::query::{AgentsOrder, AgentsParams, agent_id_of_segment, no_parameters};
 
 /// A page of the organisation's agents.
-pub(crate) async fn list(call: Call) -> Result<Response<Body>, Refusal> {
-    let Call { app, caller, request } = call;
+pub(crate) async fn list(call: Call) -> Result<Response, Refusal> {
+    let Call {
+        app, caller, request, ..
+    } = call;
     let params = AgentsParams::parse(request.uri().query())?;
     let filters = params.filters();
     let place = match &params.cursor {
@@ -64,8 +66,10 @@ pub(crate) async fn list(call: Call) -> Result<Response<Body>, Refusal> {
 }
 
 /// Makes an agent known.
-pub(crate) async fn register(call: Call) -> Result<Response<Body>, Refusal> {
-    let Call { app, caller, request } = call;
+pub(crate) async fn register(call: Call) -> Result<Response, Refusal> {
+    let Call {
+        app, caller, request, ..
+    } = call;
     app.takes_submissions()?;
     let (parts, body) = request.into_parts();
     let limit = app.config.max_body_bytes;
@@ -82,8 +86,10 @@ pub(crate) async fn register(call: Call) -> Result<Response<Body>, Refusal> {
 }
 
 /// Erases an agent for good; one that isn't known is gone already.
-pub(crate) async fn erase(call: Call) -> Result<Response<Body>, Refusal> {
-    let Call { app, caller, request } = call;
+pub(crate) async fn erase(call: Call) -> Result<Response, Refusal> {
+    let Call {
+        app, caller, request, ..
+    } = call;
     no_parameters(request.uri().query())?;
     app.writable().map_err(|refusal| match refusal {
         Refusal::NotKept(why) => Refusal::NotBegun(why),
@@ -107,7 +113,5 @@ pub(crate) async fn erase(call: Call) -> Result<Response<Body>, Refusal> {
         Refusal::NotKept(why) => Refusal::NotFinished(why),
         other => other,
     })?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    Ok(empty(StatusCode::NO_CONTENT))
 }

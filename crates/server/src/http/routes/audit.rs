@@ -1,17 +1,19 @@
 //! `GET /v1/audit`.
 
 use crate::accounts::AuditEntry;
-use crate::http::error::{Refusal, json};
+use crate::http::error::Refusal;
 use crate::http::guard::Call;
-use axum::body::Body;
-use axum::http::{Response, StatusCode};
+use crate::http::message::{Response, json};
+use hyper::StatusCode;
 use wire::AuditPlace;
 use wire::answers::AuditPage;
 use wire::query::AuditParams;
 
 /// A page of what was changed of the organisation, and by whom.
-pub(crate) async fn page(call: Call) -> Result<Response<Body>, Refusal> {
-    let Call { app, caller, request } = call;
+pub(crate) async fn page(call: Call) -> Result<Response, Refusal> {
+    let Call {
+        app, caller, request, ..
+    } = call;
     let params = AuditParams::parse(request.uri().query())?;
     let (org, filters) = (caller.org, params.filters());
     let before = match &params.cursor {

@@ -2,15 +2,14 @@
 
 use crate::http::app::App;
 use crate::http::body::{self, Received, Signing};
-use crate::http::error::{Refusal, json};
+use crate::http::error::Refusal;
 use crate::http::guard::Call;
 use crate::http::handover::{HandedOver, hand_over};
-use crate::http::observe::Began;
+use crate::http::message::{Response, json};
 use crate::ledger::Fate;
-use axum::body::Body;
-use axum::http::{Response, StatusCode};
 use gate::config::Config;
 use gate::{Context, Verdict};
+use hyper::StatusCode;
 use json::Document;
 use reputation::{Evaluation, GateResult, Micros};
 use std::sync::Arc;
@@ -34,8 +33,13 @@ struct Submitted {
     total_latency_ms: f64,
 }
 
-pub(crate) async fn evaluate(call: Call) -> Result<Response<Body>, Refusal> {
-    let Call { app, caller, request } = call;
+pub(crate) async fn evaluate(call: Call) -> Result<Response, Refusal> {
+    let Call {
+        app,
+        caller,
+        request,
+        began,
+    } = call;
     app.takes_submissions()?;
     let (parts, body) = request.into_parts();
     let limit = app.config.max_evaluate_body_bytes;
@@ -47,10 +51,6 @@ pub(crate) async fn evaluate(call: Call) -> Result<Response<Body>, Refusal> {
     let read = body::read(&app, &caller, &parts.headers, body, most, Signing::Checked).await;
     let mut received = read.map_err(too_large)?;
     no_parameters(parts.uri.query())?;
-    let began = parts
-        .extensions
-        .get::<Began>()
-        .map_or_else(Instant::now, |began| began.0);
     let job = Job {
         gates: app.gates.current(),
         began,

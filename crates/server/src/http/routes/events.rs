@@ -1,17 +1,19 @@
 //! `GET /v1/events` and `GET /v1/events/{id}`.
 
-use crate::http::error::{Refusal, json};
+use crate::http::error::Refusal;
 use crate::http::guard::Call;
-use axum::body::Body;
-use axum::http::{Response, StatusCode};
+use crate::http::message::{Response, json};
+use hyper::StatusCode;
 use store::{EventKey, EventQuery, Source, Start, StoredEvent};
 use wire::EventPlace;
 use wire::answers::{self, Event, EventsPage, Recorded, seq_of_id};
 use wire::query::{EventsParams, no_parameters};
 
 /// A page of events, newest first.
-pub(crate) async fn page(call: Call) -> Result<Response<Body>, Refusal> {
-    let Call { app, caller, request } = call;
+pub(crate) async fn page(call: Call) -> Result<Response, Refusal> {
+    let Call {
+        app, caller, request, ..
+    } = call;
     let params = EventsParams::parse(request.uri().query())?;
     let filters = params.filters();
     let start = match &params.cursor {
@@ -45,8 +47,10 @@ pub(crate) async fn page(call: Call) -> Result<Response<Body>, Refusal> {
 }
 
 /// One event.
-pub(crate) async fn one(call: Call) -> Result<Response<Body>, Refusal> {
-    let Call { app, caller, request } = call;
+pub(crate) async fn one(call: Call) -> Result<Response, Refusal> {
+    let Call {
+        app, caller, request, ..
+    } = call;
     no_parameters(request.uri().query())?;
     let id = request
         .uri()

@@ -1,16 +1,18 @@
 //! `GET /v1/gates`: which gates judge the caller's agents.
 
-use crate::http::error::{Refusal, json};
+use crate::http::error::Refusal;
 use crate::http::guard::Call;
-use axum::body::Body;
-use axum::http::{Response, StatusCode};
+use crate::http::message::{Response, json};
 use gate::config::{Applying, Set};
+use hyper::StatusCode;
 use wire::answers::{ConfiguredGate, GateRule, GateSet, GatesAnswer};
 use wire::query::GatesParams;
 
 /// The rules of the caller's organisation with their sets, or those that an agent is judged by.
-pub(crate) async fn gates(call: Call) -> Result<Response<Body>, Refusal> {
-    let Call { app, caller, request } = call;
+pub(crate) async fn gates(call: Call) -> Result<Response, Refusal> {
+    let Call {
+        app, caller, request, ..
+    } = call;
     let params = GatesParams::parse(request.uri().query())?;
     let config = app.gates.current();
     let rules = config.rules_of(&caller.org_name);

@@ -2,20 +2,21 @@
 
 use crate::http::app::{App, LARGE_BODY_BYTES};
 use crate::http::body::{self, Received, Signing};
-use crate::http::error::{Refusal, json};
+use crate::http::error::Refusal;
 use crate::http::guard::Call;
 use crate::http::handover::{HandedOver, hand_over};
+use crate::http::message::{Response, json};
 use crate::ledger::Fate;
-use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{HeaderMap, StatusCode};
 use store::{Draft, Receipt, Source, Submission};
 use wire::Invalid;
 use wire::answers::{IngestAnswer, ReputationUpdate};
 use wire::ingest::{self, Sorted};
 use wire::query::no_parameters;
 
-const PREFER: &str = "prefer";
-const PREFERENCE_APPLIED: &str = "preference-applied";
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// A batch handed to the store, and what the answer needs beside its receipt.
 struct Submitted {
@@ -26,8 +27,10 @@ struct Submitted {
     max_agents: u64,
 }
 
-pub(crate) async fn ingest(call: Call) -> Result<Response<Body>, Refusal> {
-    let Call { app, caller, request } = call;
+pub(crate) async fn ingest(call: Call) -> Result<Response, Refusal> {
+    let Call {
+        app, caller, request, ..
+    } = call;
     app.takes_submissions()?;
     let (parts, body) = request.into_parts();
     let lenient = is_lenient(&parts.headers);
@@ -120,7 +123,7 @@ fn answer(
     mut rejected: Vec<Invalid>,
     max_agents: u64,
     lenient: bool,
-) -> Response<Body> {
+) -> Response {
     let beyond = receipt
         .rejected
         .iter()

@@ -3,10 +3,10 @@
 use crate::accounts::{self, Accounts, Actor, KeyInfo, NewKey, SignatureRule};
 use crate::http::app::App;
 use crate::http::body::{self, Signing};
-use crate::http::error::{Refusal, json};
+use crate::http::error::Refusal;
 use crate::http::guard::Call;
-use axum::body::Body;
-use axum::http::{Response, StatusCode};
+use crate::http::message::{Response, empty, json};
+use hyper::StatusCode;
 use std::sync::Arc;
 use store::KeyId;
 use wire::answers::{self, KeyEntry, KeysPage, Limits, Whoami};
@@ -14,8 +14,10 @@ use wire::query::no_parameters;
 use wire::{KeyRequest, timestamp};
 
 /// Who is asking.
-pub(crate) async fn whoami(call: Call) -> Result<Response<Body>, Refusal> {
-    let Call { app, caller, request } = call;
+pub(crate) async fn whoami(call: Call) -> Result<Response, Refusal> {
+    let Call {
+        app, caller, request, ..
+    } = call;
     no_parameters(request.uri().query())?;
     let settings = &caller.settings;
     let limits = Limits {
@@ -38,16 +40,20 @@ pub(crate) async fn whoami(call: Call) -> Result<Response<Body>, Refusal> {
 }
 
 /// All keys of the organisation, revoked ones included.
-pub(crate) async fn list(call: Call) -> Result<Response<Body>, Refusal> {
-    let Call { app, caller, request } = call;
+pub(crate) async fn list(call: Call) -> Result<Response, Refusal> {
+    let Call {
+        app, caller, request, ..
+    } = call;
     no_parameters(request.uri().query())?;
     let keys = app.accounts.keys(caller.org).into_iter().map(entry).collect();
     Ok(json(StatusCode::OK, &KeysPage { keys }))
 }
 
 /// Makes a key, and shows it this once.
-pub(crate) async fn create(call: Call) -> Result<Response<Body>, Refusal> {
-    let Call { app, caller, request } = call;
+pub(crate) async fn create(call: Call) -> Result<Response, Refusal> {
+    let Call {
+        app, caller, request, ..
+    } = call;
     let (parts, body) = request.into_parts();
     let limit = app.config.max_body_bytes;
     let received = body::read(&app, &caller, &parts.headers, body, limit, Signing::Ignored).await?;
@@ -88,8 +94,10 @@ pub(crate) async fn create(call: Call) -> Result<Response<Body>, Refusal> {
 }
 
 /// Revokes a key, at once.
-pub(crate) async fn revoke(call: Call) -> Result<Response<Body>, Refusal> {
-    let Call { app, caller, request } = call;
+pub(crate) async fn revoke(call: Call) -> Result<Response, Refusal> {
+    let Call {
+        app, caller, request, ..
+    } = call;
     no_parameters(request.uri().query())?;
     let id = request.uri().path().strip_prefix("/v1/keys/").unwrap_or_default();
     let id = id.parse().ok().filter(|number: &u32| number.to_string() == id);
@@ -100,9 +108,7 @@ pub(crate) async fn revoke(call: Call) -> Result<Response<Body>, Refusal> {
         accounts.revoke_key(caller.org, id, now, actor)
     })
     .await?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// Changes organisations or keys on a thread that may wait for the disk.

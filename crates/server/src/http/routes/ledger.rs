@@ -1,10 +1,10 @@
 //! `GET /v1/ledger`.
 
-use crate::http::error::{Refusal, json};
+use crate::http::error::Refusal;
 use crate::http::guard::Call;
+use crate::http::message::{Response, json};
 use crate::ledger::{Entry, Item, Query, Side, Span};
-use axum::body::Body;
-use axum::http::{Response, StatusCode};
+use hyper::StatusCode;
 use reputation::Micros;
 use store::KeyId;
 use wire::LedgerPlace;
@@ -12,8 +12,10 @@ use wire::answers::{EventBooks, LedgerEntry, LedgerPage, RequestBooks};
 use wire::query::{LedgerParams, LedgerSpan};
 
 /// A page of the organisation's books.
-pub(crate) async fn page(call: Call) -> Result<Response<Body>, Refusal> {
-    let Call { app, caller, request } = call;
+pub(crate) async fn page(call: Call) -> Result<Response, Refusal> {
+    let Call {
+        app, caller, request, ..
+    } = call;
     let params = LedgerParams::parse(request.uri().query())?;
     let (org, filters) = (caller.org, params.filters());
     let after = match &params.cursor {

@@ -1,15 +1,17 @@
 //! `GET /v1/reputation` and `GET /v1/reputation/{agent_id}`.
 
-use crate::http::error::{Refusal, json};
+use crate::http::error::Refusal;
 use crate::http::guard::Call;
-use axum::body::Body;
-use axum::http::{Response, StatusCode};
+use crate::http::message::{Response, json};
+use hyper::StatusCode;
 use wire::answers::{Reputation, Reputations};
 use wire::query::{ReputationsParams, agent_id_of_segment, no_parameters};
 
 /// One agent's standing. An agent never seen has an empty one.
-pub(crate) async fn one(call: Call) -> Result<Response<Body>, Refusal> {
-    let Call { app, caller, request } = call;
+pub(crate) async fn one(call: Call) -> Result<Response, Refusal> {
+    let Call {
+        app, caller, request, ..
+    } = call;
     no_parameters(request.uri().query())?;
     // The path is taken as it came, since a slash in an id comes as %2F.
     let segment = request
@@ -32,8 +34,10 @@ pub(crate) async fn one(call: Call) -> Result<Response<Body>, Refusal> {
 }
 
 /// The standing of up to 100 agents, in the order asked.
-pub(crate) async fn many(call: Call) -> Result<Response<Body>, Refusal> {
-    let Call { app, caller, request } = call;
+pub(crate) async fn many(call: Call) -> Result<Response, Refusal> {
+    let Call {
+        app, caller, request, ..
+    } = call;
     let ReputationsParams { agent_ids } = ReputationsParams::parse(request.uri().query())?;
     let ids = agent_ids.clone();
     let summaries = app
