@@ -76,9 +76,17 @@ pub fn broken_name_rule(name: &str) -> Option<String> {
     if name.chars().count() > MAX_KEY_NAME {
         return Some(format!("longer than {MAX_KEY_NAME} characters"));
     }
-    // In a table it would begin a row of its own, and a terminal would obey it.
-    let has_control = name.chars().any(char::is_control);
-    has_control.then(|| "has a control character".to_owned())
+    name.chars()
+        .any(is_control)
+        .then(|| "has a control character".to_owned())
+}
+
+/// Whether a terminal would obey this character: in a table it would begin a row of its own, or turn round what stands beside it
+/// (the embeddings, overrides and isolates of Unicode's Annex 9).
+#[must_use]
+pub fn is_control(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn read_scopes(reader: &mut Reader<'_>, name: &'static str) -> Result<Option<Scopes>, Stop> {
@@ -168,6 +176,14 @@ mod tests {
             ),
             (
                 r#"{"kind":"secret","name":"\u009b2J"}"#,
+                "name: has a control character",
+            ),
+            (
+                r#"{"kind":"secret","name":"ci\u202eterces"}"#,
+                "name: has a control character",
+            ),
+            (
+                r#"{"kind":"secret","name":"ci\u2028"}"#,
                 "name: has a control character",
             ),
             (r#"{"kind":"secret","scopes":"read"}"#, "scopes: not an array"),

@@ -34,7 +34,7 @@ pub use authorization::key_of;
 pub use cursor::{AgentPlace, AuditPlace, CursorKey, EventPlace, Filters, LedgerPlace};
 pub use error::{Code, ErrorBody, Fault, Invalid};
 pub use key::{Key, KeyKind};
-pub use key_request::{KeyRequest, MAX_KEY_NAME, broken_name_rule};
+pub use key_request::{KeyRequest, MAX_KEY_NAME, broken_name_rule, is_control};
 pub use registration::registration;
 pub use scope::{Scope, Scopes};
 pub use signature::{MAX_SIGNATURE_AGE_S, SignatureTime, Signatures, SigningKey};

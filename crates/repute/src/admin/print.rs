@@ -68,7 +68,7 @@ fn cell(value: &Value) -> String {
 fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() {
+        if wire::is_control(character) {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);
@@ -95,8 +95,8 @@ mod tests {
 
     #[test]
     fn what_a_terminal_would_obey_is_shown_as_it_is_written() {
-        let name = "ci\n2  secret\t\u{1b}[2J\u{9b}é";
-        let shown = r"ci\n2  secret\t\u{1b}[2J\u{9b}é";
+        let name = "ci\n2  secret\t\u{1b}[2J\u{9b}\u{202e}é";
+        let shown = r"ci\n2  secret\t\u{1b}[2J\u{9b}\u{202e}é";
         let list = json!({ "keys": [{ "id": "1", "name": name }] });
         assert_eq!(for_people(&list), format!("id  name\n1   {shown}\n"));
         assert_eq!(
