@@ -68,7 +68,7 @@ enum OrgCommand {
         /// Its name.
         name: String,
         /// How many entries at most.
-        #[arg(long, default_value_t = 50, value_parser = units::count::<u32>)]
+        #[arg(long, default_value_t = 50, value_parser = units::at_least_one::<u32>)]
         limit: u32,
     },
     /// Change an organisation's settings.

@@ -139,7 +139,19 @@ fn open(file: &Path) -> Result<Box<dyn BufRead>> {
         return Ok(Box::new(BufReader::new(stdin())));
     }
     let opened = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
+    if opened.metadata()?.is_dir() {
+        bail!("{} is a directory", file.display());
+    }
     Ok(Box::new(BufReader::new(opened)))
+}
+
+/// What is wrong with a line: its place in the file is for others to say.
+fn of_a_line(error: &serde_json::Error) -> Error {
+    let told = error.to_string();
+    match told.rsplit_once(" at line ") {
+        Some((what, _)) => anyhow!("{what} at column {}", error.column()),
+        None => anyhow!(told),
+    }
 }
 
 impl Import {
@@ -152,7 +164,7 @@ impl Import {
         for (number, line) in (1..).zip(file.lines()) {
             let line = line
                 .map_err(Error::new)
-                .and_then(|text| Ok(serde_json::from_str::<Line>(&text)?));
+                .and_then(|text| serde_json::from_str::<Line>(&text).map_err(|error| of_a_line(&error)));
             let line = line.with_context(|| format!("line {number}"))?;
             if resume && line.number()? <= self.last_id {
                 is_of_this_file |= line.number()? == self.last_id && self.is_newest(&line)?;

@@ -43,7 +43,7 @@ pub(crate) struct TortureArguments {
     #[arg(value_name = "DIR")]
     dir: PathBuf,
     /// How often the server is hurt.
-    #[arg(long, default_value = "20", value_parser = units::count::<u32>, value_name = "N")]
+    #[arg(long, default_value = "20", value_parser = units::at_least_one::<u32>, value_name = "N")]
     crashes: u32,
     /// What is done to it, in turns, separated by commas.
     #[arg(
@@ -54,7 +54,7 @@ pub(crate) struct TortureArguments {
     )]
     faults: Vec<Fault>,
     /// How many send at once.
-    #[arg(long, default_value = "16", value_parser = units::count::<u16>, value_name = "N")]
+    #[arg(long, default_value = "16", value_parser = units::at_least_one::<u16>, value_name = "N")]
     senders: u16,
     /// How long they send before it is hurt.
     #[arg(long, default_value = "300ms", value_parser = units::duration, value_name = "TIME")]

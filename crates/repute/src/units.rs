@@ -50,6 +50,15 @@ pub(crate) fn count<T: FromStr>(text: &str) -> Result<T, String> {
         .ok_or_else(|| format!("`{text}` is not a whole number, or too large a one"))
 }
 
+/// A number of things, of which there is at least one.
+pub(crate) fn at_least_one<T: FromStr + Default + PartialEq>(text: &str) -> Result<T, String> {
+    let number = count(text)?;
+    if number == T::default() {
+        return Err(format!("`{text}` is not at least 1"));
+    }
+    Ok(number)
+}
+
 /// Where to listen.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
@@ -76,8 +85,14 @@ mod tests {
             assert!(bytes(wrong).is_err(), "{wrong}");
         }
         assert_eq!([count("0"), count("17")], [Ok(0u64), Ok(17)]);
+        assert_eq!(at_least_one("17"), Ok(17u32));
+        assert_eq!(
+            at_least_one::<u32>("00"),
+            Err("`00` is not at least 1".to_owned())
+        );
         for wrong in ["", "+1", "-1", "1.0", "99999999999999999999"] {
             assert!(count::<u64>(wrong).is_err(), "{wrong}");
+            assert_eq!(at_least_one::<u64>(wrong), count(wrong));
         }
         for wrong in ["", "5", "m", "5 m", "5min"] {
             assert!(duration(wrong).is_err(), "{wrong}");

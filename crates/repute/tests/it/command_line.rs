@@ -274,3 +274,20 @@ fn each_part_of_an_error_is_said_once() {
         assert_eq!(last, "repute: repute.db: file is not a database", "{said}");
     }
 }
+
+#[test]
+fn none_of_what_there_must_be_one_of_is_no_number() {
+    for arguments in [
+        ["torture", "/nowhere", "--crashes", "0"].as_slice(),
+        &["torture", "/nowhere", "--senders", "0"],
+        &["org", "audit", "default", "--limit", "0"],
+    ] {
+        let refused = run(arguments);
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
+        assert!(
+            said(&refused).contains("`0` is not at least 1"),
+            "{}",
+            said(&refused)
+        );
+    }
+}

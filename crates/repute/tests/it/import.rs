@@ -184,12 +184,11 @@ fn a_line_that_is_none_is_named() {
     assert_eq!(server.stop(), Some(0));
     let file = dir.path().join("events.jsonl");
     std::fs::write(&file, "{}\n").unwrap();
-    let refused = import(&server, &file, &[]);
-    assert!(
-        said(&refused).contains("line 1: missing field"),
-        "{}",
-        said(&refused)
-    );
+    let refused = said(&import(&server, &file, &[]));
+    assert_eq!(refused, "repute: line 1: missing field `id` at column 2\n");
+    let refused = said(&import(&server, dir.path(), &[]));
+    let sentence = format!("repute: {} is a directory\n", dir.path().display());
+    assert_eq!(refused, sentence);
 }
 
 #[test]
