@@ -3,8 +3,8 @@
 use super::unread::Body;
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{HeaderMap, StatusCode};
 
 /// A request, whose body may still be on its way.
 pub(crate) type Request = hyper::Request<Body>;
@@ -25,9 +25,9 @@ pub(crate) fn empty(status: StatusCode) -> Response {
 pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>, content_type: &'static str) -> Response {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
+    let headers = response.headers_mut();
+    headers.reserve(USUAL_HEADERS);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    *response.headers_mut() = headers;
     response
 }
 

@@ -28,8 +28,14 @@ pub(crate) struct Route {
     /// Where a segment in braces stands for any that is not empty.
     pub(crate) path: &'static str,
     pub(crate) target: Target,
-    /// Asked for by operators: served where the metrics are.
-    for_operators: bool,
+    audience: Audience,
+}
+
+/// Who asks for a route, where clients and operators come in at doors of their own.
+enum Audience {
+    Clients,
+    Operators,
+    Both,
 }
 
 pub(crate) enum Target {
@@ -76,10 +82,10 @@ pub(crate) static ROUTES: [Route; 20] = [
     guarded(Method::GET, "/v1/ledger", ADMIN, boxed!(ledger::page)),
     guarded(Method::GET, "/v1/audit", ADMIN, boxed!(audit::page)),
     guarded(Method::GET, "/v1/whoami", ANY, boxed!(keys::whoami)),
-    open("/health", status::health, true),
-    open("/ready", status::ready, true),
-    open("/metrics", status::metrics, true),
-    open("/openapi.json", status::openapi, false),
+    open("/health", status::health, Audience::Both),
+    open("/ready", status::ready, Audience::Both),
+    open("/metrics", status::metrics, Audience::Operators),
+    open("/openapi.json", status::openapi, Audience::Clients),
 ];
 
 const INGEST: Needs = Needs {
@@ -107,16 +113,16 @@ const fn guarded(method: Method, path: &'static str, needs: Needs, run: Guarded)
         method,
         path,
         target: Target::Guarded(needs, run),
-        for_operators: false,
+        audience: Audience::Clients,
     }
 }
 
-const fn open(path: &'static str, run: fn(&App) -> Response, for_operators: bool) -> Route {
+const fn open(path: &'static str, run: fn(&App) -> Response, audience: Audience) -> Route {
     Route {
         method: Method::GET,
         path,
         target: Target::Open(run),
-        for_operators,
+        audience,
     }
 }
 
@@ -125,7 +131,7 @@ const fn open(path: &'static str, run: fn(&App) -> Response, for_operators: bool
 pub(crate) enum Side {
     /// All of them.
     Everybody,
-    /// All but the metrics, which are elsewhere.
+    /// What clients ask; the metrics are elsewhere.
     Clients,
     /// What operators ask.
     Operators,
@@ -135,13 +141,11 @@ impl Side {
     fn has(self, route: &Route) -> bool {
         match self {
             Self::Everybody => true,
-            Self::Clients => route.path != METRICS,
-            Self::Operators => route.for_operators,
+            Self::Clients => !matches!(route.audience, Audience::Operators),
+            Self::Operators => !matches!(route.audience, Audience::Clients),
         }
     }
 }
-
-const METRICS: &str = "/metrics";
 
 /// What a request asks for.
 pub(crate) enum Asked {

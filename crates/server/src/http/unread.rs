@@ -7,7 +7,7 @@ use super::body::{announced, next};
 use super::message::{Request, Response};
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::{Body as HttpBody, Frame, Incoming};
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use parking_lot::Mutex;
 use std::pin::Pin;
@@ -116,12 +116,6 @@ impl HttpBody for Body {
 
     fn is_end_stream(&self) -> bool {
         self.body.as_ref().is_none_or(HttpBody::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
     }
 }
 
